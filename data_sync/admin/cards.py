@@ -1,0 +1,284 @@
+"""One change as a review shows it. Pure: from a `Change`, its model's shape and its neighbours to a `Card`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from data_sync.core import canonical
+from data_sync.core.diff import TOO_COSTLY
+from data_sync.core.states import Operation
+from data_sync.core.text import Mark
+from data_sync.models import Change
+
+from .cells import (
+    ABSENT,
+    Cell,
+    Patience,
+    file_cell,
+    json_text,
+    links_cell,
+    path_text,
+    plain_cell,
+    reference_cell,
+    text_cells,
+)
+
+Note = Literal["too_costly", "whitespace_only", "unicode_only"]
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+LARGEST_THUMBNAIL = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldShape:
+    label: str
+    kind: Literal["value", "json", "reference", "links", "file"] = "value"
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """A model in words; `fields` may lack what is no longer registered."""
+
+    label: str
+    name: str
+    fields: Mapping[str, FieldShape] = field(default_factory=dict)
+
+    def field(self, name: str) -> FieldShape:
+        return self.fields.get(name) or FieldShape(label=name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A change that another one requires."""
+
+    number: int
+    model: str
+    model_name: str
+    key: Any
+    key_text: str
+    operation: str
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a card's table. `path` says where inside the field; "" is the field itself."""
+
+    label: str
+    path: str = ""
+    here: Cell = ABSENT
+    incoming: Cell = ABSENT
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged:
+    """A field that both sides have alike, or that only travels along."""
+
+    label: str
+    value: Cell
+    travels: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    change: Change
+    model_name: str
+    rows: tuple[Row, ...]
+    without_value: tuple[Row, ...]
+    unchanged: tuple[Unchanged, ...]
+    requires: tuple[Neighbour, ...]
+
+    @property
+    def is_one_sided(self) -> bool:
+        return self.change.operation != Operation.UPDATE
+
+
+FileUrl = Callable[[Change, str, str], str]
+"""The address of a file: of a change, by field and side ("before" or "after")."""
+
+
+def build_card(
+    row_change: Change, shape: ModelShape, neighbours: Mapping[int, Neighbour], file_url: FileUrl, patience: Patience
+) -> Card:
+    """`neighbours` are the changes that it requires, by number; those that are unknown are left out."""
+    required = tuple(neighbours[number] for number in row_change.requires if number in neighbours)
+    builder = _Builder(row_change, shape, required, file_url, patience)
+    rows = tuple(builder.rows())
+    return Card(
+        change=row_change,
+        model_name=shape.name,
+        rows=tuple(row for row in rows if not builder.says_nothing(row)),
+        without_value=tuple(row for row in rows if builder.says_nothing(row)),
+        unchanged=tuple(builder.unchanged()),
+        requires=required,
+    )
+
+
+class _Builder:
+    def __init__(
+        self,
+        row_change: Change,
+        shape: ModelShape,
+        required: Sequence[Neighbour],
+        file_url: FileUrl,
+        patience: Patience,
+    ) -> None:
+        self._change = row_change
+        self._shape = shape
+        self._file_url = file_url
+        self._patience = patience
+        self._before: Mapping[str, Any] = row_change.before or {}
+        self._after: Mapping[str, Any] = row_change.after or {}
+        self._is_update = row_change.operation == Operation.UPDATE
+        self._created = {
+            (neighbour.model, canonical.dumps(neighbour.key)): neighbour.number
+            for neighbour in required
+            if neighbour.operation == Operation.CREATE
+        }
+
+    def says_nothing(self, row: Row) -> bool:
+        """Whether the only side there is has no value: not worth a line of a card."""
+        return not self._is_update and row.here.absence is not None and row.incoming.absence is not None
+
+    def rows(self) -> Iterator[Row]:
+        if self._is_update:
+            yield from self._updated()
+        else:
+            for name in self._names(self._before.keys() | self._after.keys()):
+                yield self._one_sided(name)
+        for name, sides in sorted(self._change.files.items()):
+            if not self._is_update or _differ(sides):
+                yield self._file(name, sides)
+
+    def unchanged(self) -> Iterator[Unchanged]:
+        if self._is_update:
+            changed = {row["path"][0] for row in self._change.diff}
+            for name in self._names(self._after.keys() - changed):
+                shape = self._shape.field(name)
+                yield Unchanged(label=shape.label, value=self._value(shape, self._after[name], Mark.EQUAL))
+            for name, sides in sorted(self._change.files.items()):
+                if not _differ(sides):
+                    label = self._shape.field(name).label
+                    yield Unchanged(label=label, value=replace(self._file(name, sides).incoming, mark=Mark.EQUAL))
+        carried = self._change.carried.get("after") or {}
+        for name in self._names(carried.keys()):
+            yield Unchanged(label=self._shape.field(name).label, value=plain_cell(carried[name]), travels=True)
+
+    def _names(self, names: Any) -> list[str]:
+        """In the model's order, those that it does not know at the end."""
+        order = {name: place for place, name in enumerate(self._shape.fields)}
+        return sorted(names, key=lambda name: (order.get(name, len(order)), name))
+
+    def _updated(self) -> Iterator[Row]:
+        by_field: dict[str, list[dict[str, Any]]] = {}
+        for row in self._change.diff:
+            by_field.setdefault(row["path"][0], []).append(row)
+        for name in self._names(by_field):
+            shape = self._shape.field(name)
+            match shape.kind:
+                case "reference":
+                    yield Row(
+                        label=shape.label,
+                        here=self._value(shape, self._before.get(name), Mark.REMOVED, words=True),
+                        incoming=self._value(shape, self._after.get(name), Mark.ADDED, words=True),
+                    )
+                case "links":
+                    yield self._links(name, shape)
+                case _:
+                    for row in by_field[name]:
+                        yield self._difference(shape, row)
+
+    def _difference(self, shape: FieldShape, row: Mapping[str, Any]) -> Row:
+        """One row of the stored diff: a whole field, or one place inside a structured value."""
+        notes: list[Note] = [TOO_COSTLY] if row.get("note") == TOO_COSTLY else []
+        result = Row(label=shape.label, path=path_text(row["path"][1:]))
+        left, right = row.get("before"), row.get("after")
+        if "before" in row and "after" in row:
+            texts = _as_texts(left, right)
+            if texts is not None:
+                here, incoming, diff = text_cells(*texts, self._patience)
+                if isinstance(left, dict | list):
+                    here, incoming = replace(here, is_code=True), replace(incoming, is_code=True)
+                notes += [TOO_COSTLY] if diff.note == TOO_COSTLY else []
+                notes += ["whitespace_only"] if diff.whitespace_only else []
+                notes += ["unicode_only"] if diff.unicode_only and not diff.whitespace_only else []
+                return replace(result, here=here, incoming=incoming, notes=tuple(dict.fromkeys(notes)))
+        is_json = shape.kind == "json" and not (_is_text(row, "before") and _is_text(row, "after"))
+        return replace(
+            result,
+            here=plain_cell(left, mark=Mark.REMOVED, is_json=is_json, words=True) if "before" in row else ABSENT,
+            incoming=plain_cell(right, mark=Mark.ADDED, is_json=is_json, words=True) if "after" in row else ABSENT,
+            notes=tuple(notes),
+        )
+
+    def _links(self, name: str, shape: FieldShape) -> Row:
+        before, after = self._before.get(name) or [], self._after.get(name) or []
+        gone = [key for key in before if key not in after]
+        new = [key for key in after if key not in before]
+        return Row(
+            label=shape.label,
+            here=links_cell(before, gone, Mark.REMOVED, lambda key: None, words=True),
+            incoming=links_cell(after, new, Mark.ADDED, lambda key: self._created_by(shape, key), words=True),
+        )
+
+    def _one_sided(self, name: str) -> Row:
+        shape = self._shape.field(name)
+        if self._change.operation == Operation.CREATE:
+            return Row(label=shape.label, incoming=self._value(shape, self._after.get(name), Mark.ADDED))
+        return Row(label=shape.label, here=self._value(shape, self._before.get(name), Mark.REMOVED))
+
+    def _value(self, shape: FieldShape, value: Any, mark: Mark, *, words: bool = False) -> Cell:
+        """A whole field of one side."""
+        match shape.kind:
+            case "reference":
+                created = None if mark is Mark.REMOVED else self._created_by(shape, value)
+                return reference_cell(value, created, mark, words=words)
+            case "links":
+                return links_cell(value or [], value or [], mark, lambda key: self._created_by(shape, key), words=words)
+            case "json":
+                return plain_cell(value, mark=mark, is_json=True, words=words)
+            case _:
+                return plain_cell(value, mark=mark, words=words)
+
+    def _created_by(self, shape: FieldShape, key: Any) -> int | None:
+        return self._created.get((shape.target, canonical.dumps(key)))
+
+    def _file(self, name: str, sides: Mapping[str, Any]) -> Row:
+        cells = {}
+        for which, mark in (("before", Mark.REMOVED), ("after", Mark.ADDED)):
+            described = sides.get(which)
+            is_picture = (
+                described is not None
+                and described["name"].lower().endswith(PICTURES)
+                and described["size"] <= LARGEST_THUMBNAIL
+            )
+            cells[which] = file_cell(described, self._file_url(self._change, name, which), is_picture, mark)
+        operation = self._change.operation
+        return Row(
+            label=self._shape.field(name).label,
+            here=ABSENT if operation == Operation.CREATE else cells["before"],
+            incoming=ABSENT if operation == Operation.DELETE else cells["after"],
+        )
+
+
+def _differ(sides: Mapping[str, Any]) -> bool:
+    """Files count by size and checksum; a storage may have renamed them."""
+    described = [sides.get("before"), sides.get("after")]
+    return len({None if side is None else (side["size"], side["checksum"]) for side in described}) > 1
+
+
+def _as_texts(left: Any, right: Any) -> tuple[str, str] | None:
+    match left, right:
+        case str(), str():
+            return left, right
+        case (dict() | list()), (dict() | list()):
+            return json_text(left), json_text(right)
+        case _:
+            return None
+
+
+def _is_text(row: Mapping[str, Any], side: str) -> bool:
+    return side not in row or isinstance(row[side], str)

@@ -1,0 +1,178 @@
+"""Cells and rows as HTML. Each piece of a value is escaped by `format_html`; no value becomes a link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from data_sync.core.text import Mark
+from data_sync.core.visible import Piece, PieceKind, make_visible
+
+from .cells import CLAMP_ITEMS, Absence, Cell, FileCell, Item, Reveal, Stretch
+
+MAX_SIGNS = 300
+"""Signs for invisible characters per cell; a text that has more shows that with the first ones."""
+NOTHING = SafeString("")
+
+
+def cell(value: Cell) -> SafeString:
+    """What stands in one cell."""
+    if value.absence is not None:
+        return format_html('<span class="ds-absence">{}</span>', absence_words(value.absence))
+    if value.file is not None:
+        return _file(value.file)
+    if value.items or value.kept:
+        return _items(value.items, value.kept)
+    return format_html(
+        '<div class="ds-text{}" dir="auto">{}</div>',
+        " ds-code" if value.is_code else "",
+        _stretches(value.stretches, value.reveal),
+    )
+
+
+def absence_words(absence: Absence) -> str:
+    match absence:
+        case "absent":
+            return _("(not present)")
+        case "null":
+            return _("(null)")
+        case "empty":
+            return _("(empty text)")
+        case "none":
+            return _("(none)")
+        case "no_file":
+            return _("(no file)")
+
+
+def _stretches(stretches: Sequence[Stretch], reveal: Reveal) -> SafeString:
+    signs = _Signs(reveal)
+    parts = []
+    for index, stretch in enumerate(stretches):
+        following = stretches[index + 1].text if index + 1 < len(stretches) else "\n"
+        text = signs.text(stretch, following.startswith(("\n", "\r\n")))
+        match stretch.mark:
+            case Mark.REMOVED:
+                text = format_html("<del>{}</del>", text)
+            case Mark.ADDED:
+                text = format_html("<ins>{}</ins>", text)
+            case Mark.EQUAL:
+                pass
+        if stretch.folded is not None:
+            text = _fold(fold_words(*stretch.folded, unchanged=stretch.mark is Mark.EQUAL and len(stretches) > 2), text)
+        parts.append(text)
+    return _joined(parts)
+
+
+class _Signs:
+    """Puts signs for what cannot be seen into one cell's text."""
+
+    def __init__(self, reveal: Reveal) -> None:
+        self._reveal = reveal
+        self._left = MAX_SIGNS
+
+    def text(self, stretch: Stretch, ends_line: bool) -> SafeString:
+        is_marked = stretch.mark is not Mark.EQUAL
+        spaces, characters = self._reveal == "spaces" and is_marked, self._reveal == "characters" and is_marked
+        pieces = make_visible(stretch.text, ends_line=ends_line, all_spaces=spaces, joiners=characters)
+        return format_html(
+            "{}{}",
+            _joined(list(self._pieces(pieces, line_ends=spaces))),
+            _code_points(stretch.text) if characters else NOTHING,
+        )
+
+    def _pieces(self, pieces: Sequence[Piece], *, line_ends: bool) -> Iterator[SafeString]:
+        for piece in pieces:
+            if piece.kind is PieceKind.TEXT or self._left <= 0:
+                shown = piece.text.replace("\n", "↵\n") if line_ends else piece.text
+                yield format_html("{}", shown)
+                continue
+            self._left -= 1
+            if piece.kind is PieceKind.SPACES:
+                yield format_html('<span class="ds-spaces">{}</span>', piece.label)
+            else:
+                yield format_html('<span class="ds-code-point" title="{}">{}</span>', piece.title, piece.label)
+
+
+def _code_points(text: str) -> SafeString:
+    """The non-ASCII characters of a text that looks like another one: `é` may be one character or two."""
+    codes = list(dict.fromkeys(f"U+{ord(character):04X}" for character in text if not character.isascii()))
+    return format_html_join("", ' <span class="ds-code-point">{}</span>', ((code,) for code in codes[:8]))
+
+
+def fold_words(kind: str, count: int, *, unchanged: bool) -> str:
+    match kind, unchanged:
+        case "lines", True:
+            return ngettext("%(n)s unchanged line", "%(n)s unchanged lines", count) % {"n": count}
+        case "lines", False:
+            return ngettext("%(n)s more line", "%(n)s more lines", count) % {"n": count}
+        case _, True:
+            return ngettext("%(n)s unchanged character", "%(n)s unchanged characters", count) % {"n": count}
+        case _:
+            return ngettext("%(n)s more character", "%(n)s more characters", count) % {"n": count}
+
+
+def _fold(words: str, content: SafeString) -> SafeString:
+    return format_html('<details class="ds-fold"><summary>{}</summary>{}</details>', words, content)
+
+
+def _items(own: Sequence[Item], kept: Sequence[Item]) -> SafeString:
+    parts = [_list(own[:CLAMP_ITEMS])] if own else []
+    if len(own) > CLAMP_ITEMS:
+        more = len(own) - CLAMP_ITEMS
+        parts.append(_fold(ngettext("%(n)s more", "%(n)s more", more) % {"n": more}, _list(own[CLAMP_ITEMS:])))
+    if kept:
+        words = ngettext("%(n)s on both sides", "%(n)s on both sides", len(kept)) % {"n": len(kept)}
+        parts.append(_fold(words, _list(kept)))
+    return _joined(parts)
+
+
+def _list(items: Sequence[Item]) -> SafeString:
+    if len(items) == 1:
+        return format_html('<div class="ds-item">{}</div>', _item(items[0]))
+    return format_html(
+        '<ul class="ds-items">{}</ul>', format_html_join("", "<li>{}</li>", ((_item(item),) for item in items))
+    )
+
+
+def _item(item: Item) -> SafeString:
+    match item.mark:
+        case Mark.REMOVED:
+            key = format_html("<del><bdi>{}</bdi></del>", item.text)
+        case Mark.ADDED:
+            key = format_html("<ins><bdi>{}</bdi></ins>", item.text)
+        case Mark.EQUAL:
+            key = format_html("<bdi>{}</bdi>", item.text)
+    if item.created_by is None:
+        return key
+    words = _("created by #%(number)s") % {"number": item.created_by}
+    return format_html('{} <a class="ds-aside" href="?number={}">{}</a>', key, item.created_by, words)
+
+
+def _file(value: FileCell) -> SafeString:
+    if value.is_missing:
+        words = _("(the storage has no such file)")
+        return format_html(
+            '<div class="ds-file"><bdi>{}</bdi> <span class="ds-absence">{}</span></div>', value.name, words
+        )
+    picture = NOTHING
+    if value.is_picture:
+        picture = format_html('<img class="ds-thumbnail" src="{}" alt="" loading="lazy">', value.url)
+    return format_html(
+        '<div class="ds-file">{}<div><a href="{}"><bdi>{}</bdi></a>'
+        '<div class="ds-quiet">{} · <code title="{}">{}</code></div></div></div>',
+        picture,
+        value.url,
+        value.name,
+        filesizeformat(value.size),
+        value.checksum,
+        value.checksum.removeprefix("sha256:")[:12],
+    )
+
+
+def _joined(parts: Sequence[SafeString]) -> SafeString:
+    return format_html_join("", "{}", ((part,) for part in parts))

@@ -1,0 +1,79 @@
+"""Changesets: the stock list, and the addresses of the pages of one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from data_sync.models import Changeset
+
+from . import files, outcomes, review, transitions
+from .markup import badge, counts
+from .pages import Crumb, ScreensAdmin
+
+PERMISSIONS = {
+    "may_approve": "data_sync.approve_changeset",
+    "may_apply": "data_sync.apply_changeset",
+    "may_override": "data_sync.override_changeset_guard",
+    "may_export": "data_sync.export_changeset",
+}
+
+
+@admin.register(Changeset)
+class ChangesetAdmin(ScreensAdmin):
+    list_display = ("number", "state_badge", "change_counts", "source_name", "actor", "created_at")
+    list_display_links = ("number",)
+    list_filter = ("state", "source_name")
+    date_hierarchy = "created_at"
+    search_fields = ("=id", "source_name", "actor")
+    search_help_text = gettext_lazy("Number, source or person")
+    show_full_result_count = False
+
+    def screens(self) -> dict[str, Any]:
+        return {
+            "change": ("<int:pk>/change/", partial(review.review_page, self)),
+            "decide": ("<int:pk>/decide/", require_POST(partial(review.decide, self))),
+            "confirm": ("<int:pk>/apply/", partial(transitions.confirm, self)),
+            "approve": ("<int:pk>/approve/", require_POST(partial(transitions.approve, self))),
+            "withdraw": ("<int:pk>/withdraw/", require_POST(partial(transitions.withdraw, self))),
+            "reject": ("<int:pk>/reject/", partial(transitions.reject, self)),
+            "override": ("<int:pk>/override/", partial(transitions.override, self)),
+            "result": ("<int:pk>/result/", partial(outcomes.result, self)),
+            "status": ("<int:pk>/status/", partial(outcomes.status, self)),
+            "history": ("<int:pk>/history/", partial(outcomes.history, self)),
+            "export": ("<int:pk>/export/", partial(outcomes.export, self)),
+            "file": (
+                "<int:pk>/files/<int:number>/<str:field>/<str:side>/",
+                partial(files.download, self),
+            ),
+        }
+
+    def permissions(self, request: HttpRequest) -> dict[str, bool]:
+        """What the person at the screen may do, for templates; services ask again."""
+        return {name: request.user.has_perm(permission) for name, permission in PERMISSIONS.items()}
+
+    def crumbs(self, changeset: Changeset, *pages: str) -> tuple[Crumb, ...]:
+        """The way to a page of a changeset."""
+        own = Crumb(_("Changeset %(number)s") % {"number": changeset.pk}, self.url("change", changeset.pk))
+        return (own, *(Crumb(page) for page in pages))
+
+    @admin.display(description=gettext_lazy("changeset"), ordering="pk")
+    def number(self, changeset: Changeset) -> str:
+        return _("Changeset %(number)s") % {"number": changeset.pk}
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def state_badge(self, changeset: Changeset) -> SafeString:
+        return badge(changeset.state, changeset.get_state_display())
+
+    @admin.display(description=gettext_lazy("changes"))
+    def change_counts(self, changeset: Changeset) -> SafeString:
+        return counts(changeset.creates, changeset.updates, changeset.deletes)
+
+

@@ -1,0 +1,68 @@
+"""What a review page shows: its filters, as its URL has them, and which stretch of the changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Self
+from urllib.parse import urlencode
+
+from data_sync.core.states import Decision, Operation
+from data_sync.services.review import Selection
+
+FLAGS = ("cascades", "problems")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """`number` shows one change alone. Words that mean nothing are left out, so any URL shows something."""
+
+    model: str = ""
+    op: str = ""
+    decision: str = ""
+    flag: str = ""
+    q: str = ""
+    number: int | None = None
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Self:
+        """From the query of a URL, or from a form that carries the same names."""
+        number = query.get("number", "")
+        return cls(
+            model=query.get("model", ""),
+            op=_one_of(query.get("op", ""), [operation.value for operation in Operation]),
+            decision=_one_of(query.get("decision", ""), [decision.value for decision in Decision]),
+            flag=_one_of(query.get("flag", ""), FLAGS),
+            q=query.get("q", "").strip(),
+            number=int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None,
+        )
+
+    @property
+    def is_active(self) -> bool:
+        return self != type(self)()
+
+    def selection(self) -> Selection:
+        return Selection(
+            numbers=None if self.number is None else (self.number,),
+            model=self.model,
+            operation=self.op,
+            decision=self.decision,
+            search=self.q,
+            flag=self.flag,
+        )
+
+    def but(self, **others: str | int | None) -> Self:
+        return replace(self, **others)
+
+    def parameters(self) -> dict[str, str]:
+        """The filters that are set, by their names in the URL."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: str(value) for name, value in values.items() if value not in ("", None)}
+
+    def query(self, **more: str) -> str:
+        """The URL's query, with its question mark; "?" alone where there is nothing to say."""
+        return "?" + urlencode(self.parameters() | {name: value for name, value in more.items() if value})
+
+
+def _one_of(word: str, words: list[str] | tuple[str, ...]) -> str:
+    return word if word in words else ""

@@ -1,0 +1,97 @@
+"""The forms that are not decisions: sources, keys, pulls, and reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from data_sync import registry
+from data_sync.models import DataSource
+
+
+def model_choices() -> list[tuple[str, str]]:
+    """The registered models, by label, as people know them."""
+    return [
+        (registration.label, f"{registration.model._meta.verbose_name_plural} ({registration.label})")
+        for registration in registry.registrations()
+    ]
+
+
+class ModelsField(forms.MultipleChoiceField):
+    """Some of the registered models; none chosen means all of them."""
+
+    def __init__(self, **options: Any) -> None:
+        options = {"required": False, "widget": forms.CheckboxSelectMultiple, "choices": model_choices} | options
+        super().__init__(**options)
+
+
+class SourceForm(forms.Form):
+    """A source. The key is only ever written: a source that has one keeps it if the field stays empty."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What people call the environment, such as Staging."))
+    url = forms.URLField(
+        label=_("URL"),
+        max_length=500,
+        assume_scheme="https",
+        widget=forms.URLInput(attrs={"class": "vURLField", "placeholder": "https://staging.example.com/api"}),
+        help_text=_("The prefix under which the other environment includes data_sync.urls, without end slash."),
+    )
+    key = forms.CharField(
+        label=_("Export key"),
+        strip=True,
+        widget=forms.PasswordInput(attrs={"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, source: DataSource | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["name"].widget.attrs["class"] = "vTextField"
+        stored = source is not None and bool(source.key)
+        self.fields["key"].required = not stored
+        self.fields["key"].help_text = (
+            _("A key is stored and is not shown again. Leave this empty to keep it.")
+            if stored
+            else _(
+                "A key that the other environment made under Export keys, or env:NAME to read it from the "
+                "environment variable NAME. It is stored encrypted and not shown again."
+            )
+        )
+
+
+class KeyForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text=_("Who will use it, such as Production."),
+    )
+    models = ModelsField(label=_("Models"), help_text=_("What the key may read. None chosen: every registered model."))
+    expires_in_days = forms.IntegerField(
+        label=_("Expires after"),
+        required=False,
+        min_value=1,
+        max_value=3650,
+        widget=forms.NumberInput(attrs={"class": "vIntegerField"}),
+        help_text=_("Days; empty: it does not expire."),
+    )
+
+
+class PullForm(forms.Form):
+    source = forms.ModelChoiceField(label=_("Source"), queryset=DataSource.objects.all())
+    models = ModelsField(
+        label=_("Models"), help_text=_("What to compare. None chosen: every model that both sides have.")
+    )
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"),
+        widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 3}),
+        help_text=_("Kept in the changeset's history."),
+        max_length=2000,
+    )
+
+    def __init__(self, *args: Any, required: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["reason"].required = required

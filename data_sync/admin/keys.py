@@ -1,0 +1,110 @@
+"""Export keys: who may read from here. A key's text is on one page, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_POST
+
+from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.models import ExportKey
+from data_sync.services import keys
+
+from .forms import KeyForm
+from .markup import badge
+from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
+
+PERMISSION = keys.PERMISSION
+
+
+@admin.register(ExportKey)
+class ExportKeyAdmin(ScreensAdmin):
+    list_display = ("name", "state", "begins_with", "models_readable", "created_at", "expires_at", "last_used_at")
+    search_fields = ("name", "prefix")
+
+    def screens(self) -> dict[str, Any]:
+        return {
+            "add": ("add/", self.add),
+            "change": ("<int:pk>/change/", self.detail),
+            "revoke": ("<int:pk>/revoke/", require_POST(self.revoke)),
+        }
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSION)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("data_sync.view_exportkey") or request.user.has_perm(PERMISSION)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, key: ExportKey) -> SafeString:
+        if key.revoked_at is not None:
+            return badge("rejected", _("revoked"))
+        if key.expires_at is not None and key.expires_at <= timezone.now():
+            return badge("stale", _("expired"))
+        return badge("applied", _("active"))
+
+    @admin.display(description=gettext_lazy("begins with"))
+    def begins_with(self, key: ExportKey) -> SafeString:
+        return format_html("<code>{}…</code>", key.prefix)
+
+    @admin.display(description=gettext_lazy("models"))
+    def models_readable(self, key: ExportKey) -> str:
+        return ", ".join(key.model_labels) or _("all registered")
+
+    def detail(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self.require_view(request)
+        key = get_row(ExportKey, pk, "created_by")
+        return render(
+            request,
+            self,
+            "key.html",
+            title=key.name,
+            key=key,
+            state=self.state(key),
+            may_revoke=key.revoked_at is None and self.has_add_permission(request),
+        )
+
+    @sensitive_variables("text")
+    def add(self, request: HttpRequest) -> HttpResponse:
+        """The answer to the POST shows the key; nothing keeps it, so there is nothing to redirect to."""
+        actor = actor_of(request)
+        actor.require(PERMISSION)
+        form = KeyForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            options = form.cleaned_data
+            try:
+                key, text = keys.create_key(
+                    options["name"],
+                    actor,
+                    model_labels=options["models"],
+                    expires_in_days=options["expires_in_days"],
+                )
+            except NotPermitted:
+                raise
+            except DataSyncError as error:
+                form.add_error(None, str(error))
+            else:
+                return render(request, self, "key_created.html", title=_("Export key created"), key=key, text=text)
+        return render(
+            request,
+            self,
+            "form.html",
+            title=_("Add export key"),
+            crumbs=(Crumb(_("Add export key")),),
+            form=form,
+            submit=_("Create the key"),
+            cancel=self.url("changelist"),
+        )
+
+    def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
+        key = get_row(ExportKey, pk)
+        done = _("The key “%(name)s” is revoked: nobody can read with it any more.") % {"name": key.name}
+        return attempt(request, lambda: keys.revoke_key(key, actor_of(request)), self.url("change", pk), done)

@@ -1,0 +1,80 @@
+"""Small pieces of HTML. Every value passes through `format_html`: nothing here marks content as safe."""
+
+from __future__ import annotations
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from data_sync.core.states import ChangesetState, Decision, Operation, Outcome, PullState
+
+STATE_SHAPES = {
+    ChangesetState.PENDING: "○",
+    ChangesetState.BLOCKED: "▲",
+    ChangesetState.APPROVED: "◆",
+    ChangesetState.APPLYING: "▶",
+    ChangesetState.APPLIED: "✓",
+    ChangesetState.STALE: "◇",
+    ChangesetState.FAILED: "✗",
+    ChangesetState.REJECTED: "⊘",
+    ChangesetState.SUPERSEDED: "»",
+    ChangesetState.REVERTED: "↺",
+    PullState.QUEUED: "○",
+    PullState.READING: "▶",
+    PullState.COMPARING: "▶",
+    PullState.DONE: "✓",
+    PullState.CANCELLED: "⊘",
+    Decision.UNDECIDED: "○",
+    Decision.ACCEPTED: "✓",
+    Outcome.UNCHANGED: "=",
+    Outcome.SKIPPED: "–",
+}
+"""By value: words that several vocabularies share (applied, failed, …) have one shape."""
+
+SIGNS = {Operation.CREATE: "+", Operation.UPDATE: "~", Operation.DELETE: "−"}
+
+
+def badge(state: str, words: object) -> SafeString:
+    """A state as text with a shape, so that colour is never the only sign."""
+    shapes: dict[str, str] = {str(name): shape for name, shape in STATE_SHAPES.items()}
+    return format_html(
+        '<span class="ds-badge ds-is-{}"><span aria-hidden="true">{}</span> {}</span>',
+        state,
+        shapes.get(state, "·"),
+        words,
+    )
+
+
+def operation_words(operation: str) -> str:
+    match Operation(operation):
+        case Operation.CREATE:
+            return _("Added")
+        case Operation.UPDATE:
+            return _("Changed")
+        case Operation.DELETE:
+            return _("Deleted")
+
+
+def operation_badge(operation: str) -> SafeString:
+    return format_html(
+        '<span class="ds-op ds-op-{}"><span class="ds-sign" aria-hidden="true">{}</span> {}</span>',
+        operation,
+        SIGNS[Operation(operation)],
+        operation_words(operation),
+    )
+
+
+def counts(creates: int, updates: int, deletes: int) -> SafeString:
+    """`+12 ~80 −2`, with words for who does not see the signs."""
+    parts = ((Operation.CREATE, creates), (Operation.UPDATE, updates), (Operation.DELETE, deletes))
+    return format_html(
+        '<span class="ds-counts">{}</span>',
+        format_html_join(
+            " ",
+            '<span class="ds-op-{}{}"><span aria-hidden="true">{}</span>{}<span class="visually-hidden"> {}</span></span>',
+            (
+                (operation, "" if count else " ds-zero", SIGNS[operation], count, operation_words(operation))
+                for operation, count in parts
+            ),
+        ),
+    )

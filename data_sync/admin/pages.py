@@ -1,0 +1,153 @@
+"""What every screen of ours has in common: the admin's frame, breadcrumbs, and how errors are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any, TypeVar, cast
+
+import django
+from django.contrib import admin, messages
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.services.actors import Actor, of_user
+
+Row = TypeVar("Row", bound=models.Model)
+View = Callable[..., HttpResponse]
+
+
+class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A model whose list is the admin's own and whose other pages are ours.
+
+    Nothing is written but through services, so there are no bulk actions and no stock forms.
+    `screens` gives the pages: by URL name, the path below the list and the view.
+    """
+
+    actions = None
+    list_per_page = 50
+
+    def screens(self) -> dict[str, tuple[str, View]]:
+        return {}
+
+    def get_urls(self) -> list[URLPattern]:
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
+        ours = [
+            path(route, screen(self, view), name=f"{prefix}_{name}") for name, (route, view) in self.screens().items()
+        ]
+        return [*ours, *super().get_urls()]
+
+    def url(self, name: str, *args: object) -> str:
+        """The address of a page by the last part of its URL's name."""
+        route = f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}"
+        return reverse(route, args=args, current_app=self.admin_site.name)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def require_view(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """A step of the breadcrumbs; the one without URL is the page itself."""
+
+    text: str
+    url: str = ""
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who is at the screen; the admin has seen to it that somebody is."""
+    user: AbstractBaseUser | AnonymousUser = request.user
+    if isinstance(user, AnonymousUser):
+        raise PermissionDenied
+    return of_user(user)
+
+
+def render(
+    request: HttpRequest,
+    model_admin: ScreensAdmin,
+    template: str,
+    *,
+    title: str,
+    crumbs: tuple[Crumb, ...] = (),
+    status: int = 200,
+    **context: Any,
+) -> TemplateResponse:
+    """One of our pages within the admin's frame. `crumbs` are those below the model's list."""
+    meta = model_admin.opts
+    trail = (
+        Crumb(str(meta.app_config.verbose_name), reverse("admin:app_list", args=(meta.app_label,))),
+        Crumb(capfirst(str(meta.verbose_name_plural)), model_admin.url("changelist")),
+        *(crumbs or (Crumb(title),)),
+    )
+    return TemplateResponse(
+        request,
+        f"admin/data_sync/{template}",
+        {
+            **model_admin.admin_site.each_context(request),
+            "opts": meta,
+            "title": title,
+            "crumbs": trail,
+            # Django 6.1 lays breadcrumbs out as a list, and styles nothing else.
+            "crumbs_are_a_list": django.VERSION >= (6, 1),
+            **context,
+        },
+        status=status,
+    )
+
+
+def get_row(model: type[Row], pk: int | str, *related: str) -> Row:
+    """The row with its related rows, in one query. Raises `Http404`, also for what is no number."""
+    try:
+        return model._default_manager.select_related(*related).get(pk=int(pk))
+    except (ValueError, OverflowError, model.DoesNotExist):
+        raise Http404(_("There is no %(name)s %(pk)s.") % {"name": model._meta.verbose_name, "pk": pk}) from None
+
+
+def screen(model_admin: ScreensAdmin, view: View) -> View:
+    """A view as the admin's URLs want it: for staff only, with CSRF, outside of `ATOMIC_REQUESTS`.
+
+    Services open their own transactions; one round all of them would hide their progress, and
+    would undo what they recorded about a failure. `NotPermitted` is answered with 403.
+    """
+
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except NotPermitted as error:
+            raise PermissionDenied(str(error)) from error
+
+    wrapped = model_admin.admin_site.admin_view(update_wrapper(guarded, view))
+    return cast(View, transaction.non_atomic_requests(wrapped))
+
+
+def attempt(request: HttpRequest, step: Callable[[], object], to: str, done: str = "") -> HttpResponse:
+    """Does one step and goes on to `to`; what goes wrong on purpose is told there."""
+    try:
+        step()
+    except NotPermitted:
+        raise
+    except DataSyncError as error:
+        messages.error(request, str(error))
+    else:
+        if done:
+            messages.success(request, done)
+    return redirect(to)

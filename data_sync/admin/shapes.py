@@ -1,0 +1,72 @@
+"""Models in words for the review: names of fields, and what kind of value each holds. No queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+from django.utils.text import capfirst
+
+from data_sync.core.errors import RegistrationError
+from data_sync.orm.schema import Link, ModelSchema, Reference, schemas
+
+from .cards import FieldShape, ModelShape
+
+
+def shapes() -> dict[str, ModelShape]:
+    """Every registered model's shape, by label."""
+    try:
+        return {label: _shape(schema) for label, schema in schemas().items()}
+    except RegistrationError:
+        # A changeset outlives the registrations it was made with, and must stay readable.
+        return {}
+
+
+def shape_of(label: str, known: dict[str, ModelShape]) -> ModelShape:
+    return known.get(label) or ModelShape(label=label, name=model_name(label))
+
+
+def model_name(label: str) -> str:
+    """What people call a model; its label where it is gone."""
+    try:
+        return capfirst(str(apps.get_model(label)._meta.verbose_name))
+    except (LookupError, ValueError):
+        return label
+
+
+def model_names(label: str, count: int) -> str:
+    """The model's name for so many rows."""
+    try:
+        meta = apps.get_model(label)._meta
+    except (LookupError, ValueError):
+        return label
+    return str(meta.verbose_name if count == 1 else meta.verbose_name_plural)
+
+
+def _shape(schema: ModelSchema) -> ModelShape:
+    return ModelShape(label=schema.label, name=model_name(schema.label), fields=dict(_fields(schema)))
+
+
+def _fields(schema: ModelSchema) -> Iterator[tuple[str, FieldShape]]:
+    values = [(value.name, value.field) for value in (*schema.values, *schema.carried)]
+    relations: list[Reference | Link] = [*schema.references, *schema.links]
+    order = {field.name: place for place, field in enumerate(schema.model._meta.get_fields())}
+    named: dict[str, FieldShape] = {
+        name: FieldShape(label=_label(field), kind="json" if isinstance(field, models.JSONField) else "value")
+        for name, field in values
+    }
+    for relation in relations:
+        named[relation.name] = FieldShape(
+            label=_label(relation.field),
+            kind="reference" if isinstance(relation, Reference) else "links",
+            target=relation.target._meta.label_lower,
+        )
+    for file in schema.files:
+        named[file.name] = FieldShape(label=_label(file.field), kind="file")
+    yield from sorted(named.items(), key=lambda item: order.get(item[0], len(order)))
+
+
+def _label(field: Any) -> str:
+    return capfirst(str(field.verbose_name))

@@ -1,0 +1,153 @@
+"""Data sources: the other environments, whether they answer, and pulling from them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import admin, messages
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from data_sync import tasks
+from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.core.states import ChangesetState, PullState
+from data_sync.models import Changeset, DataPull, DataSource
+from data_sync.services import credentials, pull, sources
+
+from .forms import SourceForm
+from .pages import Crumb, ScreensAdmin, actor_of, get_row, render
+
+OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.APPLYING)
+
+
+@admin.register(DataSource)
+class DataSourceAdmin(ScreensAdmin):
+    list_display = ("name", "host", "last_pull", "open_changesets")
+    search_fields = ("name", "url")
+
+    def screens(self) -> dict[str, Any]:
+        return {
+            "add": ("add/", self.add),
+            "change": ("<int:pk>/change/", self.detail),
+            "edit": ("<int:pk>/edit/", self.edit),
+            "test": ("<int:pk>/test/", require_POST(self.test)),
+            "pull": ("<int:pk>/pull/", require_POST(self.pull_now)),
+        }
+
+    # Whoever may view a source sees its page; services ask for these permissions again.
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("data_sync.add_datasource")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("data_sync.delete_datasource")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return any(request.user.has_perm(f"data_sync.{verb}_datasource") for verb in ("view", "change"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DataSource]:
+        of_this = {"source": OuterRef("pk")}
+        done = DataPull.objects.filter(**of_this, state=PullState.DONE)
+        waiting = Changeset.objects.filter(**of_this, state__in=OPEN)
+        return DataSource.objects.annotate(
+            pulled_at=Subquery(done.order_by("-finished_at").values("finished_at")[:1]),
+            open_count=Coalesce(Subquery(waiting.order_by().values("source").annotate(n=Count("pk")).values("n")), 0),
+        )
+
+    @admin.display(description=gettext_lazy("host"), ordering="url")
+    def host(self, source: DataSource) -> str:
+        return urlsplit(source.url).netloc
+
+    @admin.display(description=gettext_lazy("last pull"), ordering="pulled_at", empty_value=gettext_lazy("never"))
+    def last_pull(self, source: Any) -> Any:
+        return source.pulled_at
+
+    @admin.display(description=gettext_lazy("open changesets"), ordering="open_count")
+    def open_changesets(self, source: Any) -> int:
+        return int(source.open_count)
+
+    def detail(self, request: HttpRequest, pk: int, checks: list[sources.Check] | None = None) -> HttpResponse:
+        self.require_view(request)
+        source = get_row(DataSource, pk)
+        return render(
+            request,
+            self,
+            "source.html",
+            title=source.name,
+            source=source,
+            checks=checks,
+            key=credentials.describe(source.key),
+            pulls=source.pulls.select_related("changeset").order_by("-pk")[:10],
+            may_pull=request.user.has_perm("data_sync.pull_datasource"),
+            may_change=request.user.has_perm("data_sync.change_datasource"),
+            may_delete=self.has_delete_permission(request),
+        )
+
+    def test(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Shows what was found there and then; it writes nothing, but it does reach out, hence the POST."""
+        self.require_view(request)
+        actor_of(request).require("data_sync.pull_datasource")
+        return self.detail(request, pk, checks=sources.check_source(get_row(DataSource, pk)))
+
+    def pull_now(self, request: HttpRequest, pk: int) -> HttpResponse:
+        source = get_row(DataSource, pk)
+        try:
+            requested = pull.request_pull(source, [], actor_of(request))
+        except NotPermitted:
+            raise
+        except DataSyncError as error:
+            messages.error(request, str(error))
+            return redirect(self.url("change", pk))
+        tasks.submit("pull", requested.pk)
+        return redirect("admin:data_sync_datapull_change", requested.pk)
+
+    def add(self, request: HttpRequest) -> HttpResponse:
+        actor_of(request).require("data_sync.add_datasource")
+        return self._edit(request, None)
+
+    def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        actor_of(request).require("data_sync.change_datasource")
+        return self._edit(request, get_row(DataSource, pk))
+
+    def _edit(self, request: HttpRequest, source: DataSource | None) -> HttpResponse:
+        initial = {} if source is None else {"name": source.name, "url": source.url}
+        form = SourceForm(request.POST or None, initial=initial, source=source)
+        if request.method == "POST" and form.is_valid():
+            try:
+                saved = self._save(request, source, **form.cleaned_data)
+            except NotPermitted:
+                raise
+            except DataSyncError as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, _("The data source “%(name)s” was saved.") % {"name": saved.name})
+                return redirect(self.url("change", saved.pk))
+        crumbs = (
+            (Crumb(_("Add data source")),)
+            if source is None
+            else (Crumb(source.name, self.url("change", source.pk)), Crumb(_("Change")))
+        )
+        return render(
+            request,
+            self,
+            "form.html",
+            title=_("Add data source") if source is None else _("Change data source"),
+            crumbs=crumbs,
+            form=form,
+            submit=_("Save"),
+            cancel=self.url("changelist") if source is None else self.url("change", source.pk),
+        )
+
+    def _save(self, request: HttpRequest, source: DataSource | None, name: str, url: str, key: str) -> DataSource:
+        if source is None:
+            return sources.add_source(name, url, key, actor_of(request))
+        return sources.change_source(source, actor_of(request), name=name, url=url, key=key or None)
+
+    def delete_model(self, request: HttpRequest, obj: DataSource) -> None:
+        sources.remove_source(obj, actor_of(request))
+

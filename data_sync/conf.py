@@ -1,0 +1,81 @@
+"""Every setting of data_sync: typed, read when used, with its default."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+
+def _setting(name: str, default: Any) -> Any:
+    return getattr(settings, f"DATA_SYNC_{name}", default)
+
+
+def spool_dir() -> str | None:
+    """`DATA_SYNC_SPOOL_DIR`: where streams are spooled; default the system's temporary directory."""
+    value = _setting("SPOOL_DIR", None)
+    return None if value is None else str(value)
+
+
+def staging_storage_alias() -> str | None:
+    """`DATA_SYNC_STAGING_STORAGE`: alias in `STORAGES` of the private storage for fetched files."""
+    value = _setting("STAGING_STORAGE", None)
+    return None if value is None else str(value)
+
+
+def staging_root() -> str:
+    """`DATA_SYNC_STAGING_ROOT`: directory for fetched files where no storage is named.
+
+    Default: `data_sync_staging` in the project's `BASE_DIR`, else in the temporary directory.
+    """
+    base = getattr(settings, "BASE_DIR", None) or tempfile.gettempdir()
+    return str(_setting("STAGING_ROOT", Path(base) / "data_sync_staging"))
+
+
+def allowed_hosts() -> tuple[str, ...]:
+    """`DATA_SYNC_ALLOWED_HOSTS`: names or networks of private hosts that sources may be on."""
+    return tuple(_setting("ALLOWED_HOSTS", ()))
+
+
+def connect_timeout() -> float:
+    """`DATA_SYNC_CONNECT_TIMEOUT`: seconds until a source must have accepted a connection; 10."""
+    return float(_setting("CONNECT_TIMEOUT", 10))
+
+
+def read_timeout() -> float:
+    """`DATA_SYNC_READ_TIMEOUT`: seconds a source may be silent; 300, as it spools before it sends."""
+    return float(_setting("READ_TIMEOUT", 300))
+
+
+def request_timeout() -> float:
+    """`DATA_SYNC_REQUEST_TIMEOUT`: seconds that one whole answer of a source may take; 3600."""
+    return float(_setting("REQUEST_TIMEOUT", 3600))
+
+
+def ca_bundle() -> str | None:
+    """`DATA_SYNC_CA_BUNDLE`: file of the authorities that sign sources' certificates; default the public ones."""
+    value = _setting("CA_BUNDLE", None)
+    return None if value is None else str(value)
+
+
+def max_stream_bytes() -> int:
+    """`DATA_SYNC_MAX_STREAM_BYTES`: most bytes, inflated, taken from one answer; 20 GB."""
+    return int(_setting("MAX_STREAM_BYTES", 20 * 10**9))
+
+
+def lease_seconds() -> int:
+    """`DATA_SYNC_LEASE_SECONDS`: after which a silent worker's apply may be taken over; 900."""
+    return int(_setting("LEASE_SECONDS", 900))
+
+
+def export_token() -> str:
+    """`DATA_SYNC_EXPORT_TOKEN`: an export key set by setting or environment variable; none."""
+    return str(_setting("EXPORT_TOKEN", os.environ.get("DATA_SYNC_EXPORT_TOKEN", "")))
+
+
+def four_eyes() -> bool:
+    """`DATA_SYNC_FOUR_EYES`: whether the approver must be another person than the requester; False."""
+    return bool(_setting("FOUR_EYES", False))

@@ -1,0 +1,1 @@
+"""Records, digests, diffs, ordering and the wire format: plain Python, without Django."""

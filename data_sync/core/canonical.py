@@ -1,0 +1,133 @@
+"""Canonical JSON: one text per value, the same on every machine, and a strict reader.
+
+Object members are sorted by code point, there is no white space, text stands as it is (only
+control characters, quote and backslash are escaped) and numbers are as Python's `repr` has them,
+after `normalise`. The reader refuses what RFC 8259 leaves open (sections 4, 6 and 8): duplicate
+members, NaN and Infinity, numbers beyond a double, lone surrogates, NUL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from .errors import MalformedStream
+
+MAX_DEPTH = 200
+MAX_DIGITS = 1000
+
+_dumps: Callable[[Any], str] = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+).encode
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def dumps(value: Any) -> str:
+    """The canonical text of a JSON-plain value. Raises `ValueError` for NaN and Infinity."""
+    return _dumps(value)
+
+
+def digest(text: str) -> str:
+    """`sha256:<64 hex digits>` of a canonical text."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def contains_nul(text: str) -> bool:
+    """Whether a canonical text holds U+0000, which PostgreSQL cannot store."""
+    return "\\u0000" in text and _NUL.search(text) is not None
+
+
+def normalise(value: Any) -> Any:
+    """The value with its floats in the one form that every database gives back.
+
+    PostgreSQL's `jsonb` stores numbers as decimals without exponent: -0.0 comes back as 0.0, and
+    1e+16, whose `repr` has an exponent and no fraction, comes back as an integer.
+    """
+    match value:
+        case float():
+            if abs(value) >= 1e16:
+                return int(Decimal(repr(value)))
+            return value + 0.0
+        case list():
+            return [normalise(item) for item in value]
+        case dict():
+            return {name: normalise(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def loads(text: str) -> Any:
+    """Reads one JSON text strictly; raises `MalformedStream` with the reason."""
+    _check_depth(text)
+    if _SURROGATE.search(text):
+        raise MalformedStream("a text holds half a surrogate pair")
+    if contains_nul(text):
+        raise MalformedStream("a text holds U+0000")
+    try:
+        return _decoder.decode(text)
+    except RecursionError:
+        raise MalformedStream("it is nested too deeply") from None
+    except ValueError as error:
+        raise MalformedStream(str(error)) from None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedStream(f"the member {twice!r} occurs twice")
+    return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise MalformedStream(f"a number has more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise MalformedStream(f"the number {digits[:40]} is beyond a double")
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise MalformedStream(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+
+raw_decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
+"""Decodes the value at an index and says where it ended; for finding one's place in a trusted shape."""
+
+
+def _check_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    in_string = escaped = False
+    for character in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        elif character in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise MalformedStream(f"it is nested more than {MAX_DEPTH} deep")
+        elif character in "]}":
+            depth -= 1

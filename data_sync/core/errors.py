@@ -1,0 +1,83 @@
+"""The errors that a user of data_sync can meet. Each message names what is wrong and what to do."""
+
+from __future__ import annotations
+
+
+class DataSyncError(Exception):
+    """Base of every error that data_sync raises on purpose; `str()` is fit to be shown to a person."""
+
+
+class RegistrationError(DataSyncError):
+    """A model is registered in a way that cannot work."""
+
+
+class InvalidInput(DataSyncError):
+    """What a person or a caller gave cannot be used; the message says why and what would do."""
+
+
+class NotPermitted(DataSyncError):
+    """The actor lacks a permission; the message names it."""
+
+
+class InvalidTransition(DataSyncError):
+    """The pull or changeset is not in the state this needs; the message names both."""
+
+
+class RevisionConflict(InvalidTransition):
+    """Somebody else decided since the page was made. Reload, look again, decide again."""
+
+
+class RecordError(DataSyncError):
+    """A row here cannot be expressed as a record; the message names the row."""
+
+
+class MalformedStream(DataSyncError):
+    """What a source sent is not what the protocol says; the message names the line."""
+
+
+class IncompleteStream(MalformedStream):
+    """A stream ended before its closing line. Nothing was concluded from it."""
+
+
+class DuplicateKey(DataSyncError):
+    """Two rows of one side share a natural key; the message names the key and the side."""
+
+
+class SourceUnavailable(DataSyncError):
+    """The source could not be reached or refused to answer; the message says how to mend it."""
+
+
+class WrongFile(DataSyncError):
+    """A file's bytes are missing, or are not those that its record promised."""
+
+
+class SchemaMismatch(DataSyncError):
+    """The two sides describe their models differently; `differences` lists every one."""
+
+    def __init__(self, message: str, differences: list[dict[str, str]]) -> None:
+        super().__init__(message)
+        self.differences = differences
+
+
+class StaleChangeset(DataSyncError):
+    """Rows are no longer what the reviewer saw; `reasons` maps change numbers to sentences."""
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        super().__init__(
+            "; ".join(f"change {number}: {reason}" for number, reason in sorted(reasons.items())[:3])
+        )
+        self.reasons = reasons
+
+
+class ChangeFailed(DataSyncError):
+    """Changes could not be written; `reasons` maps change numbers to sentences."""
+
+    def __init__(self, reasons: dict[int, str]) -> None:
+        super().__init__(
+            "; ".join(f"change {number}: {reason}" for number, reason in sorted(reasons.items())[:3])
+        )
+        self.reasons = reasons
+
+
+class LeaseLost(DataSyncError):
+    """Another worker has taken over; this one wrote nothing."""

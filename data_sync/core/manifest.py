@@ -1,0 +1,106 @@
+"""Manifests: what a side has, and where two sides differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import MalformedStream
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelManifest:
+    """One model's shape. `fields` and `files` map names to fingerprints, such as
+    `{"type": "CharField", "null": false, "max_length": 100}`; equal fingerprints mean equal columns."""
+
+    key: tuple[str, ...]
+    fields: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    count: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        return {
+            "key": list(self.key),
+            "fields": dict(self.fields),
+            "files": dict(self.files),
+            "count": self.count,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    models: Mapping[str, ModelManifest]
+    protocol: int = PROTOCOL
+
+    def to_plain(self) -> dict[str, Any]:
+        return {
+            "format": "data-sync-manifest",
+            "protocol": self.protocol,
+            "models": {label: model.to_plain() for label, model in self.models.items()},
+        }
+
+
+def parse_manifest(document: Any) -> Manifest:
+    """Reads a manifest document. Raises `MalformedStream` for anything else, or another protocol."""
+    if not isinstance(document, dict) or document.get("format") != "data-sync-manifest":
+        raise MalformedStream("The answer is not a data_sync manifest; check the source's URL.")
+    protocol = document.get("protocol")
+    if protocol != PROTOCOL:
+        raise MalformedStream(
+            f"The source speaks protocol {protocol!r}, this side {PROTOCOL}; install the same data_sync on both."
+        )
+    models = document.get("models")
+    if not isinstance(models, dict):
+        raise MalformedStream("The manifest lists no models.")
+    return Manifest(models={label: _parse_model(label, model) for label, model in models.items()})
+
+
+def _parse_model(label: str, model: Any) -> ModelManifest:
+    match model:
+        case {"key": list(key), "fields": dict(fields), "files": dict(files), "count": int(count)} if (
+            all(isinstance(part, str) for part in key)
+            and all(isinstance(shape, dict) for shape in (*fields.values(), *files.values()))
+            and count >= 0
+        ):
+            return ModelManifest(key=tuple(key), fields=fields, files=files, count=count)
+        case _:
+            raise MalformedStream(f"The manifest describes {label} in a way this side does not know.")
+
+
+def schema_differences(here: Manifest, there: Manifest, models: Iterable[str]) -> list[dict[str, str]]:
+    """Every difference between two sides, as `{"model", "field", "difference"}` sentences; field may be ""."""
+    differences: list[dict[str, str]] = []
+
+    def report(model: str, name: str, difference: str) -> None:
+        differences.append({"model": model, "field": name, "difference": difference})
+
+    for label in models:
+        ours, theirs = here.models.get(label), there.models.get(label)
+        if ours is None or theirs is None:
+            report(
+                label,
+                "",
+                f"is not registered {'here' if ours is None else 'at the source, or its key may not read it'}",
+            )
+            continue
+        if ours.key != theirs.key:
+            report(label, "", f"natural key is {list(ours.key)} here and {list(theirs.key)} at the source")
+        for kind in ("fields", "files"):
+            mine, other = getattr(ours, kind), getattr(theirs, kind)
+            for name in sorted(mine.keys() | other.keys()):
+                if name not in other:
+                    report(label, name, "is only here")
+                elif name not in mine:
+                    report(label, name, "is only at the source")
+                elif mine[name] != other[name]:
+                    for trait in sorted(mine[name].keys() | other[name].keys()):
+                        if mine[name].get(trait) != other[name].get(trait):
+                            report(
+                                label,
+                                name,
+                                f"{trait} is {mine[name].get(trait)!r} here and {other[name].get(trait)!r} at the source",
+                            )
+    return differences

@@ -1,0 +1,135 @@
+"""Records: one row in plain JSON form, its canonical text and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import canonical
+from .errors import MalformedStream
+
+Key = tuple[Any, ...]
+MISSING = "missing"
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileValue:
+    """A file as its record describes it. `checksum` is `sha256:<hex>`, `size` is in bytes.
+
+    A row may name a file that its storage does not have: the checksum is then `MISSING`, the size 0.
+    """
+
+    name: str
+    size: int
+    checksum: str
+
+    def to_plain(self) -> dict[str, Any]:
+        return {"name": self.name, "size": self.size, "checksum": self.checksum}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One row. `fields` holds JSON-plain values, references as natural keys (lists).
+
+    What the digest covers is the canonical array `[model, key, fields, files]`, where a file is
+    `{"checksum", "size"}`: storages rename files, so a name makes no difference. `carried` values
+    (`auto_now` columns) and file names travel with the record outside that array.
+    """
+
+    model: str
+    key: Key
+    fields: Mapping[str, Any]
+    files: Mapping[str, FileValue | None] = field(default_factory=dict)
+    carried: Mapping[str, Any] = field(default_factory=dict)
+
+    def canonical(self) -> str:
+        return canonical_record(self.model, self.key, self.fields, self.files)
+
+    def digest(self) -> str:
+        return canonical.digest(self.canonical())
+
+    def line(self) -> str:
+        """`[{"carried":…,"names":…},[model,key,fields,files]]`, without end of line."""
+        beside: dict[str, Any] = {}
+        if self.carried:
+            beside["carried"] = self.carried
+        names = {name: value.name for name, value in self.files.items() if value is not None}
+        if names:
+            beside["names"] = names
+        return f"[{canonical.dumps(beside)},{self.canonical()}]"
+
+
+def canonical_record(
+    model: str, key: Key, fields: Mapping[str, Any], files: Mapping[str, FileValue | None]
+) -> str:
+    """The text that a record's digest is the SHA-256 of."""
+    covered = {
+        name: None if value is None else {"checksum": value.checksum, "size": value.size}
+        for name, value in files.items()
+    }
+    return canonical.dumps([model, list(key), fields, covered])
+
+
+def key_text(key: Key) -> str:
+    """A key for people to read: its parts joined by " · ". Not for comparing."""
+    return " · ".join("∅" if part is None else str(part) for part in key)
+
+
+def key_hash(model: str, key: Any) -> bytes:
+    """Eight bytes that stand for a key in listings."""
+    return hashlib.sha256(canonical.dumps([model, list(key)]).encode()).digest()[:8]
+
+
+def split_line(line: str) -> tuple[str, str]:
+    """A line's two halves: what travels beside the record, and the record's canonical text."""
+    if line.startswith("[{},[") and line.endswith("]]"):
+        return "{}", line[4:-1]
+    try:
+        _, end = canonical.raw_decode(line, 1)
+    except (ValueError, RecursionError):
+        raise MalformedStream("it is not a record line") from None
+    if line[:2] != "[{" or line[end : end + 2] != ",[" or line[-2:] != "]]":
+        raise MalformedStream("it is not a record line")
+    return line[1:end], line[end + 1 : -1]
+
+
+def parse_line(line: str) -> Record:
+    """Reads a line strictly. Raises `MalformedStream`; a text that is not canonical is refused."""
+    beside_text, record_text = split_line(line)
+    beside, body = canonical.loads(beside_text), canonical.loads(record_text)
+    if canonical.dumps(body) != record_text:
+        raise MalformedStream("the record is not in canonical form")
+    match body:
+        case [str(model), list(key), dict(fields), dict(files)]:
+            names = beside.get("names", {})
+            return Record(
+                model=model,
+                key=tuple(key),
+                fields=fields,
+                files={name: _file(name, value, names) for name, value in files.items()},
+                carried=_mapping(beside.get("carried", {})),
+            )
+        case _:
+            raise MalformedStream("the record is not [model, key, fields, files]")
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MalformedStream("the values beside the record are not an object")
+    return value
+
+
+def _file(name: str, value: Any, names: Any) -> FileValue | None:
+    match value:
+        case None:
+            return None
+        case {"checksum": str(checksum), "size": int(size)} if (
+            len(value) == 2 and size >= 0 and _CHECKSUM.fullmatch(checksum)
+        ):
+            return FileValue(name=str(_mapping(names).get(name, "")), size=size, checksum=checksum)
+        case _:
+            raise MalformedStream(f"the file {name!r} is not described by checksum and size")

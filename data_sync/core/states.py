@@ -1,0 +1,52 @@
+"""The closed vocabularies of DESIGN's words: states, operations, decisions, outcomes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Operation(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Decision(StrEnum):
+    UNDECIDED = "undecided"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class Outcome(StrEnum):
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    STALE = "stale"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+
+
+class PullState(StrEnum):
+    QUEUED = "queued"
+    READING = "reading"
+    COMPARING = "comparing"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_active(self) -> bool:
+        return self in (PullState.QUEUED, PullState.READING, PullState.COMPARING)
+
+
+class ChangesetState(StrEnum):
+    PENDING = "pending"
+    BLOCKED = "blocked"
+    APPROVED = "approved"
+    APPLYING = "applying"
+    APPLIED = "applied"
+    STALE = "stale"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    REVERTED = "reverted"

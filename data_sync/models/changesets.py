@@ -1,0 +1,173 @@
+"""The stored result of a pull: a changeset, and its changes, one row each.
+
+A change's content never alters once stored; decisions and outcomes do, through services only.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from data_sync.core.states import ChangesetState, Decision, Operation, Outcome
+
+from .exchange import DataSource
+from .fields import CanonicalJSONField
+from .pulls import DataPull
+
+
+class Changeset(models.Model):
+    """`pk` is the number people know it by. `content_seal` is fixed at creation."""
+
+    STATES = (
+        (ChangesetState.PENDING.value, _("pending")),
+        (ChangesetState.BLOCKED.value, _("blocked")),
+        (ChangesetState.APPROVED.value, _("approved")),
+        (ChangesetState.APPLYING.value, _("applying")),
+        (ChangesetState.APPLIED.value, _("applied")),
+        (ChangesetState.STALE.value, _("stale")),
+        (ChangesetState.FAILED.value, _("failed")),
+        (ChangesetState.REJECTED.value, _("rejected")),
+        (ChangesetState.SUPERSEDED.value, _("superseded")),
+        (ChangesetState.REVERTED.value, _("reverted")),
+    )
+
+    pull = models.OneToOneField(
+        DataPull, null=True, on_delete=models.SET_NULL, related_name="changeset", editable=False
+    )
+    source = models.ForeignKey(
+        DataSource, null=True, on_delete=models.SET_NULL, related_name="changesets", editable=False
+    )
+    source_name = models.CharField(_("source"), max_length=100, editable=False)
+    model_labels = models.JSONField(_("models compared"), default=list, editable=False)
+    state = models.CharField(_("state"), max_length=16, choices=STATES, editable=False)
+    state_reason = models.TextField(_("reason"), blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
+    )
+    actor = models.CharField(_("who"), max_length=200, editable=False)
+    compared = models.PositiveBigIntegerField(_("rows compared"), default=0, editable=False)
+    creates = models.PositiveIntegerField(default=0, editable=False)
+    updates = models.PositiveIntegerField(default=0, editable=False)
+    deletes = models.PositiveIntegerField(default=0, editable=False)
+    summary = CanonicalJSONField(
+        default=list,
+        editable=False,
+        help_text=_("Per model: label, name, compared, create, update, delete, cascades, problems."),
+    )
+    guards = CanonicalJSONField(
+        default=list,
+        editable=False,
+        help_text=_("Why the changeset was blocked: code, model, message, counts."),
+    )
+    content_seal = models.CharField(max_length=80, editable=False)
+    revision = models.PositiveIntegerField(default=0, editable=False)
+    approval_seal = models.CharField(max_length=80, blank=True, editable=False)
+    approved_revision = models.PositiveIntegerField(null=True, editable=False)
+    approved_at = models.DateTimeField(null=True, editable=False)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
+    )
+    apply_requested_at = models.DateTimeField(null=True, editable=False)
+    apply_requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
+    )
+    apply_actor = models.CharField(max_length=200, blank=True, editable=False)
+    attempt = models.PositiveIntegerField(default=0, editable=False)
+    token = models.CharField(max_length=64, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+    applied_at = models.DateTimeField(_("applied"), null=True, editable=False)
+
+    class Meta:
+        db_table = "data_sync_changeset"
+        verbose_name = _("changeset")
+        verbose_name_plural = _("changesets")
+        ordering = ("-pk",)
+        default_permissions = ("view",)
+        permissions = (
+            ("approve_changeset", _("Can decide on changes and approve a changeset")),
+            ("apply_changeset", _("Can apply a changeset")),
+            ("revert_changeset", _("Can revert a changeset")),
+            ("override_changeset_guard", _("Can let a blocked changeset through the guards")),
+            ("export_changeset", _("Can export a changeset as JSON")),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.pk} · {self.source_name}"
+
+
+class Change(models.Model):
+    """One row's create, update or delete.
+
+    `before` and `after` hold the record's fields (JSON-plain, by field name; null where there is no
+    row). `diff` is a list of `core.diff` rows. `files` is `{field: {"before": file|null, "after":
+    file|null}}` with file = `{"name", "size", "checksum": "sha256:<hex>"}`, for every file field.
+    `carried` is `{"before": {...}, "after": {...}}`: values that travel but are not compared
+    (`auto_now`). `requires` lists numbers of changes that this one needs. `cascades` lists what a
+    delete takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"unlink"}`.
+    `problems` lists why it cannot be applied: `{"code", "field", "message"}`; empty for most.
+    """
+
+    OPERATIONS = (
+        (Operation.CREATE.value, _("added")),
+        (Operation.UPDATE.value, _("changed")),
+        (Operation.DELETE.value, _("deleted")),
+    )
+    DECISIONS = (
+        (Decision.UNDECIDED.value, _("undecided")),
+        (Decision.ACCEPTED.value, _("accepted")),
+        (Decision.REJECTED.value, _("rejected")),
+    )
+    OUTCOMES = (
+        (Outcome.APPLIED.value, _("applied")),
+        (Outcome.UNCHANGED.value, _("unchanged")),
+        (Outcome.SKIPPED.value, _("skipped")),
+        (Outcome.STALE.value, _("stale")),
+        (Outcome.BLOCKED.value, _("blocked")),
+        (Outcome.FAILED.value, _("failed")),
+    )
+
+    changeset = models.ForeignKey(Changeset, on_delete=models.PROTECT, related_name="changes")
+    number = models.PositiveIntegerField(_("number"))
+    model = models.CharField(_("model"), max_length=201)
+    operation = models.CharField(_("operation"), max_length=8, choices=OPERATIONS)
+    key = CanonicalJSONField(_("natural key"))
+    key_text = models.TextField(help_text=_("The key's parts joined for searching and showing."))
+    local_pk = models.TextField(
+        null=True, help_text=_("JSON of the local row's primary key; null for a create.")
+    )
+    before = CanonicalJSONField(null=True)
+    after = CanonicalJSONField(null=True)
+    diff = CanonicalJSONField(default=list)
+    files = CanonicalJSONField(default=dict)
+    carried = CanonicalJSONField(default=dict)
+    before_digest = models.CharField(max_length=80, blank=True)
+    after_digest = models.CharField(max_length=80, blank=True)
+    requires = CanonicalJSONField(default=list)
+    cascades = CanonicalJSONField(default=list)
+    problems = CanonicalJSONField(default=list)
+    has_cascades = models.BooleanField(default=False)
+    has_problems = models.BooleanField(default=False)
+    decision = models.CharField(
+        _("decision"), max_length=10, choices=DECISIONS, default=Decision.UNDECIDED.value
+    )
+    outcome = models.CharField(_("outcome"), max_length=10, choices=OUTCOMES, blank=True)
+    outcome_reason = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "data_sync_change"
+        verbose_name = _("change")
+        verbose_name_plural = _("changes")
+        ordering = ("changeset", "number")
+        default_permissions = ("view",)
+        constraints = (
+            models.UniqueConstraint(fields=("changeset", "number"), name="data_sync_change_number"),
+        )
+        indexes = (
+            models.Index(fields=("changeset", "model", "operation", "number"), name="data_sync_change_nav"),
+            models.Index(fields=("changeset", "decision", "number"), name="data_sync_change_decision"),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.model} {self.key_text}"

@@ -1,0 +1,68 @@
+"""One attempt to read a source and compare it with the local database."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from data_sync.core.states import PullState
+
+from .exchange import DataSource
+from .fields import CanonicalJSONField
+
+
+class DataPull(models.Model):
+    STATES = (
+        (PullState.QUEUED.value, _("queued")),
+        (PullState.READING.value, _("reading")),
+        (PullState.COMPARING.value, _("comparing")),
+        (PullState.DONE.value, _("done")),
+        (PullState.FAILED.value, _("failed")),
+        (PullState.CANCELLED.value, _("cancelled")),
+    )
+
+    source = models.ForeignKey(
+        DataSource, null=True, on_delete=models.SET_NULL, related_name="pulls", verbose_name=_("source")
+    )
+    source_name = models.CharField(max_length=100, editable=False)
+    model_labels = models.JSONField(
+        _("models"),
+        default=list,
+        blank=True,
+        help_text=_("Labels to pull; empty means every model both sides have."),
+    )
+    state = models.CharField(
+        _("state"), max_length=16, choices=STATES, default=PullState.QUEUED.value, editable=False
+    )
+    active_source = models.PositiveBigIntegerField(
+        null=True,
+        unique=True,
+        editable=False,
+        help_text=_("The source's id while the pull is active, so that no source is pulled twice at once."),
+    )
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
+    )
+    actor = models.CharField(_("who"), max_length=200, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    started_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+    rows_expected = models.PositiveBigIntegerField(default=0, editable=False)
+    rows_read = models.PositiveBigIntegerField(default=0, editable=False)
+    compared = models.PositiveBigIntegerField(_("rows compared"), default=0, editable=False)
+    files_fetched = models.PositiveIntegerField(default=0, editable=False)
+    error = models.TextField(_("reason"), blank=True, editable=False)
+    report = CanonicalJSONField(
+        default=dict, editable=False, help_text=_("Schema differences and per-model counts of this pull.")
+    )
+
+    class Meta:
+        db_table = "data_sync_pull"
+        verbose_name = _("data pull")
+        verbose_name_plural = _("data pulls")
+        ordering = ("-pk",)
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.pk} · {self.source_name}"

@@ -1,0 +1,1 @@
+"""Reading and writing the host project's tables, and their files."""

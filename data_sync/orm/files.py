@@ -1,0 +1,109 @@
+"""Files of host rows: their checksums, remembered by storage name, size and modified time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+from django.core.files.storage import Storage
+
+from data_sync.core.records import MISSING, FileValue
+from data_sync.models import FileChecksum
+
+from .references import batches
+from .schema import File, ModelSchema
+
+CHUNK = 1 << 16
+
+
+class Checksums:
+    """The checksums of one file field's files.
+
+    `read` never writes to the database; `remember` stores what was hashed anew, and is to be called
+    outside of a read-only snapshot.
+    """
+
+    def __init__(self, schema: ModelSchema, file: File, using: str, *, rehash: bool = False) -> None:
+        self._schema = schema
+        self._file = file
+        self._using = using
+        self._rehash = rehash
+        self._new: dict[str, FileChecksum] = {}
+
+    @property
+    def storage(self) -> Storage:
+        return self._file.field.storage
+
+    def read(self, names: Iterable[str]) -> dict[str, FileValue]:
+        """A `FileValue` by name; a file that the storage lacks has the checksum `missing`."""
+        values: dict[str, FileValue] = {}
+        for batch in batches(dict.fromkeys(names)):
+            known = {} if self._rehash else self._known(batch)
+            for name in batch:
+                values[name] = self._value(name, self._new.get(name) or known.get(name))
+        return values
+
+    def remember(self) -> None:
+        for batch in batches(list(self._new.values())):
+            FileChecksum.objects.using(self._using).filter(
+                model=self._schema.label,
+                field=self._file.name,
+                name_hash__in=[row.name_hash for row in batch],
+            ).delete()
+            FileChecksum.objects.using(self._using).bulk_create(batch)
+        self._new.clear()
+
+    def _known(self, names: list[str]) -> dict[str, FileChecksum]:
+        rows = FileChecksum.objects.using(self._using).filter(
+            model=self._schema.label, field=self._file.name, name_hash__in=[name_hash(name) for name in names]
+        )
+        return {row.name: row for row in rows}
+
+    def _value(self, name: str, known: FileChecksum | None) -> FileValue:
+        try:
+            size, modified = stat(self.storage, name)
+            if known is None or (known.size, known.modified_at) != (size, modified):
+                with self.storage.open(name) as stored:
+                    checksum, size = hash_file(stored)
+                known = FileChecksum(
+                    model=self._schema.label,
+                    field=self._file.name,
+                    name_hash=name_hash(name),
+                    name=name,
+                    size=size,
+                    modified_at=modified,
+                    checksum=checksum,
+                )
+                self._new[name] = known
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return FileValue(name=name, size=0, checksum=MISSING)
+        return FileValue(name=name, size=known.size, checksum=f"sha256:{known.checksum}")
+
+
+def name_hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def stat(storage: Storage, name: str) -> tuple[int, str]:
+    """Size and modified time of a stored file; a storage without times gives "" for it."""
+    size = storage.size(name)
+    try:
+        return size, storage.get_modified_time(name).isoformat()
+    except NotImplementedError:
+        return size, ""
+
+
+def hash_file(stored: Any) -> tuple[str, int]:
+    """SHA-256 (hex) and size of an open file, read in chunks."""
+    sha = hashlib.sha256()
+    size = 0
+    for block in read_blocks(stored):
+        sha.update(block)
+        size += len(block)
+    return sha.hexdigest(), size
+
+
+def read_blocks(stored: IO[bytes] | Any) -> Iterator[bytes]:
+    while block := stored.read(CHUNK):
+        yield block

@@ -1,0 +1,123 @@
+"""Between rows' identifiers and natural keys, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.db import models
+
+from data_sync.core import canonical
+from data_sync.core.errors import RecordError
+
+from .schema import ModelSchema, schema_of
+
+KeyText = str
+"""The canonical text of a natural key's list: what keys are compared and looked up by."""
+
+BATCH = 400
+CACHED_KEYS = 100_000
+Item = TypeVar("Item")
+
+
+def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
+    """Lists of at most `size` items (`itertools.batched` is 3.12's)."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class KeysOfRows:
+    """Finds the natural key of rows of one model, by primary key or by another unique column.
+
+    Keeps what it found, up to `CACHED_KEYS` rows. Reads past scopes and default managers.
+    """
+
+    def __init__(self, model: type[models.Model], column: str, using: str) -> None:
+        schema = schema_of(model)
+        if schema is None:
+            raise RecordError(f"{model._meta.label} is not registered.")
+        self._schema = schema
+        self._column = column
+        self._using = using
+        self._keys: dict[Any, list[Any]] = {}
+
+    def load(self, identifiers: Collection[Any]) -> None:
+        """Reads the keys of these rows, those already known left out."""
+        missing = [identifier for identifier in set(identifiers) if identifier not in self._keys]
+        if len(self._keys) + len(missing) > CACHED_KEYS:
+            self._keys.clear()
+            missing = list(set(identifiers))
+        lookups = [part.lookup for part in self._schema.key]
+        for batch in batches(missing):
+            rows = self._schema.every_row(self._using).filter(**{f"{self._column}__in": batch})
+            for identifier, *parts in rows.values_list(self._column, *lookups):
+                self._keys[identifier] = plain_key(self._schema, parts, f"with {self._column}={identifier!r}")
+
+    def get(self, identifier: Any) -> list[Any] | None:
+        """The key of a loaded row, None if there is no such row."""
+        return self._keys.get(identifier)
+
+
+def plain_key(schema: ModelSchema, parts: Iterable[Any], which: str) -> list[Any]:
+    """A key's parts as JSON-plain values. Raises `RecordError` for a null part, naming the row."""
+    key = []
+    for part, value in zip(schema.key, parts, strict=True):
+        if value is None:
+            raise RecordError(
+                f"The row of {schema.model._meta.label} {which} has no {'.'.join(part.path)}, which is part of its "
+                "natural key. Fill it in, or narrow the registration's queryset."
+            )
+        key.append(part.codec.to_plain(value))
+    return key
+
+
+class RowsOfKeys:
+    """Finds rows of one model by natural key: `identifier` is the column to give (usually the pk)."""
+
+    def __init__(self, schema: ModelSchema, column: str, using: str) -> None:
+        self._schema = schema
+        self._column = column
+        self._using = using
+        self._found: dict[KeyText, list[Any]] = {}
+
+    def load(self, keys: Iterable[KeyText]) -> None:
+        """Reads the rows with these keys. Equality is Python's, never the database's collation."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._found]
+        lookups = [part.lookup for part in self._schema.key]
+        for batch in batches(missing):
+            wanted = set(batch)
+            parsed = [canonical.loads(key) for key in batch]
+            query: dict[str, Any] = {}
+            for index, part in enumerate(self._schema.key):
+                query[f"{part.lookup}__in"] = _distinct(key[index] for key in parsed)
+                query[f"{part.lookup}__in"] = [part.codec.from_plain(v) for v in query[f"{part.lookup}__in"]]
+            for key in batch:
+                self._found[key] = []
+            for identifier, *parts in (
+                self._schema.every_row(self._using).filter(**query).values_list(self._column, *lookups)
+            ):
+                text = canonical.dumps(plain_key(self._schema, parts, f"with {self._column}={identifier!r}"))
+                if text in wanted:
+                    self._found[text].append(identifier)
+
+    def add(self, key: KeyText, identifier: Any) -> None:
+        """Notes a row that was just written."""
+        self._found[key] = [identifier]
+
+    def get(self, key: KeyText) -> Any | None:
+        """The row with this loaded key, None if there is none. Raises `RecordError` if there are several."""
+        found = self._found[key]
+        if len(found) > 1:
+            raise RecordError(
+                f"{len(found)} rows of {self._schema.model._meta.label} have the natural key {key}; change all but one."
+            )
+        return found[0] if found else None
+
+    def count(self, key: KeyText) -> int:
+        return len(self._found[key])
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    return list({canonical.dumps(value): value for value in values}.values())

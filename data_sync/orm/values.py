@@ -1,0 +1,202 @@
+"""Between Python values of model fields and JSON-plain values: the one place that knows field types.
+
+Every conversion is lossless and gives one plain value for one database value, whatever the
+database: texts as they are, decimals and dates as text, floats as numbers, bytes as base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import models
+from django.db.models.expressions import ExpressionWrapper, F
+from django.utils.dateparse import parse_duration
+from django.utils.duration import duration_string
+
+from data_sync.core import canonical
+
+if TYPE_CHECKING:
+    Field = models.Field[Any, Any]
+else:
+    Field = models.Field
+
+JSON_NULL = "$json"
+"""Marks a JSON `null` apart from SQL's NULL: `{"$json": null}`. A value of that shape is marked too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """`to_plain` takes what the database gives, `from_plain` gives what an instance takes; never None.
+
+    Both raise `ValueError` for values that are not of the field's type. `expression` is what to
+    select instead of the column.
+    """
+
+    to_plain: Callable[[Any], Any]
+    from_plain: Callable[[Any], Any]
+    expression: Callable[[str], Any] | None = None
+    is_identity: bool = False
+
+
+def codec_of(field: Field) -> Codec:
+    """The codec of a field that is neither relation nor file.
+
+    A field class that Django does not ship is written by its own `value_to_string` and read by its
+    own `to_python`, which is the contract Django's serializers hold it to.
+    """
+    if not type(field).__module__.startswith("django.db.models."):
+        return _custom(field)
+    match field:
+        case models.JSONField():
+            return Codec(_json_to_plain, _json_from_plain, _as_text)
+        case models.BooleanField():
+            return Codec(bool, _typed(bool), is_identity=False)
+        case models.IntegerField() | models.AutoField():
+            return Codec(int, _typed(int), is_identity=True)
+        case models.FloatField():
+            return Codec(_float_to_plain, _float_from_plain)
+        case models.DecimalField():
+            return _decimal(field)
+        case models.DateTimeField():
+            return Codec(_datetime_to_plain, datetime.fromisoformat)
+        case models.DateField():
+            return Codec(date.isoformat, date.fromisoformat)
+        case models.TimeField():
+            return Codec(time.isoformat, time.fromisoformat)
+        case models.DurationField():
+            return Codec(duration_string, _duration_from_plain)
+        case models.BinaryField():
+            return Codec(_bytes_to_plain, _bytes_from_plain)
+        case models.UUIDField():
+            return Codec(str, UUID)
+        case (
+            models.CharField() | models.TextField() | models.GenericIPAddressField() | models.FilePathField()
+        ):
+            return Codec(_identity, _typed(str), is_identity=True)
+        case _:
+            return _custom(field)
+
+
+def fingerprint(field: Field) -> dict[str, Any]:
+    """What two sides must agree on for this column to be compared."""
+    built_in = type(field).__module__.startswith("django.db.models.")
+    shape: dict[str, Any] = {
+        "type": type(field).__name__ if built_in else f"{type(field).__module__}.{type(field).__qualname__}",
+        "null": field.null,
+    }
+    for trait in ("max_length", "max_digits", "decimal_places"):
+        value = getattr(field, trait, None)
+        if value is not None:
+            shape[trait] = value
+    if isinstance(field, models.DateTimeField):
+        from django.conf import settings
+
+        shape["aware"] = settings.USE_TZ
+    return shape
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _typed(kind: type) -> Callable[[Any], Any]:
+    def from_plain(value: Any) -> Any:
+        if type(value) is not kind:
+            raise ValueError(f"{value!r} is not {kind.__name__}")
+        return value
+
+    return from_plain
+
+
+def _as_text(name: str) -> ExpressionWrapper:
+    return ExpressionWrapper(F(name), output_field=models.TextField())
+
+
+def _json_to_plain(text: str) -> Any:
+    value = canonical.normalise(canonical.loads(text))
+    if value is None or (isinstance(value, dict) and value.keys() == {JSON_NULL}):
+        return {JSON_NULL: value}
+    return value
+
+
+def _json_from_plain(value: Any) -> Any:
+    if isinstance(value, dict) and value.keys() == {JSON_NULL}:
+        inner = value[JSON_NULL]
+        return models.Value(None, models.JSONField()) if inner is None else inner
+    return value
+
+
+def _float_to_plain(value: float) -> float | int | str:
+    if math.isfinite(value):
+        return canonical.normalise(float(value))  # type: ignore[no-any-return]
+    return str(value)
+
+
+def _float_from_plain(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _decimal(field: models.DecimalField[Any, Any]) -> Codec:
+    places = field.decimal_places
+
+    def to_plain(value: Decimal) -> str:
+        if not value.is_finite():
+            return str(value)
+        if places is None:
+            return format(value.normalize() + 0, "f")
+        return format(round(value, places) + 0, "f")
+
+    def from_plain(value: Any) -> Decimal:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is not a decimal in a text")
+        try:
+            return Decimal(value)
+        except ArithmeticError:
+            raise ValueError(f"{value!r} is not a decimal") from None
+
+    return Codec(to_plain, from_plain)
+
+
+def _datetime_to_plain(value: datetime) -> str:
+    return (value if value.tzinfo is None else value.astimezone(UTC)).isoformat()
+
+
+def _duration_from_plain(value: Any) -> timedelta:
+    duration = parse_duration(value) if isinstance(value, str) else None
+    if duration is None:
+        raise ValueError(f"{value!r} is not a duration")
+    return duration
+
+
+def _bytes_to_plain(value: Any) -> str:
+    return base64.b64encode(bytes(value)).decode()
+
+
+def _bytes_from_plain(value: Any) -> bytes:
+    return base64.b64decode(value, validate=True)
+
+
+class _Holder:
+    """Stands in for an instance where a field's `value_to_string` wants one."""
+
+    def __init__(self, attname: str, value: Any) -> None:
+        setattr(self, attname, value)
+
+
+def _custom(field: Field) -> Codec:
+    def to_plain(value: Any) -> Any:
+        plain: Any = field.value_to_string(_Holder(field.attname, value))  # type: ignore[arg-type]
+        if not isinstance(plain, str | int | float | bool | list | dict | None):
+            raise ValueError(f"{type(field).__name__}.value_to_string gave {type(plain).__name__}")
+        return canonical.normalise(plain)
+
+    return Codec(to_plain, field.to_python)

@@ -1,0 +1,306 @@
+"""The one writer of host tables: creates, updates and deletes rows in batches, inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from django.db import DatabaseError, models, transaction
+from django.db.models.deletion import Collector
+from django.db.models.signals import ModelSignal, post_save, pre_save
+
+from data_sync.core import canonical
+from data_sync.core.errors import ChangeFailed
+from data_sync.core.ordering import CycleError, in_dependency_order
+from data_sync.core.records import Record
+
+from .references import RowsOfKeys, batches
+from .schema import Link, ModelSchema, Reference, schema_of
+
+BATCH = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class Write:
+    """A create (`pk` None until written) or update of one row. `files` are names in the field's storage."""
+
+    number: int
+    after: Record
+    before: Record | None = None
+    pk: Any = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> set[str]:
+        """Names of the fields that differ; all of them for a create."""
+        if self.before is None:
+            return set(self.after.fields)
+        return {name for name, value in self.after.fields.items() if self.before.fields[name] != value}
+
+
+class Writer:
+    """Writes rows of several models, so that references between them can be resolved as they appear.
+
+    Exact values: no `auto_now`, no `Model.save()`; `pre_save` and `post_save` are sent with
+    `raw=True` where somebody listens. Failures are `ChangeFailed`, by change number.
+    """
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._rows: dict[tuple[str, str], RowsOfKeys] = {}
+        self._later: dict[tuple[str, str], list[tuple[Reference, Write]]] = {}
+
+    def create(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        """Inserts rows, those that others refer to first; nullable references that cannot be resolved yet wait."""
+        for level in _levels(schema, writes):
+            for batch in batches(level, BATCH):
+                self._load(schema, batch)
+                self._attempt(batch, partial(self._insert, schema))
+
+    def update(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        """Updates the columns that differ; rows that differ in the same columns go together."""
+        by_columns: dict[tuple[str, ...], list[Write]] = {}
+        for write in writes:
+            columns = [f.name for f in (*schema.values, *schema.references) if f.name in write.changed]
+            carried = [value.name for value in schema.carried if value.name in write.after.carried]
+            by_columns.setdefault((*columns, *write.files, *carried), []).append(write)
+        for names, group in by_columns.items():
+            for batch in batches(group if names else [], BATCH):
+                self._load(schema, batch)
+                self._attempt(batch, partial(self._update, schema, names))
+
+    def finish(self, writes: Mapping[str, Sequence[Write]], by_label: Mapping[str, ModelSchema]) -> None:
+        """The second phase: references that waited, and many-to-many links."""
+        for (label, _), waiting in self._later.items():
+            for batch in batches(waiting, BATCH):
+                self._close_references(by_label[label], batch)
+        self._later.clear()
+        for label, group in writes.items():
+            for link in by_label[label].links:
+                self._link(by_label[label], link, [write for write in group if link.name in write.changed])
+
+    def delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
+        """Deletes rows (numbers by primary key) with what Django's collector takes along, signals included."""
+        for batch in batches(numbers, BATCH):
+            collector = Collector(using=self._using)
+            try:
+                collector.collect(schema.every_row(self._using).filter(pk__in=batch))
+                collector.delete()
+            except DatabaseError as error:
+                reason = f"the delete was refused: {error}. Remove what refers to it first."
+                raise ChangeFailed({numbers[pk]: reason for pk in batch}) from error
+
+    def _attempt(self, writes: list[Write], act: Callable[[list[Write]], None]) -> None:
+        """Does one batch under a savepoint; if the database refuses it, finds out which row it is."""
+        try:
+            with transaction.atomic(using=self._using):
+                act(writes)
+        except (DatabaseError, ValueError, TypeError, OverflowError) as error:
+            if len(writes) == 1:
+                key = canonical.dumps(list(writes[0].after.key))
+                reason = f"{writes[0].after.model} {key}: the database refused it: {error}"
+                raise ChangeFailed({writes[0].number: reason}) from error
+            for write in writes:
+                self._attempt([write], act)
+            raise
+
+    # Rows
+
+    def _instance(self, schema: ModelSchema, write: Write) -> models.Model:
+        row = schema.model()
+        self._set(schema, row, write, {f.name for f in (*schema.values, *schema.references, *schema.carried)})
+        return row
+
+    def _set(self, schema: ModelSchema, row: models.Model, write: Write, names: set[str]) -> None:
+        for value in schema.values:
+            if value.name in names:
+                plain = write.after.fields[value.name]
+                setattr(row, value.field.attname, None if plain is None else value.codec.from_plain(plain))
+        for value in schema.carried:
+            plain = write.after.carried.get(value.name)
+            if value.name in names and plain is not None:
+                setattr(row, value.field.attname, value.codec.from_plain(plain))
+        for reference in schema.references:
+            if reference.name in names:
+                setattr(row, reference.field.attname, self._target(schema, reference, write))
+        for name, stored in write.files.items():
+            setattr(row, name, stored)
+
+    def _update(self, schema: ModelSchema, names: tuple[str, ...], writes: list[Write]) -> None:
+        stored = {
+            row.pk: row for row in schema.every_row(self._using).filter(pk__in=[write.pk for write in writes])
+        }
+        rows = [stored[write.pk] for write in writes]
+        for row, write in zip(rows, writes, strict=True):
+            self._set(schema, row, write, set(names))
+        self._send(pre_save, schema, rows)
+        schema.every_row(self._using).bulk_update(rows, names)
+        self._send(post_save, schema, rows, created=False)
+
+    def _insert(self, schema: ModelSchema, writes: list[Write]) -> None:
+        rows = [self._instance(schema, write) for write in writes]
+        carried = {
+            value.name: [getattr(row, value.field.attname) for row in rows] for value in schema.carried
+        }
+        self._send(pre_save, schema, rows)
+        schema.every_row(self._using).bulk_create(rows)
+        if any(row.pk is None for row in rows):
+            self._find_keys(schema, rows, writes)
+        for write, row in zip(writes, rows, strict=True):
+            write.pk = row.pk
+        self._restore_carried(schema, rows, carried)
+        for column in {column for (label, column) in self._rows if label == schema.label} | {"pk"}:
+            known = self._known(schema, column)
+            for write, row in zip(writes, rows, strict=True):
+                known.add(canonical.dumps(list(write.after.key)), getattr(row, column))
+        self._send(post_save, schema, rows, created=True)
+
+    def _restore_carried(
+        self, schema: ModelSchema, rows: list[models.Model], carried: dict[str, list[Any]]
+    ) -> None:
+        """`bulk_create` overwrites `auto_now` columns; puts the source's values back."""
+        names = []
+        for value in schema.carried:
+            if any(wanted is not None for wanted in carried[value.name]):
+                names.append(value.name)
+                for row, wanted in zip(rows, carried[value.name], strict=True):
+                    if wanted is not None:
+                        setattr(row, value.field.attname, wanted)
+        if names:
+            schema.every_row(self._using).bulk_update(rows, names)
+
+    def _find_keys(self, schema: ModelSchema, rows: list[models.Model], writes: list[Write]) -> None:
+        """For databases that do not return the primary keys of a bulk insert."""
+        found = RowsOfKeys(schema, "pk", self._using)
+        texts = [canonical.dumps(list(write.after.key)) for write in writes]
+        found.load(texts)
+        for row, text in zip(rows, texts, strict=True):
+            row.pk = found.get(text)
+
+    def _send(
+        self, signal: ModelSignal, schema: ModelSchema, rows: Iterable[models.Model], **more: Any
+    ) -> None:
+        if signal.has_listeners(schema.model):
+            for row in rows:
+                signal.send(
+                    sender=schema.model, instance=row, raw=True, using=self._using, update_fields=None, **more
+                )
+
+    # References
+
+    def _known(self, schema: ModelSchema, column: str) -> RowsOfKeys:
+        key = (schema.label, column)
+        if key not in self._rows:
+            self._rows[key] = RowsOfKeys(schema, column, self._using)
+        return self._rows[key]
+
+    def _found(self, schema: ModelSchema, reference: Reference) -> RowsOfKeys:
+        target = schema_of(reference.target)
+        assert target is not None
+        return self._known(target, reference.field.target_field.attname)
+
+    def _load(self, schema: ModelSchema, batch: Iterable[Write]) -> None:
+        writes = list(batch)
+        for reference in schema.references:
+            values = [write.after.fields[reference.name] for write in writes]
+            self._found(schema, reference).load(
+                canonical.dumps(value) for value in values if value is not None
+            )
+
+    def _target(self, schema: ModelSchema, reference: Reference, write: Write) -> Any:
+        value = write.after.fields[reference.name]
+        if value is None:
+            return None
+        rows, text = self._found(schema, reference), canonical.dumps(value)
+        if rows.get(text) is None and reference.field.null:
+            self._later.setdefault((schema.label, reference.name), []).append((reference, write))
+            return None
+        return self._resolve(rows, text, reference.name, write)
+
+    def _resolve(self, rows: RowsOfKeys, text: str, name: str, write: Write) -> Any:
+        target = rows.get(text)
+        if target is None:
+            raise ChangeFailed({write.number: f"{name} refers to {text}, which does not exist here."})
+        return target
+
+    def _close_references(self, schema: ModelSchema, waiting: list[tuple[Reference, Write]]) -> None:
+        """Fills in one nullable reference of rows that were written before their target was."""
+        reference = waiting[0][0]
+        rows = self._found(schema, reference)
+        texts = [canonical.dumps(write.after.fields[reference.name]) for _, write in waiting]
+        rows.load(texts)
+        instances = [
+            schema.model(
+                pk=write.pk, **{reference.field.attname: self._resolve(rows, text, reference.name, write)}
+            )
+            for (_, write), text in zip(waiting, texts, strict=True)
+        ]
+        schema.every_row(self._using).bulk_update(instances, [reference.name])
+
+    def _link(self, schema: ModelSchema, link: Link, writes: Sequence[Write]) -> None:
+        target = schema_of(link.target)
+        assert target is not None
+        rows = self._known(target, "pk")
+        through = link.through._base_manager.using(self._using)
+        for batch in batches(writes, BATCH):
+            wanted: dict[Any, set[Any]] = {}
+            texts = {
+                write.number: [canonical.dumps(key) for key in write.after.fields[link.name]]
+                for write in batch
+            }
+            rows.load(text for of_write in texts.values() for text in of_write)
+            for write in batch:
+                wanted[write.pk] = {
+                    self._resolve(rows, text, link.name, write) for text in texts[write.number]
+                }
+            existing = through.filter(**{f"{link.source_column}__in": list(wanted)})
+            surplus = []
+            for pk, source, linked in existing.values_list("pk", link.source_column, link.target_column):
+                if linked in wanted[source]:
+                    wanted[source].discard(linked)
+                else:
+                    surplus.append(pk)
+            for gone in batches(surplus):
+                through.filter(pk__in=gone).delete()
+            through.bulk_create(
+                link.through(**{link.source_column: source, link.target_column: linked})
+                for source, targets in wanted.items()
+                for linked in sorted(targets, key=str)
+            )
+
+
+def _levels(schema: ModelSchema, writes: Sequence[Write]) -> list[list[Write]]:
+    """The writes such that a row comes after those of its own model that it refers to."""
+    selves = [reference for reference in schema.references if reference.target is schema.model]
+    if not selves:
+        return [list(writes)]
+    by_key = {canonical.dumps(list(write.after.key)): write for write in writes}
+    needs = {
+        text: [
+            other
+            for reference in selves
+            if write.after.fields[reference.name] is not None
+            and (other := canonical.dumps(write.after.fields[reference.name])) in by_key
+        ]
+        for text, write in by_key.items()
+    }
+    try:
+        order = in_dependency_order(by_key, needs)
+    except CycleError:
+        return [list(writes)]  # A cycle through a nullable reference: closed in the second phase.
+    depth: dict[str, int] = {}
+    levels: list[list[Write]] = []
+    for text in order:
+        depth[text] = max((depth[need] + 1 for need in needs[text] if need != text), default=0)
+        while len(levels) <= depth[text]:
+            levels.append([])
+        levels[depth[text]].append(by_key[text])
+    return levels
+
+
+def delete_levels(schema: ModelSchema, deletes: Mapping[Any, Record]) -> list[list[Any]]:
+    """Primary keys of rows to delete, such that a row comes before those of its own model it refers to."""
+    writes = [Write(number=0, after=record, pk=pk) for pk, record in deletes.items()]
+    return [[write.pk for write in level] for level in reversed(_levels(schema, writes))]

@@ -1,0 +1,115 @@
+"""Which models are synced, and how.
+
+`data_sync.register_model` decorates a model, `data_sync.register` takes any model, also one of
+another package, from an `AppConfig.ready()`. Only the words are kept here; `orm.schema` resolves
+them against the model, and the system checks report what does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from .core.errors import RegistrationError
+
+if TYPE_CHECKING:
+    from django.db.models import Model, QuerySet
+
+ModelType = TypeVar("ModelType", bound="type[Model]")
+Deletes = Literal["propose", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """How one model is synced.
+
+    `natural_key` has one path per part, dots reach through foreign keys. `fields` None means every
+    concrete field and many-to-many but the primary key and files. `queryset` narrows the rows in
+    scope, on both sides. `deletes="never"` keeps local rows that the source lacks.
+    """
+
+    model: type[Model]
+    natural_key: tuple[str, ...]
+    fields: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    file_fields: tuple[str, ...] = ()
+    queryset: Callable[[QuerySet[Any]], QuerySet[Any]] | None = None
+    deletes: Deletes = "propose"
+    allow_sensitive: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """`app_label.modelname`, lower case: the model's name in records, URLs and JSON."""
+        return self.model._meta.label_lower
+
+
+_registrations: dict[type[Model], Registration] = {}
+
+
+def register(
+    model: type[Model],
+    *,
+    natural_key: Iterable[str],
+    fields: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    file_fields: Iterable[str] = (),
+    queryset: Callable[[QuerySet[Any]], QuerySet[Any]] | None = None,
+    deletes: Deletes = "propose",
+    allow_sensitive: Iterable[str] = (),
+) -> None:
+    """Registers a model for syncing.
+
+    `queryset` takes the model's unfiltered query set and returns the rows in scope.
+    `allow_sensitive` names the fields (or "model") that may be synced although their names look
+    secret. Raises `RegistrationError` for words that cannot be right for any model.
+    """
+    if model in _registrations:
+        raise RegistrationError(f"{model._meta.label} is registered twice; remove one of the registrations.")
+    if deletes not in ("propose", "never"):
+        raise RegistrationError(f'{model._meta.label}: deletes is "propose" or "never", not {deletes!r}.')
+    _registrations[model] = Registration(
+        model=model,
+        natural_key=_names(model, "natural_key", natural_key),
+        fields=None if fields is None else _names(model, "fields", fields),
+        exclude=_names(model, "exclude", exclude),
+        file_fields=_names(model, "file_fields", file_fields),
+        queryset=queryset,
+        deletes=deletes,
+        allow_sensitive=_names(model, "allow_sensitive", allow_sensitive),
+    )
+    if not _registrations[model].natural_key:
+        del _registrations[model]
+        raise RegistrationError(f"{model._meta.label}: natural_key needs at least one field.")
+
+
+def register_model(**options: Any) -> Callable[[ModelType], ModelType]:
+    """Class decorator form of `register`, with the same options."""
+
+    def decorate(model: ModelType) -> ModelType:
+        register(model, **options)
+        return model
+
+    return decorate
+
+
+def registrations() -> tuple[Registration, ...]:
+    """Every registration, ordered by label."""
+    return tuple(sorted(_registrations.values(), key=lambda registration: registration.label))
+
+
+def registration_of(model: type[Model]) -> Registration | None:
+    """The registration of a model, or of the concrete model behind a proxy."""
+    return _registrations.get(model) or _registrations.get(model._meta.concrete_model or model)
+
+
+def unregister(model: type[Model]) -> None:
+    """Takes a registration back, for a project that overrides another package's."""
+    _registrations.pop(model, None)
+
+
+def _names(model: type[Model], option: str, value: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(value) if not isinstance(value, str) else ()
+    if isinstance(value, str) or not all(isinstance(name, str) and name for name in names):
+        raise RegistrationError(f"{model._meta.label}: {option} is a list of field names, not {value!r}.")
+    return names

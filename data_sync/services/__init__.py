@@ -1,0 +1,1 @@
+"""What data_sync does: transactions, transitions and permissions. Entry points only call these."""

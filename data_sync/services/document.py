@@ -1,0 +1,66 @@
+"""A changeset as one JSON document, streamed: what auditors read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from data_sync.core import canonical
+from data_sync.models import Changeset
+
+from .actors import Actor
+from .audit import event_content
+from .content import change_content
+
+FORMAT = "data-sync-changeset"
+FORMAT_VERSION = "1.0"
+
+
+def changeset_document(changeset: Changeset, actor: Actor) -> Iterator[str]:
+    """Pieces of the document, in canonical JSON but for one line feed after each change and event.
+
+    A reader ignores members it does not know and refuses a major version it does not know.
+    """
+    actor.require("data_sync.export_changeset")
+    yield '{"changes":[\n'
+    changes = changeset.changes.order_by("number").iterator(chunk_size=500)
+    yield from _separated(
+        {
+            **change_content(change),
+            "decision": change.decision,
+            "outcome": change.outcome or None,
+            "outcome_reason": change.outcome_reason,
+        }
+        for change in changes
+    )
+    yield f'],"changeset":{canonical.dumps(_head(changeset))},"events":[\n'
+    events = changeset.events.order_by("number").iterator(chunk_size=500)
+    yield from _separated(
+        {**event_content(event), "previous": event.previous, "hash": event.hash} for event in events
+    )
+    yield f'],"format":"{FORMAT}","format_version":"{FORMAT_VERSION}"}}\n'
+
+
+def _separated(documents: Iterator[dict[str, Any]]) -> Iterator[str]:
+    separator = ""
+    for document in documents:
+        yield separator + canonical.dumps(document)
+        separator = ",\n"
+    yield "\n" if separator else ""
+
+
+def _head(changeset: Changeset) -> dict[str, Any]:
+    return {
+        "number": changeset.pk,
+        "state": changeset.state,
+        "source": changeset.source_name,
+        "models": changeset.model_labels,
+        "created_at": changeset.created_at.isoformat(),
+        "requested_by": changeset.actor,
+        "compared": changeset.compared,
+        "counts": {"create": changeset.creates, "update": changeset.updates, "delete": changeset.deletes},
+        "seal": changeset.content_seal,
+        "approval_seal": changeset.approval_seal,
+        "revision": changeset.revision,
+        "applied_at": changeset.applied_at.isoformat() if changeset.applied_at else None,
+    }

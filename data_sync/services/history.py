@@ -1,0 +1,42 @@
+"""Entries in the admin's own History of the rows an apply has touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.apps import apps
+
+from data_sync.core.records import key_text
+from data_sync.core.states import Operation
+from data_sync.models import Changeset
+from data_sync.orm.references import batches
+
+from .actors import Actor
+from .execution import Execution
+
+
+def record_history(changeset: Changeset, execution: Execution, actor: Actor) -> None:
+    """One entry a row, in the actor's name; none where the actor is no user or the admin is not installed."""
+    if actor.user is None or not apps.is_installed("django.contrib.admin"):
+        return
+    from django.contrib.admin.models import LogEntry
+
+    for batch in batches(_entries(changeset, execution, actor)):
+        LogEntry.objects.bulk_create(batch)
+
+
+def _entries(changeset: Changeset, execution: Execution, actor: Actor) -> Iterator[object]:
+    from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+    from django.contrib.contenttypes.models import ContentType
+
+    flags = {Operation.CREATE: ADDITION, Operation.UPDATE: CHANGE, Operation.DELETE: DELETION}
+    for schema, operation, pk, record, names in execution.touched():
+        fields = f": {', '.join(names)}" if names else ""
+        yield LogEntry(
+            user_id=actor.user.pk,
+            content_type=ContentType.objects.get_for_model(schema.model),
+            object_id=str(pk),
+            object_repr=key_text(record.key)[:200],
+            action_flag=flags[operation],
+            change_message=f"Changeset {changeset.pk} from {changeset.source_name}{fields}",
+        )

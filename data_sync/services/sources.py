@@ -1,0 +1,234 @@
+"""Sources: where this environment pulls from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.views.decorators.debug import sensitive_variables
+
+from data_sync.core.errors import DataSyncError, InvalidInput, InvalidTransition
+from data_sync.core.manifest import PROTOCOL, Manifest, schema_differences
+from data_sync.core.source import RecordSource
+from data_sync.models import DataPull, DataSource
+from data_sync.orm.read import LocalSource
+from data_sync.sources.addresses import SourceUrl, parse_url
+from data_sync.sources.http import HttpSource, SourceFailed
+
+from . import credentials
+from .actors import Actor
+
+REFERENCE_PREFIX = "DATA_SYNC_KEY_"
+"""How a variable's name begins that a person with the permission to add sources may refer to."""
+
+_CLOCK_TOLERANCE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at: `name` for a label, `message` in words, also where all is well."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+@sensitive_variables("key")
+def add_source(name: str, url: str, key: str, actor: Actor) -> DataSource:
+    """A new source. `key` is an export key made there, or `env:NAME`.
+
+    Contacts nobody. Raises `NotPermitted` and `InvalidInput`.
+    """
+    actor.require("data_sync.add_datasource")
+    source = DataSource(name=_name(name), url=str(parse_url(url)), key=_protected(key, actor))
+    _save(source, force_insert=True)
+    return source
+
+
+@sensitive_variables("key")
+def change_source(
+    source: DataSource,
+    actor: Actor,
+    *,
+    name: str | None = None,
+    url: str | None = None,
+    key: str | None = None,
+) -> DataSource:
+    """Changes what is given and leaves what is None.
+
+    Another scheme, host or port needs the key again: otherwise whoever may change a source could have
+    its key sent to a host of their own. Raises `NotPermitted` and `InvalidInput`.
+    """
+    actor.require("data_sync.change_datasource")
+    changed = DataSource.objects.get(pk=source.pk)
+    if name is not None:
+        changed.name = _name(name)
+    if url is not None:
+        parsed = parse_url(url)
+        if key is None and _origin(changed.url) != parsed.origin:
+            raise InvalidInput(
+                "The URL leads to another host: give the export key again, so that the stored one is not "
+                "sent there."
+            )
+        changed.url = str(parsed)
+    if key is not None:
+        changed.key = _protected(key, actor)
+    _save(changed)
+    source.refresh_from_db()
+    return source
+
+
+def remove_source(source: DataSource, actor: Actor) -> None:
+    """Removes a source; its pulls and changesets stay. Raises `InvalidTransition` while a pull is active."""
+    actor.require("data_sync.delete_datasource")
+    with transaction.atomic():
+        # Writes first, which locks the row: a pull that starts meanwhile waits, and then finds no source.
+        DataSource.objects.filter(pk=source.pk).update(name=F("name"))
+        pull = DataPull.objects.filter(active_source=source.pk).first()
+        if pull is not None:
+            raise InvalidTransition(
+                f"Pull {pull.pk} is reading the source {source.name} ({pull.state}); wait for its end, or "
+                f"cancel it."
+            )
+        DataSource.objects.filter(pk=source.pk).delete()
+
+
+@sensitive_variables()
+def open_source(source: DataSource) -> RecordSource:
+    """The source, to read from. Raises `DataSyncError` where its key or URL is of no use any more."""
+    return HttpSource(source.url, credentials.reveal(source.key))
+
+
+def check_source(source: DataSource) -> list[Check]:
+    """Tries the source and says how far it came: the last check is the first that failed, or the models.
+
+    Stores nothing, and raises for nothing that the source does.
+    """
+    try:
+        url = parse_url(source.url)
+        remote = HttpSource(source.url, credentials.reveal(source.key))
+    except DataSyncError as error:
+        return [Check(name="settings", ok=False, message=str(error))]
+    try:
+        there = remote.manifest()
+    except SourceFailed as failed:
+        passed = [*_transport_checks(url), _KEY_ACCEPTED]
+        match failed.stage:
+            case "address" | "connect":
+                return [Check(name="reachable", ok=False, message=str(failed))]
+            case "tls":
+                return [*passed[:1], Check(name="TLS", ok=False, message=str(failed))]
+            case "key":
+                return [*passed[:2], Check(name="key accepted", ok=False, message=str(failed))]
+            case "answer":
+                return [*passed[:2], Check(name="answer", ok=False, message=str(failed))]
+            case _ as never:
+                assert_never(never)
+    except DataSyncError as error:
+        return [*_transport_checks(url), _KEY_ACCEPTED, Check(name="protocol", ok=False, message=str(error))]
+    finally:
+        remote.close()
+    return [
+        *_transport_checks(url),
+        _KEY_ACCEPTED,
+        Check(name="protocol", ok=True, message=f"Both sides speak protocol {PROTOCOL}."),
+        _clock_check(remote.clock_skew),
+        *_schema_checks(there),
+    ]
+
+
+_KEY_ACCEPTED = Check(name="key accepted", ok=True, message="The export key is accepted.")
+
+
+def _transport_checks(url: SourceUrl) -> list[Check]:
+    secure = (
+        "The certificate is valid."
+        if url.scheme == "https"
+        else "Plain http: everyone on the way can read along."
+    )
+    return [
+        Check(name="reachable", ok=True, message=f"{url.authority} answers."),
+        Check(name="TLS", ok=True, message=secure),
+    ]
+
+
+def _clock_check(skew: timedelta | None) -> Check:
+    if skew is None:
+        return Check(name="clock", ok=True, message="The source does not say what time it is.")
+    seconds = round(skew.total_seconds())
+    if abs(skew) <= _CLOCK_TOLERANCE:
+        return Check(name="clock", ok=True, message=f"The clocks agree to {max(1, abs(seconds))} s.")
+    direction = "ahead of" if seconds > 0 else "behind"
+    return Check(
+        name="clock",
+        ok=False,
+        message=f"The source's clock is {abs(seconds)} s {direction} this one; set both by NTP.",
+    )
+
+
+def _schema_checks(there: Manifest) -> list[Check]:
+    try:
+        here = LocalSource().manifest()
+    except DataSyncError as error:
+        return [Check(name="models", ok=False, message=str(error))]
+    if not here.models:
+        return [
+            Check(
+                name="models", ok=False, message="No model is registered here; see data_sync.register_model."
+            )
+        ]
+    found: dict[str, list[str]] = {label: [] for label in here.models}
+    for difference in schema_differences(here, there, here.models):
+        found[difference["model"]].append(f"{difference['field']} {difference['difference']}".strip())
+    checks = [
+        Check(
+            name=label,
+            ok=not differences,
+            message="; ".join(differences) + "."
+            if differences
+            else f"Same on both sides; {there.models[label].count} rows there.",
+        )
+        for label, differences in found.items()
+    ]
+    only_there = sorted(set(there.models) - set(here.models))
+    return checks + [
+        Check(name=label, ok=True, message="Registered only at the source; it is not pulled.")
+        for label in only_there
+    ]
+
+
+def _name(name: str) -> str:
+    name = name.strip()
+    if not name or len(name) > 100 or not name.isprintable():
+        raise InvalidInput("A source needs a name of 1 to 100 characters, such as Staging.")
+    return name
+
+
+@sensitive_variables("key")
+def _protected(key: str, actor: Actor) -> str:
+    variable = key.strip().removeprefix(credentials.REFERENCE)
+    if variable != key.strip() and not actor.unrestricted and not variable.startswith(REFERENCE_PREFIX):
+        # Otherwise who may add a source could have any secret of the environment sent to a host of their own.
+        raise InvalidInput(
+            f"Only variables whose names begin with {REFERENCE_PREFIX} can be named here, such as "
+            f"env:{REFERENCE_PREFIX}STAGING; `manage.py data_sync source add` takes any."
+        )
+    return credentials.protect(key)
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    try:
+        return parse_url(url).origin
+    except InvalidInput:
+        return None  # Stored under settings that have changed since.
+
+
+def _save(source: DataSource, *, force_insert: bool = False) -> None:
+    try:
+        with transaction.atomic():
+            source.save(force_insert=force_insert)
+    except IntegrityError:
+        raise InvalidInput(f"There is a source named “{source.name}” already; choose another name.") from None

@@ -1,0 +1,39 @@
+"""Changes of state: each one conditional UPDATE that names the old state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from data_sync.core.errors import InvalidTransition
+from data_sync.core.states import ChangesetState
+from data_sync.models import Changeset
+
+
+def move(
+    changeset_id: int,
+    old: Sequence[ChangesetState],
+    new: ChangesetState,
+    *,
+    only_if: dict[str, Any] | None = None,
+    **values: Any,
+) -> None:
+    """Moves a changeset from one of the old states to the new one, and sets `values`.
+
+    Raises `InvalidTransition`, naming the state found, if it was in none of them or `only_if` (more
+    conditions, such as the lease's token) did not hold: somebody else was quicker.
+    """
+    moved = Changeset.objects.filter(
+        pk=changeset_id, state__in=[state.value for state in old], **(only_if or {})
+    ).update(state=new.value, **values)
+    if not moved:
+        raise InvalidTransition(refusal(changeset_id, f"become {new.value}"))
+
+
+def refusal(changeset_id: int, what: str) -> str:
+    """Why a changeset cannot do something: its state, or that it does not exist."""
+    changeset = Changeset.objects.filter(pk=changeset_id).first()
+    if changeset is None:
+        return f"There is no changeset {changeset_id}."
+    reason = f": {changeset.state_reason}" if changeset.state_reason else ""
+    return f"Changeset {changeset_id} is {changeset.state} and cannot {what}{reason}"

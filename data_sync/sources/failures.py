@@ -1,0 +1,117 @@
+"""Why a request to a source brought nothing: its deadline, and what the libraries' errors mean."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from typing import Any, Literal, TypeAlias
+
+from data_sync import conf
+from data_sync.core.errors import IncompleteStream
+
+Stage: TypeAlias = Literal["address", "connect", "tls", "key", "answer"]
+
+
+class Failed(Exception):
+    """A request that brought no answer: `stage` says how far it came, `str()` why it ended there."""
+
+    def __init__(self, stage: Stage, reason: str) -> None:
+        super().__init__(reason)
+        self.stage = stage
+
+
+class Deadline:
+    """Ends a request for good: time-outs count silence only, and a byte a second is not silence."""
+
+    def __init__(self, seconds: float) -> None:
+        self.expired = False
+        self._seconds = seconds
+        self._ends_at = time.monotonic() + seconds
+        self._timer: threading.Timer | None = None
+
+    def watch(self, connection: socket.socket) -> None:
+        self.cancel()
+        remaining = max(0.0, self._ends_at - time.monotonic())
+        self._timer = threading.Timer(remaining, self._end, (connection,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether there is a connection, and the request has gone out."""
+        return self._timer is not None
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def failure(self) -> Failed:
+        return Failed(
+            "answer",
+            f"the answer took longer than {self._seconds:g} seconds in all (DATA_SYNC_REQUEST_TIMEOUT)",
+        )
+
+    def _end(self, connection: socket.socket) -> None:
+        self.expired = True
+        try:
+            # The plain socket's method: the TLS one also takes the session from under the reading thread.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        except OSError:
+            pass  # It has ended already.
+
+
+def explained(error: BaseException, deadline: Deadline) -> Failed:
+    """What an error before the answer means."""
+    from urllib3 import exceptions
+
+    if deadline.expired:
+        return deadline.failure()
+    # By meaning, not by depth: the outermost error is the one that says least.
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Failed("tls", f"its certificate is not valid: {cause.verify_message}")
+    for cause in causes:
+        match cause:
+            case ssl.SSLError():
+                return Failed("tls", f"TLS failed ({cause.reason or 'no reason given'})")
+            case exceptions.ConnectTimeoutError():
+                seconds = conf.connect_timeout()
+                return Failed("connect", f"it accepted no connection within {seconds:g} seconds")
+            case exceptions.ReadTimeoutError() if not deadline.is_watching:
+                seconds = conf.connect_timeout()
+                return Failed("tls", f"it took longer than {seconds:g} seconds over the handshake")
+            case exceptions.ReadTimeoutError():
+                return Failed("answer", f"it was silent for {conf.read_timeout():g} seconds")
+    if any(isinstance(cause, exceptions.NewConnectionError) for cause in causes):
+        reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+        return Failed("connect", f"no connection could be made ({[*reasons, 'for an unknown reason'][0]})")
+    return Failed("answer", "it ended the connection without an answer, or with one that is not HTTP")
+
+
+def cut_short(error: BaseException, deadline: Deadline) -> Failed | IncompleteStream:
+    """What an error in the middle of an answer means."""
+    from urllib3 import exceptions
+
+    if deadline.expired:
+        return deadline.failure()
+    if any(isinstance(cause, exceptions.ReadTimeoutError) for cause in _causes(error)):
+        return Failed(
+            "answer", f"it fell silent for {conf.read_timeout():g} seconds in the middle of its answer"
+        )
+    return IncompleteStream("the connection ended in the middle of the answer")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it was made of: urllib3 and requests wrap in arguments, `reason` and context."""
+    found: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if isinstance(cause, BaseException) and cause not in found:
+            found.append(cause)
+            waiting += [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+    return found

@@ -1,0 +1,233 @@
+"""Another environment, read over HTTP from where it includes `data_sync.urls`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from data_sync import conf
+from data_sync.core import canonical
+from data_sync.core.errors import (
+    DataSyncError,
+    IncompleteStream,
+    MalformedStream,
+    SourceUnavailable,
+    WrongFile,
+)
+from data_sync.core.manifest import Manifest, parse_manifest
+
+from .addresses import parse_url
+from .failures import Failed, Stage
+
+if TYPE_CHECKING:
+    from .answer import Answer
+    from .transport import Transport
+
+MAX_MANIFEST = 16 * 1024 * 1024
+_MAX_EXPLANATION = 16 * 1024
+
+
+class SourceFailed(SourceUnavailable):
+    """`stage` is how far the request came: "address", "connect", "tls", "key" or "answer"."""
+
+    def __init__(self, message: str, stage: Stage) -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+class HttpSource:
+    """A `RecordSource` behind a URL and an export key.
+
+    Opens no connection until it is asked for something. Every error names the source, what happened
+    and what to do; none holds the key. For one thread at a time.
+    """
+
+    clock_skew: timedelta | None = None
+    """By how much the source's clock was ahead at its last answer; None if it did not say."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = parse_url(url)
+        self._key = key
+        self._transport: Transport | None = None
+
+    def __repr__(self) -> str:
+        return f"HttpSource({str(self._url)!r})"
+
+    def manifest(self) -> Manifest:
+        with self._get("manifest", MAX_MANIFEST) as answer:
+            document = b"".join(self._named(answer.blocks()))
+        try:
+            return parse_manifest(canonical.loads(document.decode()))
+        except (UnicodeDecodeError, MalformedStream) as error:
+            reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise MalformedStream(f"{self._subject()} sent a manifest that cannot be used: {reason}")
+
+    @contextmanager
+    def stream(self, models: Sequence[str]) -> Iterator[Iterator[bytes]]:
+        what = f"export?models={quote(','.join(models), safe=',.')}"
+        with self._get(what, conf.max_stream_bytes()) as answer:
+            yield self._named(answer.blocks())
+
+    @contextmanager
+    def open_file(self, checksum: str) -> Iterator[Iterator[bytes]]:
+        """As the protocol says. The bytes are not verified here: hash them while reading."""
+        what = f"files/{quote(checksum.removeprefix('sha256:'), safe='')}"
+        with self._get(what, conf.max_stream_bytes()) as answer:
+            yield self._named(answer.blocks())
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    @contextmanager
+    def _get(self, what: str, limit: int) -> Iterator[Answer]:
+        """The answer, with status 200, to a request for `what`; raises for every other."""
+        with ExitStack() as stack:
+            yield self._opened(stack, what, limit)
+
+    def _opened(self, stack: ExitStack, what: str, limit: int) -> Answer:
+        from .transport import Transport
+
+        try:
+            if self._transport is None:
+                self._transport = Transport(self._url, self._key)
+            answer = stack.enter_context(self._transport.get(f"/data_sync/{what}", limit))
+        except Failed as failure:
+            failed = failure
+        else:
+            self.clock_skew = _skew(answer.headers.get("Date"))
+            if answer.status != 200:
+                raise self._refusal(what, answer)
+            if answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html":
+                raise self._failed(
+                    "answer",
+                    "answered with a web page instead of data. Check the URL: it is the prefix that "
+                    "data_sync.urls is included under; and that no login page stands before it.",
+                )
+            return answer
+        raise self._unreadable(failed)
+
+    def _named(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """The same blocks; what goes wrong between them is told with the source's name."""
+        try:
+            yield from blocks
+            return
+        except Failed as failed:
+            error: DataSyncError = self._unreadable(failed)
+        except IncompleteStream as cut:
+            error = IncompleteStream(
+                f"{self._subject()} did not send its whole answer: {cut}. Nothing was concluded from it; "
+                "pull again."
+            )
+        except MalformedStream as malformed:
+            error = MalformedStream(f"{self._subject()} sent an answer that cannot be used: {malformed}.")
+        raise error
+
+    def _unreadable(self, failed: Failed) -> SourceFailed:
+        return self._failed(failed.stage, f"could not be read: {failed}. {_REMEDIES[failed.stage]}")
+
+    def _refusal(self, what: str, answer: Answer) -> DataSyncError:
+        status = answer.status
+        told = _explanation(answer)
+        said = f" It says: “{told}”" if told else ""
+        match status:
+            case 401:
+                return self._failed(
+                    "key",
+                    "refused the export key (401). It may be expired, revoked or mistyped: make a new one "
+                    "there with `manage.py data_sync key create` and store it with this source.",
+                )
+            case 403:
+                return self._failed(
+                    "key",
+                    f"does not let this key read what was asked for (403).{said} "
+                    "Ask for fewer models, or for a key with those models there.",
+                )
+            case 404 if told and what.startswith("files/"):
+                return WrongFile(f"{self._subject()} does not have a file any more (404).{said} Pull again.")
+            case 404 if told:
+                return self._failed("answer", f"does not know what was asked for (404).{said}")
+            case 404:
+                return self._failed(
+                    "answer",
+                    "has no data_sync under this URL (404). Does the project there include data_sync.urls "
+                    "under exactly this prefix?",
+                )
+            case 409:
+                return self._failed(
+                    "answer", f"could not express its rows (409).{said} Mend it there, then pull again."
+                )
+            case 429 | 503:
+                wait = answer.headers.get("Retry-After", "")
+                when = f"in {wait} seconds" if wait.isdecimal() and len(wait) < 6 else "later"
+                return self._failed(
+                    "answer", f"is too busy or not in service ({status}).{said} Pull again {when}."
+                )
+            case _ if 300 <= status < 400:
+                place = _place(answer.headers.get("Location", ""))
+                return self._failed(
+                    "answer",
+                    f"redirects to {place} ({status}), and redirects are not followed, as the key would go "
+                    "along. If that place is right, make it the source's URL.",
+                )
+            case _ if status >= 500:
+                return self._failed("answer", f"failed ({status}).{said} Its own log says why.")
+            case _:
+                return self._failed(
+                    "answer", f"answered with status {status}, which data_sync does not send.{said}"
+                )
+
+    def _failed(self, stage: Stage, predicate: str) -> SourceFailed:
+        return SourceFailed(f"{self._subject()} {predicate}", stage)
+
+    def _subject(self) -> str:
+        return f"The source {self._url}"
+
+
+_REMEDIES: dict[str, str] = {
+    "address": "Check the host in the source's URL.",
+    "connect": "Check the URL's host and port, and that the source is running and reachable from here.",
+    "tls": "Mend the certificate there; for a private authority, name its file in DATA_SYNC_CA_BUNDLE. "
+    "Verification cannot be switched off.",
+    "answer": "Pull again; if it stays so, look at the source's log.",
+}
+
+
+def _explanation(answer: Answer) -> str:
+    """The sentence in an error of data_sync's own, fit to be quoted; "" for any other body."""
+    try:
+        document = canonical.loads(answer.start(_MAX_EXPLANATION).decode())
+    except (MalformedStream, UnicodeDecodeError):
+        return ""
+    sentence = document.get("error") if isinstance(document, dict) else None
+    return _quotable(sentence, 500) if isinstance(sentence, str) else ""
+
+
+def _quotable(text: str, length: int) -> str:
+    """Another's words on one line: no control or direction characters, and no more than `length`."""
+    text = "".join(character if character.isprintable() else " " for character in text)
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _place(location: str) -> str:
+    """Where a redirect leads, without what may be secret in it."""
+    try:
+        parts = urlsplit(location)
+        place = f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else parts.path
+    except ValueError:
+        place = ""
+    return _quotable(place, 200) or "an unnamed place"
+
+
+def _skew(date: str | None) -> timedelta | None:
+    try:
+        then = parsedate_to_datetime(date or "")
+    except ValueError:
+        return None
+    return then - datetime.now(UTC) if then.tzinfo is not None else None

@@ -1,0 +1,59 @@
+"""Template tags of the review screens: presentation values in, escaped HTML out.
+
+Django imports every tag library, also in projects without the admin: `data_sync.admin`, which cannot
+be imported there, is imported by the tags only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django import template
+from django.utils.safestring import SafeString
+
+if TYPE_CHECKING:
+    from data_sync.admin.cells import Cell
+    from data_sync.models import Changeset
+
+register = template.Library()
+
+
+@register.simple_tag
+def badge(state: str, words: object) -> SafeString:
+    from data_sync.admin import markup
+
+    return markup.badge(state, words)
+
+
+@register.filter
+def operation_badge(operation: str) -> SafeString:
+    from data_sync.admin import markup
+
+    return markup.operation_badge(operation)
+
+
+@register.filter
+def operation_words(operation: str) -> str:
+    from data_sync.admin import markup
+
+    return markup.operation_words(operation)
+
+
+@register.filter
+def counts(changeset: Changeset) -> SafeString:
+    from data_sync.admin import markup
+
+    return markup.counts(changeset.creates, changeset.updates, changeset.deletes)
+
+
+@register.filter
+def cell(value: Cell) -> SafeString:
+    from data_sync.admin import cell_markup
+
+    return cell_markup.cell(value)
+
+
+@register.filter
+def side_class(value: Cell) -> str:
+    """The CSS class of a cell: what happened to it, and whether there is anything in it."""
+    return "ds-nothing" if value.absence == "absent" else f"ds-{value.mark.value}"

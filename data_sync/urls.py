@@ -1,0 +1,14 @@
+"""The endpoints that other environments read from; include them under any prefix."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from . import views
+
+app_name = "data_sync"
+urlpatterns = [
+    path("data_sync/manifest", views.manifest, name="manifest"),
+    path("data_sync/export", views.records, name="export"),
+    path("data_sync/files/<str:checksum>", views.file, name="file"),
+]

@@ -1,0 +1,204 @@
+"""What other environments ask for. The export key is all: no session, no cookie, no CSRF token counts here.
+
+An answer is sent only once it is complete, so an error is always a status with a sentence
+(`{"error": …}`), never a body that stops.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import wraps
+from typing import IO, Any, TypeAlias
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.decorators import login_not_required
+from django.core.handlers.asgi import ASGIRequest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from data_sync.core import canonical
+from data_sync.core.errors import DataSyncError, InvalidInput, NotPermitted, WrongFile
+from data_sync.services import export, keys
+
+View: TypeAlias = Callable[..., HttpResponseBase]
+
+BLOCK = 1 << 16
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_logger = logging.getLogger(__name__)
+
+
+def _endpoint(view: Callable[..., HttpResponseBase]) -> View:
+    """A view for holders of export keys; it is given the labels that the key may read."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, **arguments: str) -> HttpResponseBase:
+        response = _answer(view, request, **arguments)
+        response["Cache-Control"] = "no-store"
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return csrf_exempt(login_not_required(transaction.non_atomic_requests(answer)))
+
+
+def _answer(
+    view: Callable[..., HttpResponseBase], request: HttpRequest, **arguments: str
+) -> HttpResponseBase:
+    if request.method != "GET":
+        response = _error(405, "Only GET is answered here.")
+        response["Allow"] = "GET"
+        return response
+    labels = keys.authenticate(request.headers.get("Authorization"))
+    if labels is None:
+        response = _error(401, "A valid export key is needed, as “Authorization: Bearer KEY”.")
+        response["WWW-Authenticate"] = 'Bearer realm="data_sync"'
+        return response
+    try:
+        return view(request, labels, **arguments)
+    except DataSyncError as error:
+        return _error(_status(error), str(error))
+    except OSError as error:
+        # A full disk or a storage that is down; the reader can do nothing but wait.
+        _logger.exception("data_sync could not prepare an answer.")
+        return _error(
+            503,
+            f"The answer could not be prepared ({error.strerror or type(error).__name__}); see the log "
+            f"there.",
+        )
+
+
+@_endpoint
+def manifest(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+    """`GET data_sync/manifest`: the models that the key may read, their fields and counts."""
+    document = export.manifest(export.scope(request.GET.get("models"), labels))
+    return HttpResponse(canonical.dumps(document), content_type="application/json")
+
+
+@_endpoint
+def records(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+    """`GET data_sync/export?models=a.b,c.d`: every record in scope, as one stream."""
+    compress = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    spool = export.spool_export(export.scope(request.GET.get("models"), labels), compress=compress)
+    response = _send(request, spool, 0, _size(spool))
+    response["Content-Type"] = "application/x-ndjson"
+    response["Vary"] = "Accept-Encoding"
+    if compress:
+        response["Content-Encoding"] = "gzip"
+    return response
+
+
+@_endpoint
+def file(request: HttpRequest, labels: frozenset[str], checksum: str) -> HttpResponseBase:
+    """`GET data_sync/files/<sha256>`: one file's bytes, or one range of them."""
+    stored = export.open_file(checksum, labels)
+    size = _size(stored)
+    try:
+        start, stop = _range(request, size, checksum)
+    except ValueError:
+        stored.close()
+        response = _error(416, f"The file has {size} bytes.")
+        response["Content-Range"] = f"bytes */{size}"
+        return response
+    sent = _send(request, stored, start, stop)
+    if stop - start != size:
+        sent.status_code = 206
+        sent["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    sent["Accept-Ranges"] = "bytes"
+    sent["ETag"] = f'"{checksum}"'
+    sent["Content-Disposition"] = "attachment"
+    # Said outright, so that a GZipMiddleware leaves the bytes and their number alone.
+    sent["Content-Encoding"] = "identity"
+    return sent
+
+
+def _status(error: DataSyncError) -> int:
+    match error:
+        case export.UnknownModel() | WrongFile():
+            return 404
+        case InvalidInput():
+            return 400
+        case NotPermitted():
+            return 403
+        case _:
+            return 409
+
+
+def _error(status: int, sentence: str) -> HttpResponse:
+    return HttpResponse(canonical.dumps({"error": sentence}), status=status, content_type="application/json")
+
+
+def _accepts_gzip(header: str) -> bool:
+    for part in header.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() == "gzip":
+            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight) is None
+    return False
+
+
+def _range(request: HttpRequest, size: int, checksum: str) -> tuple[int, int]:
+    """The bytes to send, from and up to; all of them where the header is absent, or of a kind not supported.
+
+    Raises `ValueError` for a range that lies outside (RFC 9110, sections 14.1.2 and 15.5.17).
+    """
+    asked = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if asked is None or request.headers.get("If-Range", f'"{checksum}"') != f'"{checksum}"':
+        return 0, size
+    first, last = asked.groups()
+    if not first and not last:
+        return 0, size
+    if not first:
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), min(size, int(last) + 1) if last else size
+        if last and int(last) < start:
+            return 0, size
+    if start >= stop:
+        raise ValueError
+    return start, stop
+
+
+def _size(spool: IO[bytes]) -> int:
+    return os.fstat(spool.fileno()).st_size
+
+
+def _send(request: HttpRequest, spool: IO[bytes], start: int, stop: int) -> StreamingHttpResponse:
+    """Sends these bytes of a spool, which is closed, and with that gone, when the response is."""
+    spool.seek(start)
+    body = AsyncBody if isinstance(request, ASGIRequest) else Body
+    response = StreamingHttpResponse(body(spool, stop - start), content_type="application/octet-stream")
+    response["Content-Length"] = str(stop - start)
+    return response
+
+
+class _Spooled:
+    def __init__(self, spool: IO[bytes], size: int) -> None:
+        self._spool = spool
+        self._left = size
+
+    def close(self) -> None:
+        self._spool.close()
+
+    def _next(self) -> bytes:
+        block = self._spool.read(min(BLOCK, self._left))
+        self._left -= len(block)
+        return block
+
+
+class Body(_Spooled):
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._next, b"")
+
+
+class AsyncBody(_Spooled):
+    """For ASGI, where Django would read a plain iterator to its end before it sends anything."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._blocks()
+
+    async def _blocks(self) -> AsyncIterator[bytes]:
+        read: Any = sync_to_async(self._next, thread_sensitive=False)
+        while block := await read():
+            yield block

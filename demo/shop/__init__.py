@@ -1,0 +1,1 @@
+"""The shop: synced content, and local rows that hang from it."""

@@ -1,0 +1,63 @@
+"""What every test gets: the right tests for the chosen database, and a Chromium for browser tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import outside
+
+HERE = Path(__file__).parent
+BROWSER_FIXTURES = {"page", "context", "browser", "new_context"}
+
+# Playwright's sync API keeps an event loop running in this thread, in which Django would refuse to query.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark browser and core tests by what they use, and leave out what has run or is asked for elsewhere."""
+    asked = config.getoption("markexpr")
+    unwanted = set() if "benchmark" in asked else {"benchmark"}
+    if os.environ.get("DATA_SYNC_TEST_DATABASE", "sqlite") != "sqlite":
+        unwanted |= {"browser", "no_database"}
+    kept, left_out = [], []
+    for item in items:
+        if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("browser")
+        if (HERE / "core") in item.path.parents:
+            item.add_marker("no_database")
+        (left_out if unwanted & {mark.name for mark in item.iter_markers()} else kept).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a browser test where there is no Chromium, with the reason; fail it where one is required."""
+    if item.get_closest_marker("browser") and (reason := outside.why_no_chromium()):
+        if outside.required():
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Start the system's Chromium, with no sandbox (tests may run as root) and no calls home."""
+    return {
+        **browser_type_launch_args,
+        "executable_path": outside.chromium(),
+        "args": [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Models to move between databases in tests."""
