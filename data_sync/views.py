@@ -44,9 +44,7 @@ def _endpoint(view: Callable[..., HttpResponseBase]) -> View:
     return csrf_exempt(login_not_required(transaction.non_atomic_requests(answer)))
 
 
-def _answer(
-    view: Callable[..., HttpResponseBase], request: HttpRequest, **arguments: str
-) -> HttpResponseBase:
+def _answer(view: Callable[..., HttpResponseBase], request: HttpRequest, **arguments: str) -> HttpResponseBase:
     if request.method != "GET":
         response = _error(405, "Only GET is answered here.")
         response["Allow"] = "GET"
@@ -65,8 +63,7 @@ def _answer(
         _logger.exception("data_sync could not prepare an answer.")
         return _error(
             503,
-            f"The answer could not be prepared ({error.strerror or type(error).__name__}); see the log "
-            f"there.",
+            f"The answer could not be prepared ({error.strerror or type(error).__name__}); see the log there.",
         )
 
 
@@ -96,14 +93,15 @@ def file(request: HttpRequest, labels: frozenset[str], checksum: str) -> HttpRes
     stored = export.open_file(checksum, labels)
     size = _size(stored)
     try:
-        start, stop = _range(request, size, checksum)
+        asked = _range(request, size, checksum)
     except ValueError:
         stored.close()
         response = _error(416, f"The file has {size} bytes.")
         response["Content-Range"] = f"bytes */{size}"
         return response
+    start, stop = asked or (0, size)
     sent = _send(request, stored, start, stop)
-    if stop - start != size:
+    if asked is not None:
         sent.status_code = 206
         sent["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     sent["Accept-Ranges"] = "bytes"
@@ -138,23 +136,25 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _range(request: HttpRequest, size: int, checksum: str) -> tuple[int, int]:
-    """The bytes to send, from and up to; all of them where the header is absent, or of a kind not supported.
+def _range(request: HttpRequest, size: int, checksum: str) -> tuple[int, int] | None:
+    """The bytes asked for, from and up to; None where the header is absent or of a kind to be ignored.
 
     Raises `ValueError` for a range that lies outside (RFC 9110, sections 14.1.2 and 15.5.17).
     """
     asked = _RANGE.fullmatch(request.headers.get("Range", ""))
     if asked is None or request.headers.get("If-Range", f'"{checksum}"') != f'"{checksum}"':
-        return 0, size
-    first, last = asked.groups()
-    if not first and not last:
-        return 0, size
-    if not first:
-        start, stop = max(0, size - int(last)), size
-    else:
-        start, stop = int(first), min(size, int(last) + 1) if last else size
-        if last and int(last) < start:
-            return 0, size
+        return None
+    match asked.groups():
+        case ("", ""):
+            return None
+        case ("", last):
+            start, stop = max(0, size - int(last)), size
+        case (first, ""):
+            start, stop = int(first), size
+        case (first, last):
+            start, stop = int(first), min(size, int(last) + 1)
+            if int(last) < start:
+                return None
     if start >= stop:
         raise ValueError
     return start, stop

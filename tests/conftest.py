@@ -10,6 +10,8 @@ import pytest
 
 from tests import outside
 
+pytest_plugins = ["tests.environments"]
+
 HERE = Path(__file__).parent
 BROWSER_FIXTURES = {"page", "context", "browser", "new_context"}
 
@@ -26,6 +28,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         unwanted |= {"browser", "no_database"}
     kept, left_out = [], []
     for item in items:
+        if "environments" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.django_db(transaction=True, databases=["default", "source"]))
         if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("browser")
         if (HERE / "core") in item.path.parents:

@@ -27,8 +27,10 @@ def required() -> bool:
     return bool(os.environ.get("CI") or os.environ.get(REQUIRED))
 
 
-def database(name: str, folder: Path) -> dict[str, Any]:
+def database(name: str, folder: Path, alias: str = "default") -> dict[str, Any]:
     """Django's settings for one of `DATABASES`; `folder` is where SQLite keeps its files.
+
+    Each alias is a database of its own.
 
     The test database of a server carries a name of this run's own (child processes inherit it), so
     that two runs on one server do not meet.
@@ -36,13 +38,14 @@ def database(name: str, folder: Path) -> dict[str, Any]:
     if name == "sqlite":
         return {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": folder / "default.sqlite3",
+            "NAME": folder / f"{alias}.sqlite3",
             # A file, because threads that share one database in memory do not lock as users' do.
-            "TEST": {"NAME": folder / "test.sqlite3"},
+            "TEST": {"NAME": folder / f"test-{alias}.sqlite3"},
             # Durability is what the disk promises after a power cut, which no test can see.
             "OPTIONS": {"init_command": "PRAGMA synchronous = OFF", "timeout": 30},
         }
     test_name = os.environ.setdefault("DATA_SYNC_TEST_NAME", f"test_data_sync_{os.getpid()}")
+    test_name += "" if alias == "default" else f"_{alias}"
     if name == "postgresql":
         return {
             **server(name),
@@ -59,6 +62,11 @@ def database(name: str, folder: Path) -> dict[str, Any]:
             "OPTIONS": {"charset": "utf8mb4"},
         }
     raise ValueError(f"DATA_SYNC_TEST_DATABASE is {name!r}; it can be one of: {', '.join(DATABASES)}.")
+
+
+def existing(database: dict[str, Any]) -> dict[str, Any]:
+    """Settings that lead straight to the test database which these settings make."""
+    return {**database, "NAME": database["TEST"]["NAME"]}
 
 
 def server(name: str) -> dict[str, str]:

@@ -19,7 +19,11 @@ if DATABASE == "mariadb":
     import pymysql
 
     pymysql.install_as_MySQLdb()
-DATABASES = {"default": outside.database(DATABASE, BASE_DIR)}
+# "source" is the database of the other environment, whose server tests/environments.py starts.
+DATABASES = {
+    "default": outside.database(DATABASE, BASE_DIR),
+    "source": outside.database(DATABASE, BASE_DIR, "source"),
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 SECRET_KEY = "for-tests-only-and-not-a-secret"
@@ -64,3 +68,12 @@ TEMPLATES = [
 STATIC_URL = "/static/"
 MEDIA_URL = "/media/"
 MEDIA_ROOT = BASE_DIR / "media"
+
+# A child process of tests/environments.py works on a database that the tests have made: as the server of the
+# other environment, with everything of its own and in another time zone, or as a second worker of this one.
+CHILD = os.environ.get("DATA_SYNC_TEST_CHILD")
+if CHILD:
+    DATABASES = {"default": outside.existing(DATABASES[CHILD])}
+if CHILD == "source":
+    MEDIA_ROOT = BASE_DIR / "source-media"
+    TIME_ZONE = "Pacific/Auckland"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from data_sync.core import canonical
-from data_sync.core.diff import TOO_COSTLY
+from data_sync.core.alignment import TOO_COSTLY
 from data_sync.core.states import Operation
 from data_sync.core.text import Mark
 from data_sync.models import Change
@@ -24,6 +24,7 @@ from .cells import (
     reference_cell,
     text_cells,
 )
+from .effects import Effect, effects_of
 
 Note = Literal["too_costly", "whitespace_only", "unicode_only"]
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
@@ -84,12 +85,20 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
+    """`without_value` and `unchanged` are folded away."""
+
     change: Change
     model_name: str
     rows: tuple[Row, ...]
     without_value: tuple[Row, ...]
     unchanged: tuple[Unchanged, ...]
     requires: tuple[Neighbour, ...]
+    effects: tuple[Effect, ...]
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether there is anything to say above the table."""
+        return bool(self.change.problems or self.effects or self.requires or self.change.outcome_reason)
 
     @property
     def is_one_sided(self) -> bool:
@@ -114,6 +123,7 @@ def build_card(
         without_value=tuple(row for row in rows if builder.says_nothing(row)),
         unchanged=tuple(builder.unchanged()),
         requires=required,
+        effects=tuple(effects_of(row_change.cascades)),
     )
 
 
@@ -193,7 +203,7 @@ class _Builder:
 
     def _difference(self, shape: FieldShape, row: Mapping[str, Any]) -> Row:
         """One row of the stored diff: a whole field, or one place inside a structured value."""
-        notes: list[Note] = [TOO_COSTLY] if row.get("note") == TOO_COSTLY else []
+        notes: list[Note] = ["too_costly"] if row.get("note") == TOO_COSTLY else []
         result = Row(label=shape.label, path=path_text(row["path"][1:]))
         left, right = row.get("before"), row.get("after")
         if "before" in row and "after" in row:
@@ -202,7 +212,7 @@ class _Builder:
                 here, incoming, diff = text_cells(*texts, self._patience)
                 if isinstance(left, dict | list):
                     here, incoming = replace(here, is_code=True), replace(incoming, is_code=True)
-                notes += [TOO_COSTLY] if diff.note == TOO_COSTLY else []
+                notes += ["too_costly"] if diff.note == TOO_COSTLY else []
                 notes += ["whitespace_only"] if diff.whitespace_only else []
                 notes += ["unicode_only"] if diff.unicode_only and not diff.whitespace_only else []
                 return replace(result, here=here, incoming=incoming, notes=tuple(dict.fromkeys(notes)))
@@ -274,7 +284,7 @@ def _as_texts(left: Any, right: Any) -> tuple[str, str] | None:
     match left, right:
         case str(), str():
             return left, right
-        case (dict() | list()), (dict() | list()):
+        case ((dict() | list()), (dict() | list())):
             return json_text(left), json_text(right)
         case _:
             return None

@@ -78,7 +78,7 @@ class _Signs:
     def text(self, stretch: Stretch, ends_line: bool) -> SafeString:
         is_marked = stretch.mark is not Mark.EQUAL
         spaces, characters = self._reveal == "spaces" and is_marked, self._reveal == "characters" and is_marked
-        pieces = make_visible(stretch.text, ends_line=ends_line, all_spaces=spaces, joiners=characters)
+        pieces = make_visible(stretch.text, ends_line=ends_line, all_spaces=spaces, all_hidden=characters)
         return format_html(
             "{}{}",
             _joined(list(self._pieces(pieces, line_ends=spaces))),

@@ -75,5 +75,3 @@ class ChangesetAdmin(ScreensAdmin):
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:
         return counts(changeset.creates, changeset.updates, changeset.deletes)
-
-

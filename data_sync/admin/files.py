@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest
 from django.utils.translation import gettext as _
 
 from data_sync import conf
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
-def download(
-    admin: ChangesetAdmin, request: HttpRequest, pk: int, number: int, field: str, side: str
-) -> HttpResponse:
+def download(admin: ChangesetAdmin, request: HttpRequest, pk: int, number: int, field: str, side: str) -> HttpResponse:
     """Raster pictures are shown, by their first bytes; anything else, SVG too, is only downloaded."""
     admin.require_view(request)
     row_change = Change.objects.filter(changeset_id=pk, number=number).first()
@@ -68,8 +66,8 @@ def _staged(file: FileValue) -> IO[bytes]:
 
 
 def _stored(row_change: Change, field: str, file: FileValue) -> IO[bytes]:
-    storage: Any = apps.get_model(row_change.model)._meta.get_field(field).storage  # type: ignore[union-attr]
-    with storage.open(file.name) as stored:
+    column: Any = apps.get_model(row_change.model)._meta.get_field(field)
+    with column.storage.open(file.name) as stored:
         return _checked(read_blocks(stored), file)
 
 

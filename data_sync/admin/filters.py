@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from data_sync.core.states import Decision, Operation
@@ -51,7 +51,7 @@ class Filters:
             flag=self.flag,
         )
 
-    def but(self, **others: str | int | None) -> Self:
+    def but(self, **others: Any) -> Self:
         return replace(self, **others)
 
     def parameters(self) -> dict[str, str]:

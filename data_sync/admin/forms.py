@@ -23,14 +23,15 @@ class ModelsField(forms.MultipleChoiceField):
     """Some of the registered models; none chosen means all of them."""
 
     def __init__(self, **options: Any) -> None:
-        options = {"required": False, "widget": forms.CheckboxSelectMultiple, "choices": model_choices} | options
-        super().__init__(**options)
+        super().__init__(choices=model_choices, widget=forms.CheckboxSelectMultiple, required=False, **options)
 
 
 class SourceForm(forms.Form):
     """A source. The key is only ever written: a source that has one keeps it if the field stays empty."""
 
-    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What people call the environment, such as Staging."))
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("What people call the environment, such as Staging.")
+    )
     url = forms.URLField(
         label=_("URL"),
         max_length=500,

@@ -13,8 +13,8 @@ from data_sync.models import Change, Changeset
 
 from .filters import Filters
 from .markup import SIGNS, operation_words
+from .names import model_name
 from .paging import ORDER
-from .shapes import model_name
 
 Group = tuple[str, str, str]
 """Model, operation, decision."""

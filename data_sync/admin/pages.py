@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import django
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -19,7 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.services.actors import Actor, of_user
 
 Row = TypeVar("Row", bound=models.Model)
@@ -116,9 +116,10 @@ def render(
 
 def get_row(model: type[Row], pk: int | str, *related: str) -> Row:
     """The row with its related rows, in one query. Raises `Http404`, also for what is no number."""
+    rows = model._default_manager.select_related(*related) if related else model._default_manager.all()
     try:
-        return model._default_manager.select_related(*related).get(pk=int(pk))
-    except (ValueError, OverflowError, model.DoesNotExist):
+        return rows.get(pk=int(pk))
+    except (ValueError, OverflowError, ObjectDoesNotExist):
         raise Http404(_("There is no %(name)s %(pk)s.") % {"name": model._meta.verbose_name, "pk": pk}) from None
 
 
@@ -140,10 +141,13 @@ def screen(model_admin: ScreensAdmin, view: View) -> View:
 
 
 def attempt(request: HttpRequest, step: Callable[[], object], to: str, done: str = "") -> HttpResponse:
-    """Does one step and goes on to `to`; what goes wrong on purpose is told there."""
+    """Does one step and goes on to `to`; what goes wrong on purpose is told there.
+
+    Lets `NotPermitted` and `RevisionConflict` through: these have answers of their own.
+    """
     try:
         step()
-    except NotPermitted:
+    except (NotPermitted, RevisionConflict):
         raise
     except DataSyncError as error:
         messages.error(request, str(error))

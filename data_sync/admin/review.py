@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
-from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset
 from data_sync.services import review
 
@@ -21,24 +21,21 @@ from . import overview
 from .cards import Card, Neighbour, build_card
 from .cells import Patience
 from .filters import Filters
+from .names import model_name
 from .pages import actor_of, get_row, render
 from .paging import page_of
-from .shapes import model_name, shape_of, shapes
+from .shapes import shape_of, shapes
 
 if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
 
-DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bulk:
-    """What "all matching" comes to. Deletes are left out unless they are what is filtered, and so is
-    accepting what cannot be applied."""
+    """What "all matching" comes to: all of them rejected, or accepted what `services.review` accepts in bulk."""
 
     matching: int
     accept: int
-    reject: int
     deletes_left_out: int
     problems_left_out: int
 
@@ -56,7 +53,6 @@ class Bulk:
         return cls(
             matching=found["matching"],
             accept=found["matching"] - left_out - problems,
-            reject=found["matching"] - left_out,
             deletes_left_out=left_out,
             problems_left_out=problems,
         )
@@ -99,7 +95,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         operations=Change.OPERATIONS,
         decision_choices=Change.DECISIONS,
         filter_model_name=model_name(filters.model) if filters.model else "",
-        may_decide=changeset.state in DECIDABLE and actor.may("data_sync.approve_changeset"),
+        may_decide=changeset.state in review.DECIDABLE and actor.may("data_sync.approve_changeset"),
         **admin.permissions(request),
     )
 
@@ -189,9 +185,7 @@ def _progress(changeset: Changeset, revision: int) -> dict[str, object]:
     undecided = {"": counts.number(decision=Decision.UNDECIDED)}
     for model, operation, _decision in counts.groups:
         undecided[model] = counts.number(model=model, decision=Decision.UNDECIDED)
-        undecided[f"{model} {operation}"] = counts.number(
-            model=model, operation=operation, decision=Decision.UNDECIDED
-        )
+        undecided[f"{model} {operation}"] = counts.number(model=model, operation=operation, decision=Decision.UNDECIDED)
     return {"revision": revision, "decisions": counts.decisions(), "undecided": undecided}
 
 

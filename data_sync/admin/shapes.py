@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.apps import apps
 from django.db import models
 from django.utils.text import capfirst
 
@@ -13,6 +12,7 @@ from data_sync.core.errors import RegistrationError
 from data_sync.orm.schema import Link, ModelSchema, Reference, schemas
 
 from .cards import FieldShape, ModelShape
+from .names import model_name
 
 
 def shapes() -> dict[str, ModelShape]:
@@ -26,23 +26,6 @@ def shapes() -> dict[str, ModelShape]:
 
 def shape_of(label: str, known: dict[str, ModelShape]) -> ModelShape:
     return known.get(label) or ModelShape(label=label, name=model_name(label))
-
-
-def model_name(label: str) -> str:
-    """What people call a model; its label where it is gone."""
-    try:
-        return capfirst(str(apps.get_model(label)._meta.verbose_name))
-    except (LookupError, ValueError):
-        return label
-
-
-def model_names(label: str, count: int) -> str:
-    """The model's name for so many rows."""
-    try:
-        meta = apps.get_model(label)._meta
-    except (LookupError, ValueError):
-        return label
-    return str(meta.verbose_name if count == 1 else meta.verbose_name_plural)
 
 
 def _shape(schema: ModelSchema) -> ModelShape:

@@ -63,9 +63,9 @@ class DataSourceAdmin(ScreensAdmin):
     def host(self, source: DataSource) -> str:
         return urlsplit(source.url).netloc
 
-    @admin.display(description=gettext_lazy("last pull"), ordering="pulled_at", empty_value=gettext_lazy("never"))
+    @admin.display(description=gettext_lazy("last pull"), ordering="pulled_at")
     def last_pull(self, source: Any) -> Any:
-        return source.pulled_at
+        return source.pulled_at or _("never")
 
     @admin.display(description=gettext_lazy("open changesets"), ordering="open_count")
     def open_changesets(self, source: Any) -> int:
@@ -150,4 +150,3 @@ class DataSourceAdmin(ScreensAdmin):
 
     def delete_model(self, request: HttpRequest, obj: DataSource) -> None:
         sources.remove_source(obj, actor_of(request))
-

@@ -138,18 +138,14 @@ def _runs(blocks: list[tuple[int, int, int]]) -> list[Run]:
             runs.append(Run(False, range(i, next_i), range(j, next_j)))
         if size and runs and runs[-1].equal:
             last = runs.pop()
-            runs.append(
-                Run(True, range(last.before.start, next_i + size), range(last.after.start, next_j + size))
-            )
+            runs.append(Run(True, range(last.before.start, next_i + size), range(last.after.start, next_j + size)))
         elif size:
             runs.append(Run(True, range(next_i, next_i + size), range(next_j, next_j + size)))
         i, j = next_i + size, next_j + size
     return runs
 
 
-def pair(
-    before: Sequence[int], after: Sequence[int], likeness: Callable[[int, int], int]
-) -> list[tuple[int, int]]:
+def pair(before: Sequence[int], after: Sequence[int], likeness: Callable[[int, int], int]) -> list[tuple[int, int]]:
     """Pairs items, without crossing, so that the sum of their likeness is the greatest possible.
 
     Likeness 0 means that two items do not belong together. Of several best pairings, the one that

@@ -33,9 +33,7 @@ def compare(here: Listing, there: Listing, label: str) -> list[Difference]:
             if other is None:
                 found.append(_difference(Operation.CREATE, there.record(entry.offset), None, entry.offset))
             elif other.digest != entry.digest:
-                found.append(
-                    _difference(Operation.UPDATE, there.record(entry.offset), other.offset, entry.offset)
-                )
+                found.append(_difference(Operation.UPDATE, there.record(entry.offset), other.offset, entry.offset))
         for entry in ours.values():
             found.append(_difference(Operation.DELETE, here.record(entry.offset), entry.offset, None))
     found.sort(key=lambda difference: difference.key_text)

@@ -8,7 +8,11 @@ class DataSyncError(Exception):
 
 
 class RegistrationError(DataSyncError):
-    """A model is registered in a way that cannot work."""
+    """A model is registered in a way that cannot work. `code` names the kind, for the system checks."""
+
+    def __init__(self, message: str, code: str = "registration") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvalidInput(DataSyncError):
@@ -63,9 +67,7 @@ class StaleChangeset(DataSyncError):
     """Rows are no longer what the reviewer saw; `reasons` maps change numbers to sentences."""
 
     def __init__(self, reasons: dict[int, str]) -> None:
-        super().__init__(
-            "; ".join(f"change {number}: {reason}" for number, reason in sorted(reasons.items())[:3])
-        )
+        super().__init__("; ".join(f"change {number}: {reason}" for number, reason in sorted(reasons.items())[:3]))
         self.reasons = reasons
 
 
@@ -73,9 +75,7 @@ class ChangeFailed(DataSyncError):
     """Changes could not be written; `reasons` maps change numbers to sentences."""
 
     def __init__(self, reasons: dict[int, str]) -> None:
-        super().__init__(
-            "; ".join(f"change {number}: {reason}" for number, reason in sorted(reasons.items())[:3])
-        )
+        super().__init__("; ".join(f"change {number}: {reason}" for number, reason in sorted(reasons.items())[:3]))
         self.reasons = reasons
 
 

@@ -106,6 +106,4 @@ class Listing:
         try:
             return parse_line(raw[:-1].decode())
         except MalformedStream as error:
-            raise MalformedStream(
-                f"A record {self.side} cannot be read: {error}. It begins {raw[:120]!r}."
-            ) from None
+            raise MalformedStream(f"A record {self.side} cannot be read: {error}. It begins {raw[:120]!r}.") from None

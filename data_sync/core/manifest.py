@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import MalformedStream
 
 PROTOCOL = 1
+Fields = Mapping[str, Mapping[str, Any]]
+"""Fingerprints by field name, such as `{"type": "CharField", "null": false, "max_length": 100}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +19,8 @@ class ModelManifest:
     `{"type": "CharField", "null": false, "max_length": 100}`; equal fingerprints mean equal columns."""
 
     key: tuple[str, ...]
-    fields: Mapping[str, Mapping[str, Any]]
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fields: Fields
+    files: Fields = field(default_factory=dict)
     count: int = 0
 
     def to_plain(self) -> dict[str, Any]:
@@ -71,36 +73,35 @@ def _parse_model(label: str, model: Any) -> ModelManifest:
 
 
 def schema_differences(here: Manifest, there: Manifest, models: Iterable[str]) -> list[dict[str, str]]:
-    """Every difference between two sides, as `{"model", "field", "difference"}` sentences; field may be ""."""
-    differences: list[dict[str, str]] = []
+    """Every difference between two sides, as `{"model", "field", "difference"}`.
 
-    def report(model: str, name: str, difference: str) -> None:
-        differences.append({"model": model, "field": name, "difference": difference})
+    `difference` is words that follow the names ("is only here"); `field` is "" where it is the model's.
+    """
+    return [
+        {"model": label, "field": name, "difference": difference}
+        for label in models
+        for name, difference in _model_differences(here.models.get(label), there.models.get(label))
+    ]
 
-    for label in models:
-        ours, theirs = here.models.get(label), there.models.get(label)
-        if ours is None or theirs is None:
-            report(
-                label,
-                "",
-                f"is not registered {'here' if ours is None else 'at the source, or its key may not read it'}",
-            )
-            continue
-        if ours.key != theirs.key:
-            report(label, "", f"natural key is {list(ours.key)} here and {list(theirs.key)} at the source")
-        for kind in ("fields", "files"):
-            mine, other = getattr(ours, kind), getattr(theirs, kind)
-            for name in sorted(mine.keys() | other.keys()):
-                if name not in other:
-                    report(label, name, "is only here")
-                elif name not in mine:
-                    report(label, name, "is only at the source")
-                elif mine[name] != other[name]:
-                    for trait in sorted(mine[name].keys() | other[name].keys()):
-                        if mine[name].get(trait) != other[name].get(trait):
-                            report(
-                                label,
-                                name,
-                                f"{trait} is {mine[name].get(trait)!r} here and {other[name].get(trait)!r} at the source",
-                            )
-    return differences
+
+def _model_differences(ours: ModelManifest | None, theirs: ModelManifest | None) -> Iterator[tuple[str, str]]:
+    if ours is None or theirs is None:
+        yield "", f"is not registered {'here' if ours is None else 'at the source, or its key may not read it'}"
+        return
+    if ours.key != theirs.key:
+        yield "", f"has the natural key {list(ours.key)} here and {list(theirs.key)} at the source"
+    yield from _field_differences(ours.fields, theirs.fields)
+    yield from _field_differences(ours.files, theirs.files)
+
+
+def _field_differences(ours: Fields, theirs: Fields) -> Iterator[tuple[str, str]]:
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name not in theirs:
+            yield name, "is only here"
+        elif name not in ours:
+            yield name, "is only at the source"
+        else:
+            mine, other = ours[name], theirs[name]
+            for trait in sorted(mine.keys() | other.keys()):
+                if mine.get(trait) != other.get(trait):
+                    yield name, f"has {trait} {mine.get(trait)!r} here and {other.get(trait)!r} at the source"

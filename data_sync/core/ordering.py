@@ -44,7 +44,7 @@ def in_dependency_order(nodes: Iterable[Node], needs: Mapping[Node, Collection[N
 class CycleError(ValueError):
     """`path` starts and ends with the same node."""
 
-    def __init__(self, path: list[Node]) -> None:  # type: ignore[misc]
+    def __init__(self, path: list[Node]) -> None:
         super().__init__(" → ".join(str(node) for node in path))
         self.path = path
 

@@ -63,9 +63,7 @@ class Record:
         return f"[{canonical.dumps(beside)},{self.canonical()}]"
 
 
-def canonical_record(
-    model: str, key: Key, fields: Mapping[str, Any], files: Mapping[str, FileValue | None]
-) -> str:
+def canonical_record(model: str, key: Key, fields: Mapping[str, Any], files: Mapping[str, FileValue | None]) -> str:
     """The text that a record's digest is the SHA-256 of."""
     covered = {
         name: None if value is None else {"checksum": value.checksum, "size": value.size}

@@ -94,17 +94,18 @@ def fold(segments: Iterable[Segment], context: int = 3) -> list[Segment | Fold]:
     folded: list[Segment | Fold] = []
     for segment in segments:
         lines = tokens.lines(segment.text) if segment.mark is Mark.EQUAL else []
-        # The first and the last line may be parts of a changed one: they do not count.
-        hidden = lines[context + 1 : -context - 1]
-        if len(hidden) < 2:
+        # The first line and an unfinished last one belong to what is beside them: they do not count.
+        start = context + 1
+        end = len(lines) - context - (not segment.text.endswith("\n"))
+        if end - start < 2:
             folded.append(segment)
             continue
         folded += [
-            Segment(mark=Mark.EQUAL, text="".join(lines[: context + 1])),
-            Fold(text="".join(hidden), lines=len(hidden)),
-            Segment(mark=Mark.EQUAL, text="".join(lines[-context - 1 :])),
+            Segment(mark=Mark.EQUAL, text="".join(lines[:start])),
+            Fold(text="".join(lines[start:end]), lines=end - start),
+            Segment(mark=Mark.EQUAL, text="".join(lines[end:])),
         ]
-    return folded
+    return [part for part in folded if part.text]
 
 
 def _compare(before: str, after: str, budget: int) -> tuple[Level, list[Stretch]]:

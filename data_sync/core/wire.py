@@ -102,9 +102,7 @@ class StreamReader:
     def _open(self, line: bytes) -> None:
         header = _object(line, "The source did not send a data_sync export; check its URL.")
         if header.get("format") != FORMAT or header.get("protocol") != PROTOCOL:
-            raise MalformedStream(
-                "The source did not send a data_sync export of this protocol; check its URL."
-            )
+            raise MalformedStream("The source did not send a data_sync export of this protocol; check its URL.")
         if header.get("models") != self._expected:
             raise MalformedStream("The source sent other models than it was asked for.")
 
@@ -114,9 +112,7 @@ class StreamReader:
         if closing.get("end") is not True or not isinstance(counts, dict):
             raise MalformedStream("The source's closing line cannot be read.")
         if closing.get("digest") != digest:
-            raise IncompleteStream(
-                "The source's answer was altered on its way: its digest differs. Pull again."
-            )
+            raise IncompleteStream("The source's answer was altered on its way: its digest differs. Pull again.")
         if sorted(counts) != sorted(self._expected):
             raise MalformedStream("The source's closing line counts other models than were asked for.")
         self.counts = counts

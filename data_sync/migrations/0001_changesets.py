@@ -147,6 +147,7 @@ class Migration(migrations.Migration):
             name='PromotedFile',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('attempt', models.PositiveIntegerField()),
                 ('change_number', models.PositiveIntegerField()),
                 ('model', models.CharField(max_length=201)),
                 ('field', models.CharField(max_length=100)),
@@ -167,7 +168,7 @@ class Migration(migrations.Migration):
                 ('operation', models.CharField(choices=[('create', 'added'), ('update', 'changed'), ('delete', 'deleted')], max_length=8, verbose_name='operation')),
                 ('key', data_sync.models.fields.CanonicalJSONField(verbose_name='natural key')),
                 ('key_text', models.TextField(help_text="The key's parts joined for searching and showing.")),
-                ('local_pk', models.TextField(help_text="JSON of the local row's primary key; null for a create.", null=True)),
+                ('local_pk', data_sync.models.fields.CanonicalJSONField(help_text="The local row's primary key; null for a create.", null=True)),
                 ('before', data_sync.models.fields.CanonicalJSONField(null=True)),
                 ('after', data_sync.models.fields.CanonicalJSONField(null=True)),
                 ('diff', data_sync.models.fields.CanonicalJSONField(default=list)),

@@ -29,9 +29,7 @@ class Event(models.Model):
         verbose_name_plural = _("events")
         ordering = ("changeset", "number")
         default_permissions = ("view",)
-        constraints = (
-            models.UniqueConstraint(fields=("changeset", "number"), name="data_sync_event_number"),
-        )
+        constraints = (models.UniqueConstraint(fields=("changeset", "number"), name="data_sync_event_number"),)
 
     def __str__(self) -> str:
         return f"{self.number} {self.action}"

@@ -134,9 +134,7 @@ class Change(models.Model):
     operation = models.CharField(_("operation"), max_length=8, choices=OPERATIONS)
     key = CanonicalJSONField(_("natural key"))
     key_text = models.TextField(help_text=_("The key's parts joined for searching and showing."))
-    local_pk = models.TextField(
-        null=True, help_text=_("JSON of the local row's primary key; null for a create.")
-    )
+    local_pk = CanonicalJSONField(null=True, help_text=_("The local row's primary key; null for a create."))
     before = CanonicalJSONField(null=True)
     after = CanonicalJSONField(null=True)
     diff = CanonicalJSONField(default=list)
@@ -149,9 +147,7 @@ class Change(models.Model):
     problems = CanonicalJSONField(default=list)
     has_cascades = models.BooleanField(default=False)
     has_problems = models.BooleanField(default=False)
-    decision = models.CharField(
-        _("decision"), max_length=10, choices=DECISIONS, default=Decision.UNDECIDED.value
-    )
+    decision = models.CharField(_("decision"), max_length=10, choices=DECISIONS, default=Decision.UNDECIDED.value)
     outcome = models.CharField(_("outcome"), max_length=10, choices=OUTCOMES, blank=True)
     outcome_reason = models.TextField(blank=True)
 
@@ -161,9 +157,7 @@ class Change(models.Model):
         verbose_name_plural = _("changes")
         ordering = ("changeset", "number")
         default_permissions = ("view",)
-        constraints = (
-            models.UniqueConstraint(fields=("changeset", "number"), name="data_sync_change_number"),
-        )
+        constraints = (models.UniqueConstraint(fields=("changeset", "number"), name="data_sync_change_number"),)
         indexes = (
             models.Index(fields=("changeset", "model", "operation", "number"), name="data_sync_change_nav"),
             models.Index(fields=("changeset", "decision", "number"), name="data_sync_change_decision"),

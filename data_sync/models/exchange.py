@@ -18,9 +18,7 @@ class DataSource(models.Model):
     url = models.URLField(
         _("URL"),
         max_length=500,
-        help_text=_(
-            "The prefix under which the other environment includes data_sync.urls, without end slash."
-        ),
+        help_text=_("The prefix under which the other environment includes data_sync.urls, without end slash."),
     )
     key = models.TextField(_("export key"), blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from data_sync.core import canonical
 
+if TYPE_CHECKING:
+    TextField = models.TextField[Any, Any]
+else:
+    TextField = models.TextField
 
-class CanonicalJSONField(models.TextField):
+
+class CanonicalJSONField(TextField):
     """Stores a JSON-plain value as canonical JSON text.
 
     Django's `JSONField` is unfit here: `jsonb` rewrites numbers and refuses `\\u0000`, and a seal or
     digest recomputed from the stored value has to come out the same on every database.
     """
+
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
+        _pyi_lookup_exact_type: Any
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return None if value is None else canonical.loads(value)

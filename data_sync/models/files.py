@@ -22,9 +22,7 @@ class FileChecksum(models.Model):
         db_table = "data_sync_file_checksum"
         default_permissions = ()
         constraints = (
-            models.UniqueConstraint(
-                fields=("model", "field", "name_hash"), name="data_sync_file_checksum_name"
-            ),
+            models.UniqueConstraint(fields=("model", "field", "name_hash"), name="data_sync_file_checksum_name"),
         )
 
     def __str__(self) -> str:
@@ -38,6 +36,7 @@ class PromotedFile(models.Model):
     """
 
     changeset = models.ForeignKey(Changeset, on_delete=models.CASCADE, related_name="promoted_files")
+    attempt = models.PositiveIntegerField()
     change_number = models.PositiveIntegerField()
     model = models.CharField(max_length=201)
     field = models.CharField(max_length=100)

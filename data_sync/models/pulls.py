@@ -32,9 +32,7 @@ class DataPull(models.Model):
         blank=True,
         help_text=_("Labels to pull; empty means every model both sides have."),
     )
-    state = models.CharField(
-        _("state"), max_length=16, choices=STATES, default=PullState.QUEUED.value, editable=False
-    )
+    state = models.CharField(_("state"), max_length=16, choices=STATES, default=PullState.QUEUED.value, editable=False)
     active_source = models.PositiveBigIntegerField(
         null=True,
         unique=True,

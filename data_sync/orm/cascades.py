@@ -92,11 +92,7 @@ def _referring(level: Iterable[Row], using: str) -> Iterator[tuple[Cascade, Row]
         by_model.setdefault(model, []).append(pk)
     for model, pks in by_model.items():
         for relation in model._meta.get_fields(include_hidden=True):
-            if (
-                not relation.auto_created
-                or relation.concrete
-                or not (relation.one_to_many or relation.one_to_one)
-            ):
+            if not relation.auto_created or relation.concrete or not (relation.one_to_many or relation.one_to_one):
                 continue
             yield from _rows_of_relation(model, relation, pks, using)
         for generic in model._meta.private_fields:
@@ -118,11 +114,7 @@ def _rows_of_relation(
         values: dict[Any, Any] = {pk: pk for pk in batch}
         if target != model._meta.pk.attname:
             values = dict(model._base_manager.using(using).filter(pk__in=batch).values_list(target, "pk"))
-        rows = (
-            referring._base_manager.using(using)
-            .filter(**{f"{column.attname}__in": list(values)})
-            .order_by("pk")
-        )
+        rows = referring._base_manager.using(using).filter(**{f"{column.attname}__in": list(values)}).order_by("pk")
         for pk, value in rows.values_list("pk", column.attname).iterator(chunk_size=2000):
             yield Cascade(referring, pk, effect, column.name), (model, values[value])
 
@@ -136,16 +128,12 @@ def _is_own_link(model: type[models.Model], column: Any) -> bool:
     )
 
 
-def _generic_rows(
-    model: type[models.Model], generic: Any, pks: list[Any], using: str
-) -> Iterator[tuple[Cascade, Row]]:
+def _generic_rows(model: type[models.Model], generic: Any, pks: list[Any], using: str) -> Iterator[tuple[Cascade, Row]]:
     """Rows of a `GenericRelation`, which Django deletes along."""
     from django.contrib.contenttypes.models import ContentType
 
     related = generic.related_model
-    kind = ContentType.objects.db_manager(using).get_for_model(
-        model, for_concrete_model=generic.for_concrete_model
-    )
+    kind = ContentType.objects.db_manager(using).get_for_model(model, for_concrete_model=generic.for_concrete_model)
     for batch in batches(pks):
         keys = {model._meta.pk.get_prep_value(pk): pk for pk in batch}
         keys |= {str(pk): pk for pk in batch}

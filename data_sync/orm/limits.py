@@ -12,7 +12,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import MalformedStream
 from data_sync.core.records import MISSING, Record
 
-from .schema import ModelSchema
+from .schema import ModelSchema, target_schema
 from .values import Field
 
 Problem = dict[str, str]
@@ -26,7 +26,7 @@ def problem(code: str, field: str, message: str) -> Problem:
 def validate(schema: ModelSchema, record: Record) -> None:
     """Raises `MalformedStream` unless a record from outside has the schema's members and its key agrees."""
     name = f"{schema.label} {canonical.dumps(list(record.key))}"
-    expected = {field.name for field in (*schema.values, *schema.references, *schema.links)}
+    expected = set(schema.field_names)
     if record.fields.keys() != expected:
         odd = ", ".join(sorted(record.fields.keys() ^ expected))
         raise MalformedStream(f"The record {name} lacks fields or has unknown ones: {odd}.")
@@ -34,23 +34,42 @@ def validate(schema: ModelSchema, record: Record) -> None:
         raise MalformedStream(f"The record {name} does not have the file fields of its model.")
     if not record.carried.keys() <= {value.name for value in schema.carried}:
         raise MalformedStream(f"The record {name} carries values its model does not have.")
-    if len(record.key) != len(schema.key) or any(isinstance(part, list | dict) for part in record.key):
+    if not _is_key(schema, list(record.key)):
         raise MalformedStream(f"The record {name} does not have the natural key of its model.")
     if None in record.key:
         raise MalformedStream(f"The record {name} has null in its natural key. Fill it in at the source.")
+    for reference in schema.references:
+        value = record.fields[reference.name]
+        if value is not None and not _is_key(target_schema(reference), value):
+            raise MalformedStream(f"The record {name} has a {reference.name} that is no natural key.")
+    for link in schema.links:
+        values = record.fields[link.name]
+        if not isinstance(values, list) or not all(_is_key(target_schema(link), value) for value in values):
+            raise MalformedStream(f"The record {name} has {link.name} that are not natural keys.")
     for part, value in zip(schema.key, record.key, strict=True):
         if len(part.path) == 1 and record.fields[part.path[0]] != value:
             raise MalformedStream(f"The record {name} has another {part.path[0]} than its key says.")
 
 
-def value_problems(schema: ModelSchema, record: Record, using: str) -> list[Problem]:
-    """Why the columns cannot take a record's own values; references are looked at elsewhere."""
-    return list(_value_problems(schema, record, using))
+def _is_key(schema: ModelSchema, value: Any) -> bool:
+    """Whether a value can be a natural key of a model: as many plain parts as it has."""
+    return (
+        isinstance(value, list)
+        and len(value) == len(schema.key)
+        and not any(isinstance(part, list | dict) for part in value)
+    )
 
 
-def _value_problems(schema: ModelSchema, record: Record, using: str) -> Iterator[Problem]:
+def value_problems(schema: ModelSchema, before: Record | None, after: Record, using: str) -> list[Problem]:
+    """Why the columns cannot take what a record changes; whether references exist is looked at elsewhere."""
+    return list(_value_problems(schema, before, after, using))
+
+
+def _value_problems(schema: ModelSchema, before: Record | None, after: Record, using: str) -> Iterator[Problem]:
     for value in schema.values:
-        plain = record.fields[value.name]
+        plain = after.fields[value.name]
+        if before is not None and before.fields[value.name] == plain:
+            continue
         if plain is None:
             if not value.field.null:
                 yield problem("null", value.name, f"{value.name} is null, and the column here takes no null.")
@@ -58,25 +77,20 @@ def _value_problems(schema: ModelSchema, record: Record, using: str) -> Iterator
         try:
             python = value.codec.from_plain(plain)
         except (ValueError, TypeError, ArithmeticError) as error:
-            yield problem(
-                "type", value.name, f"{value.name} cannot be read as {type(value.field).__name__}: {error}."
-            )
+            yield problem("type", value.name, f"{value.name} cannot be read as {type(value.field).__name__}: {error}.")
             continue
         except Exception as error:  # a custom field's to_python raises what it likes
-            yield problem(
-                "type", value.name, f"{value.name} is refused by {type(value.field).__name__}: {error}."
-            )
+            yield problem("type", value.name, f"{value.name} is refused by {type(value.field).__name__}: {error}.")
             continue
         reason = _capacity(value.field, python, plain, using)
         if reason:
             yield problem("capacity", value.name, f"{value.name} {reason}")
     for reference in schema.references:
-        if record.fields[reference.name] is None and not reference.field.null:
-            yield problem(
-                "null", reference.name, f"{reference.name} is null, and the column here takes no null."
-            )
-    for name, stored in record.files.items():
-        if stored is not None and stored.checksum == MISSING:
+        if after.fields[reference.name] is None and not reference.field.null:
+            yield problem("null", reference.name, f"{reference.name} is null, and the column here takes no null.")
+    for name, stored in after.files.items():
+        old = None if before is None else before.files[name]
+        if stored is not None and stored.checksum == MISSING and (old is None or old.checksum != MISSING):
             yield problem(
                 "missing_file",
                 name,
@@ -109,7 +123,7 @@ def _capacity(field: Field, value: Any, plain: Any, using: str) -> str:
 def required_columns(schema: ModelSchema) -> list[str]:
     """Columns that a new row needs and that are not synced: creates cannot be applied while there are any."""
     meta = schema.model._meta
-    synced = {part.name for part in (*schema.values, *schema.references, *schema.carried)}
+    synced = {*schema.field_names, *(value.name for value in schema.carried)}
     return [
         field.name
         for field in meta.concrete_fields
@@ -120,10 +134,7 @@ def required_columns(schema: ModelSchema) -> list[str]:
         and not field.has_default()
         and not getattr(field, "generated", False)
         and field.db_default is models.NOT_PROVIDED
-        and not (
-            field.empty_strings_allowed
-            and field.get_internal_type() in ("CharField", "TextField", "SlugField")
-        )
+        and not (field.empty_strings_allowed and field.get_internal_type() in ("CharField", "TextField", "SlugField"))
         and not getattr(field, "auto_now", False)
         and not getattr(field, "auto_now_add", False)
     ]

@@ -29,9 +29,7 @@ def new_name(file: File, row: models.Model, value: FileValue) -> str:
     except SuspiciousFileOperation as error:
         raise WrongFile(f"{file.name}: the file name {value.name!r} cannot be used here: {error}") from None
     except Exception as error:  # upload_to is the project's own code
-        raise WrongFile(
-            f"{file.name}: upload_to of {value.name!r} raised {type(error).__name__}: {error}"
-        ) from error
+        raise WrongFile(f"{file.name}: upload_to of {value.name!r} raised {type(error).__name__}: {error}") from error
 
 
 def promote(file: File, name: str, value: FileValue) -> str:

@@ -47,17 +47,12 @@ class LocalSource:
 
     def manifest(self) -> Manifest:
         return Manifest(
-            models={
-                label: schema.manifest(schema.rows(self._using).count())
-                for label, schema in self._schemas.items()
-            }
+            models={label: schema.manifest(schema.rows(self._using).count()) for label, schema in self._schemas.items()}
         )
 
     @contextmanager
     def stream(self, models: Sequence[str]) -> Iterator[Iterator[bytes]]:
-        readers = {
-            label: RowReader(self._schemas[label], self._using, handles=self._handles) for label in models
-        }
+        readers = {label: RowReader(self._schemas[label], self._using, handles=self._handles) for label in models}
         for reader in readers.values():
             reader.refresh_checksums(rehash=self._rehash)
         with snapshot(self._using):
@@ -66,9 +61,7 @@ class LocalSource:
     @contextmanager
     def open_file(self, checksum: str) -> Iterator[Iterator[bytes]]:
         digest = checksum.removeprefix("sha256:")
-        for known in FileChecksum.objects.using(self._using).filter(
-            checksum=digest, model__in=list(self._schemas)
-        ):
+        for known in FileChecksum.objects.using(self._using).filter(checksum=digest, model__in=list(self._schemas)):
             schema = self._schemas[known.model]
             file = next((file for file in schema.files if file.name == known.field), None)
             if file is None or not schema.rows(self._using).filter(**{file.name: known.name}).exists():
@@ -121,9 +114,7 @@ class RowReader:
                 break
             last = records[-1][0]
         if count != expected:
-            raise RecordError(
-                f"{expected} rows of {self.schema.label} were counted, but {count} could be read."
-            )
+            raise RecordError(f"{expected} rows of {self.schema.label} were counted, but {count} could be read.")
 
     def by_pk(self, pks: Sequence[Any]) -> dict[Any, Record]:
         """The records of these rows, in scope or not, by primary key; rows that are gone are left out."""
@@ -146,9 +137,7 @@ class RowReader:
             (value.name, place(_column(value)), None if value.codec.is_identity else value.codec.to_plain)
             for value in schema.values
         ]
-        self._carried = [
-            (value.name, place(_column(value)), value.codec.to_plain) for value in schema.carried
-        ]
+        self._carried = [(value.name, place(_column(value)), value.codec.to_plain) for value in schema.carried]
         self._references = [(ref.name, place(ref.field.attname)) for ref in schema.references]
         self._files = [(file.name, place(file.name)) for file in schema.files]
         self._key_parts = [self._key_part(part, place) for part in schema.key]
@@ -166,14 +155,11 @@ class RowReader:
     def _records(self, rows: models.QuerySet[Any], *, spans: bool) -> list[tuple[Any, Record]]:
         chunk: list[tuple[Any, ...]] = list(rows.values_list(*self._columns))
         pks = [row[self._pk] for row in chunk]
-        links = (
-            {link.name: self._linked(link, pks, spans=spans) for link in self.schema.links} if chunk else {}
-        )
+        links = {link.name: self._linked(link, pks, spans=spans) for link in self.schema.links} if chunk else {}
         for name, place in self._references:
             self._keys[name].load({row[place] for row in chunk if row[place] is not None})
         stored = {
-            name: self._checksums[name].read([row[place] for row in chunk if row[place]])
-            for name, place in self._files
+            name: self._checksums[name].read([row[place] for row in chunk if row[place]]) for name, place in self._files
         }
         return [(row[self._pk], self._record(row, links, stored)) for row in chunk]
 

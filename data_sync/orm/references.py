@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from django.db import models
 from data_sync.core import canonical
 from data_sync.core.errors import RecordError
 
-from .schema import ModelSchema, schema_of
+from .schema import KeyPart, ModelSchema, schema_of
 
 KeyText = str
 """The canonical text of a natural key's list: what keys are compared and looked up by."""
@@ -91,8 +92,7 @@ class RowsOfKeys:
             parsed = [canonical.loads(key) for key in batch]
             query: dict[str, Any] = {}
             for index, part in enumerate(self._schema.key):
-                query[f"{part.lookup}__in"] = _distinct(key[index] for key in parsed)
-                query[f"{part.lookup}__in"] = [part.codec.from_plain(v) for v in query[f"{part.lookup}__in"]]
+                query[f"{part.lookup}__in"] = list(_python_values(part, (key[index] for key in parsed)))
             for key in batch:
                 self._found[key] = []
             for identifier, *parts in (
@@ -119,5 +119,8 @@ class RowsOfKeys:
         return len(self._found[key])
 
 
-def _distinct(values: Iterable[Any]) -> list[Any]:
-    return list({canonical.dumps(value): value for value in values}.values())
+def _python_values(part: KeyPart, plain: Iterable[Any]) -> Iterator[Any]:
+    """Each value once; values that are not of the field's type are left out, as no row can have them."""
+    for value in {canonical.dumps(value): value for value in plain}.values():
+        with suppress(ValueError, TypeError, ArithmeticError):
+            yield part.codec.from_plain(value)

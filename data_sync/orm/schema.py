@@ -89,6 +89,20 @@ class ModelSchema:
         return self.registration.label
 
     @property
+    def relations(self) -> tuple[Reference | Link, ...]:
+        return (*self.references, *self.links)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The members of a record's `fields` that are columns of the row itself."""
+        return [*(value.name for value in self.values), *(reference.name for reference in self.references)]
+
+    @property
+    def field_names(self) -> list[str]:
+        """The members of a record's `fields`."""
+        return [*self.column_names, *(link.name for link in self.links)]
+
+    @property
     def pk(self) -> Field:
         return self.model._meta.pk
 
@@ -104,7 +118,7 @@ class ModelSchema:
 
     def manifest(self, count: int) -> ModelManifest:
         fields = {value.name: fingerprint(value.field) for value in self.values}
-        for relation in (*self.references, *self.links):
+        for relation in self.relations:
             fields[relation.name] = {
                 "type": type(relation.field).__name__,
                 "null": relation.field.null,
@@ -132,15 +146,27 @@ def schema_of(model: type[models.Model]) -> ModelSchema | None:
     return None if registration is None else schemas()[registration.label]
 
 
+def target_schema(relation: Reference | Link) -> ModelSchema:
+    """The schema of the model that a relation refers to."""
+    schema = schema_of(relation.target)
+    if schema is None:
+        raise RegistrationError(f"{relation.target._meta.label} is no longer registered.")
+    return schema
+
+
 @lru_cache(maxsize=4)
 def _schemas(registrations: tuple[Registration, ...]) -> dict[str, ModelSchema]:
-    resolved = {registration.label: resolve(registration) for registration in registrations}
+    return in_order({registration.label: resolve(registration) for registration in registrations})
+
+
+def in_order(resolved: dict[str, ModelSchema]) -> dict[str, ModelSchema]:
+    """The schemas, each after those it refers to. Raises `RegistrationError` for a cycle of required references."""
     needs = {label: required_targets(schema) for label, schema in resolved.items()}
     try:
         order = in_dependency_order(resolved, needs)
     except CycleError as error:
         raise RegistrationError(
-            f"These models need each other: {error}. Make one of the references nullable."
+            f"These models need each other: {error}. Make one of the references nullable.", "cycle"
         ) from None
     optional = {label: needs[label] + optional_targets(resolved[label]) for label in order}
     try:
@@ -160,9 +186,10 @@ def required_targets(schema: ModelSchema) -> list[str]:
 
 
 def optional_targets(schema: ModelSchema) -> list[str]:
-    relations = [*(r for r in schema.references if r.field.null), *schema.links]
     return [
-        relation.target._meta.label_lower for relation in relations if relation.target is not schema.model
+        relation.target._meta.label_lower
+        for relation in schema.relations
+        if (relation.field.null or relation in schema.links) and relation.target is not schema.model
     ]
 
 
@@ -170,18 +197,23 @@ def resolve(registration: Registration) -> ModelSchema:
     """Raises `RegistrationError` with a sentence that names the model, the field and the remedy."""
     reasons = sensitive_reasons(registration)
     if reasons:
-        raise RegistrationError(reasons[0])
+        raise reasons[0]
     model = registration.model
+    if model._meta.abstract:
+        raise RegistrationError(
+            f"{model._meta.label} is abstract and has no rows; register the models made from it.", "abstract"
+        )
     if isinstance(model._meta.pk, models.CompositePrimaryKey):
-        raise RegistrationError(f"{model._meta.label}: composite primary keys are not supported.")
+        raise RegistrationError(f"{model._meta.label}: composite primary keys are not supported.", "composite_key")
     if any(parent for parent in model._meta.parents.values()):
-        raise RegistrationError(f"{model._meta.label}: multi-table inheritance is not supported.")
+        raise RegistrationError(f"{model._meta.label}: multi-table inheritance is not supported.", "inheritance")
     key = tuple(_key_part(registration, path) for path in registration.natural_key)
     values: list[Value] = []
     carried: list[Value] = []
     references: list[Reference] = []
     links: list[Link] = []
-    for field in _selected(registration, {part.path[0] for part in key}):
+    key_names = {part.path[0] for part in key}
+    for field in _selected(registration, key_names):
         match field:
             case models.ManyToManyField():
                 links.append(_link(model, field))
@@ -189,7 +221,7 @@ def resolve(registration: Registration) -> ModelSchema:
                 references.append(Reference(name=field.name, field=field, target=_target(model, field)))
             case _:
                 value = Value(name=field.name, field=field, codec=codec_of(field))
-                (carried if _is_automatic(field) else values).append(value)
+                (carried if _is_automatic(field) and field.name not in key_names else values).append(value)
     return ModelSchema(
         registration=registration,
         model=model,
@@ -214,7 +246,9 @@ def _selected(registration: Registration, key_names: set[str]) -> Iterator[Field
             continue
         elif isinstance(field, models.FileField):
             if named is not None and field.name in named and field.name not in registration.file_fields:
-                raise RegistrationError(f"{meta.label}.{field.name} is a file: name it in file_fields.")
+                raise RegistrationError(
+                    f"{meta.label}.{field.name} is a file: name it in file_fields.", "file_not_named"
+                )
         elif named is None:
             plain_link = not isinstance(field, models.ManyToManyField) or _is_plain(field)
             if not field.primary_key and plain_link:
@@ -228,9 +262,10 @@ def _field(model: type[models.Model], name: str) -> Field:
         field = model._meta.get_field(name)
     except FieldDoesNotExist:
         field = None
-    if field is None or not isinstance(field, models.Field):
+    # get_field() also takes column names such as country_id, which nothing else here would recognise.
+    if not isinstance(field, models.Field) or field.name != name:
         known = ", ".join(sorted(f.name for f in (*model._meta.concrete_fields, *model._meta.many_to_many)))
-        raise RegistrationError(f"{model._meta.label} has no field {name!r}. It has: {known}.")
+        raise RegistrationError(f"{model._meta.label} has no field {name!r}. It has: {known}.", "unknown_field")
     return field
 
 
@@ -242,25 +277,37 @@ def _key_part(registration: Registration, dotted: str) -> KeyPart:
         if not isinstance(field, models.ForeignKey):
             raise RegistrationError(
                 f"{registration.model._meta.label}: natural_key {dotted!r} goes through {name!r}, "
-                "which is not a foreign key."
+                "which is not a foreign key.",
+                "key_path",
             )
-        model = field.related_model  # type: ignore[assignment]
+        model = _related_model(field)
     leaf = _field(model, path[-1])
     if isinstance(leaf, models.ForeignKey | models.ManyToManyField | models.FileField):
         raise RegistrationError(
             f"{registration.model._meta.label}: natural_key {dotted!r} ends in a {type(leaf).__name__}; "
-            "go on with a dot to a plain field of it."
+            "go on with a dot to a plain field of it.",
+            "key_path",
         )
     return KeyPart(path=path, leaf=leaf, codec=codec_of(leaf))
 
 
-def _target(model: type[models.Model], field: Any) -> type[models.Model]:
+def _related_model(field: Any) -> type[models.Model]:
+    if isinstance(field.related_model, str):
+        raise RegistrationError(
+            f"{field} refers to {field.related_model}, which is not installed.", "unregistered_target"
+        )
     target: type[models.Model] = field.related_model
+    return target
+
+
+def _target(model: type[models.Model], field: Any) -> type[models.Model]:
+    target = _related_model(field)
     registration = registry.registration_of(target)
     if registration is None:
         raise RegistrationError(
             f"{model._meta.label}.{field.name} refers to {target._meta.label}, whose rows cannot be identified: "
-            "register that model with a natural key, or exclude the field."
+            "register that model with a natural key, or exclude the field.",
+            "unregistered_target",
         )
     return registration.model
 
@@ -272,13 +319,15 @@ def _is_plain(field: Any) -> bool:
 def _link(model: type[models.Model], field: models.ManyToManyField[Any, Any]) -> Link:
     if not _is_plain(field):
         raise RegistrationError(
-            f"{model._meta.label}.{field.name} has a through model of its own, which is not supported; exclude the field."
+            f"{model._meta.label}.{field.name} has its own through model, which is not supported; exclude the field.",
+            "through_model",
         )
+    through: Any = field.remote_field.through
     return Link(
         name=field.name,
         field=field,
         target=_target(model, field),
-        through=field.remote_field.through,
+        through=through,
         source_column=field.m2m_field_name() + "_id",
         target_column=field.m2m_reverse_field_name() + "_id",
     )
@@ -287,7 +336,7 @@ def _link(model: type[models.Model], field: models.ManyToManyField[Any, Any]) ->
 def _file(model: type[models.Model], name: str) -> File:
     field = _field(model, name)
     if not isinstance(field, models.FileField):
-        raise RegistrationError(f"{model._meta.label}.{name} is in file_fields, but is no file field.")
+        raise RegistrationError(f"{model._meta.label}.{name} is in file_fields, but is no file field.", "not_a_file")
     return File(name=name, field=field)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from django.db import models
+
+from data_sync.core.errors import RegistrationError
 from data_sync.registry import Registration
 
 SENSITIVE_APPS = frozenset({"auth", "sessions", "admin", "contenttypes", "data_sync"})
@@ -18,8 +21,8 @@ def is_sensitive_name(name: str) -> bool:
     return _WORD.search(_HUMP.sub("_", name).lower()) is not None
 
 
-def sensitive_reasons(registration: Registration) -> list[str]:
-    """Sentences, one for each thing that looks secret and is not named in `allow_sensitive`."""
+def sensitive_reasons(registration: Registration) -> list[RegistrationError]:
+    """One error for each thing that looks secret and is not named in `allow_sensitive`; raises none."""
     meta = registration.model._meta
     from django.contrib.auth import get_user_model
 
@@ -27,15 +30,32 @@ def sensitive_reasons(registration: Registration) -> list[str]:
     is_user = issubclass(registration.model, get_user_model())
     if (meta.app_label in SENSITIVE_APPS or is_user) and "model" not in registration.allow_sensitive:
         reasons.append(
-            f"{meta.label} is a sensitive model and is not synced. "
-            'If it must be, register it with allow_sensitive=("model",).'
+            RegistrationError(
+                f"{meta.label} is a sensitive model and is not synced. "
+                'If it must be, register it with allow_sensitive=("model",).',
+                "sensitive_model",
+            )
         )
-    for field in (*meta.concrete_fields, *meta.many_to_many):
-        named = registration.fields is None or field.name in registration.fields
-        if field.primary_key or not named or field.name in registration.exclude:
-            continue
-        if is_sensitive_name(field.name) and field.name not in registration.allow_sensitive:
+    for name in _travelling_names(registration):
+        if is_sensitive_name(name) and name not in registration.allow_sensitive:
             reasons.append(
-                f"{meta.label}.{field.name} looks secret and is not synced. Exclude it, or name it in allow_sensitive."
+                RegistrationError(
+                    f"{meta.label}.{name} looks secret and is not synced. Exclude it, or name it in allow_sensitive.",
+                    "sensitive_field",
+                )
             )
     return reasons
+
+
+def _travelling_names(registration: Registration) -> list[str]:
+    """The fields that records would hold, and every name on the way of the natural key: keys are shown everywhere."""
+    meta = registration.model._meta
+    names = {name: None for path in registration.natural_key for name in path.split(".")}
+    names |= dict.fromkeys(registration.file_fields)
+    for field in (*meta.concrete_fields, *meta.many_to_many):
+        if isinstance(field, models.FileField) or field.name in registration.exclude:
+            continue
+        chosen = not field.primary_key if registration.fields is None else field.name in registration.fields
+        if chosen:
+            names[field.name] = None
+    return list(names)

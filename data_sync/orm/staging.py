@@ -60,9 +60,7 @@ def open_staged(file: FileValue) -> Iterator[IO[bytes]]:
     try:
         stored = storage.open(name)
     except FileNotFoundError:
-        raise WrongFile(
-            f"The fetched file {file.name!r} ({file.checksum}) is no longer there. Pull again."
-        ) from None
+        raise WrongFile(f"The fetched file {file.name!r} ({file.checksum}) is no longer there. Pull again.") from None
     with stored:
         checksum, size = hash_file(stored)
         if f"sha256:{checksum}" != file.checksum or size != file.size:

@@ -76,9 +76,7 @@ def codec_of(field: Field) -> Codec:
             return Codec(_bytes_to_plain, _bytes_from_plain)
         case models.UUIDField():
             return Codec(str, UUID)
-        case (
-            models.CharField() | models.TextField() | models.GenericIPAddressField() | models.FilePathField()
-        ):
+        case models.CharField() | models.TextField() | models.GenericIPAddressField() | models.FilePathField():
             return Codec(_identity, _typed(str), is_identity=True)
         case _:
             return _custom(field)
@@ -115,7 +113,7 @@ def _typed(kind: type) -> Callable[[Any], Any]:
     return from_plain
 
 
-def _as_text(name: str) -> ExpressionWrapper:
+def _as_text(name: str) -> Any:
     return ExpressionWrapper(F(name), output_field=models.TextField())
 
 

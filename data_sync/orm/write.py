@@ -17,7 +17,7 @@ from data_sync.core.ordering import CycleError, in_dependency_order
 from data_sync.core.records import Record
 
 from .references import RowsOfKeys, batches
-from .schema import Link, ModelSchema, Reference, schema_of
+from .schema import Link, ModelSchema, Reference, target_schema
 
 BATCH = 200
 
@@ -63,7 +63,7 @@ class Writer:
         """Updates the columns that differ; rows that differ in the same columns go together."""
         by_columns: dict[tuple[str, ...], list[Write]] = {}
         for write in writes:
-            columns = [f.name for f in (*schema.values, *schema.references) if f.name in write.changed]
+            columns = [name for name in schema.column_names if name in write.changed]
             carried = [value.name for value in schema.carried if value.name in write.after.carried]
             by_columns.setdefault((*columns, *write.files, *carried), []).append(write)
         for names, group in by_columns.items():
@@ -110,7 +110,7 @@ class Writer:
 
     def _instance(self, schema: ModelSchema, write: Write) -> models.Model:
         row = schema.model()
-        self._set(schema, row, write, {f.name for f in (*schema.values, *schema.references, *schema.carried)})
+        self._set(schema, row, write, {*schema.column_names, *(value.name for value in schema.carried)})
         return row
 
     def _set(self, schema: ModelSchema, row: models.Model, write: Write, names: set[str]) -> None:
@@ -129,9 +129,7 @@ class Writer:
             setattr(row, name, stored)
 
     def _update(self, schema: ModelSchema, names: tuple[str, ...], writes: list[Write]) -> None:
-        stored = {
-            row.pk: row for row in schema.every_row(self._using).filter(pk__in=[write.pk for write in writes])
-        }
+        stored = {row.pk: row for row in schema.every_row(self._using).filter(pk__in=[write.pk for write in writes])}
         rows = [stored[write.pk] for write in writes]
         for row, write in zip(rows, writes, strict=True):
             self._set(schema, row, write, set(names))
@@ -141,9 +139,7 @@ class Writer:
 
     def _insert(self, schema: ModelSchema, writes: list[Write]) -> None:
         rows = [self._instance(schema, write) for write in writes]
-        carried = {
-            value.name: [getattr(row, value.field.attname) for row in rows] for value in schema.carried
-        }
+        carried = {value.name: [getattr(row, value.field.attname) for row in rows] for value in schema.carried}
         self._send(pre_save, schema, rows)
         schema.every_row(self._using).bulk_create(rows)
         if any(row.pk is None for row in rows):
@@ -157,9 +153,7 @@ class Writer:
                 known.add(canonical.dumps(list(write.after.key)), getattr(row, column))
         self._send(post_save, schema, rows, created=True)
 
-    def _restore_carried(
-        self, schema: ModelSchema, rows: list[models.Model], carried: dict[str, list[Any]]
-    ) -> None:
+    def _restore_carried(self, schema: ModelSchema, rows: list[models.Model], carried: dict[str, list[Any]]) -> None:
         """`bulk_create` overwrites `auto_now` columns; puts the source's values back."""
         names = []
         for value in schema.carried:
@@ -179,14 +173,10 @@ class Writer:
         for row, text in zip(rows, texts, strict=True):
             row.pk = found.get(text)
 
-    def _send(
-        self, signal: ModelSignal, schema: ModelSchema, rows: Iterable[models.Model], **more: Any
-    ) -> None:
+    def _send(self, signal: ModelSignal, schema: ModelSchema, rows: Iterable[models.Model], **more: Any) -> None:
         if signal.has_listeners(schema.model):
             for row in rows:
-                signal.send(
-                    sender=schema.model, instance=row, raw=True, using=self._using, update_fields=None, **more
-                )
+                signal.send(sender=schema.model, instance=row, raw=True, using=self._using, update_fields=None, **more)
 
     # References
 
@@ -197,17 +187,14 @@ class Writer:
         return self._rows[key]
 
     def _found(self, schema: ModelSchema, reference: Reference) -> RowsOfKeys:
-        target = schema_of(reference.target)
-        assert target is not None
+        target = target_schema(reference)
         return self._known(target, reference.field.target_field.attname)
 
     def _load(self, schema: ModelSchema, batch: Iterable[Write]) -> None:
         writes = list(batch)
         for reference in schema.references:
             values = [write.after.fields[reference.name] for write in writes]
-            self._found(schema, reference).load(
-                canonical.dumps(value) for value in values if value is not None
-            )
+            self._found(schema, reference).load(canonical.dumps(value) for value in values if value is not None)
 
     def _target(self, schema: ModelSchema, reference: Reference, write: Write) -> Any:
         value = write.after.fields[reference.name]
@@ -232,29 +219,21 @@ class Writer:
         texts = [canonical.dumps(write.after.fields[reference.name]) for _, write in waiting]
         rows.load(texts)
         instances = [
-            schema.model(
-                pk=write.pk, **{reference.field.attname: self._resolve(rows, text, reference.name, write)}
-            )
+            schema.model(pk=write.pk, **{reference.field.attname: self._resolve(rows, text, reference.name, write)})
             for (_, write), text in zip(waiting, texts, strict=True)
         ]
         schema.every_row(self._using).bulk_update(instances, [reference.name])
 
     def _link(self, schema: ModelSchema, link: Link, writes: Sequence[Write]) -> None:
-        target = schema_of(link.target)
-        assert target is not None
+        target = target_schema(link)
         rows = self._known(target, "pk")
         through = link.through._base_manager.using(self._using)
         for batch in batches(writes, BATCH):
             wanted: dict[Any, set[Any]] = {}
-            texts = {
-                write.number: [canonical.dumps(key) for key in write.after.fields[link.name]]
-                for write in batch
-            }
+            texts = {write.number: [canonical.dumps(key) for key in write.after.fields[link.name]] for write in batch}
             rows.load(text for of_write in texts.values() for text in of_write)
             for write in batch:
-                wanted[write.pk] = {
-                    self._resolve(rows, text, link.name, write) for text in texts[write.number]
-                }
+                wanted[write.pk] = {self._resolve(rows, text, link.name, write) for text in texts[write.number]}
             existing = through.filter(**{f"{link.source_column}__in": list(wanted)})
             surplus = []
             for pk, source, linked in existing.values_list("pk", link.source_column, link.target_column):

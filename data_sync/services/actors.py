@@ -18,15 +18,11 @@ class Actor:
 
     def may(self, permission: str) -> bool:
         """`permission` is Django's `app_label.codename`."""
-        return self.unrestricted or (
-            self.user is not None and self.user.is_active and self.user.has_perm(permission)
-        )
+        return self.unrestricted or (self.user is not None and self.user.is_active and self.user.has_perm(permission))
 
     def require(self, permission: str) -> None:
         if not self.may(permission):
-            raise NotPermitted(
-                f"{self.label} lacks the permission {permission}; ask an administrator for it."
-            )
+            raise NotPermitted(f"{self.label} lacks the permission {permission}; ask an administrator for it.")
 
 
 def of_user(user: Any) -> Actor:

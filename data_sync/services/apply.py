@@ -13,12 +13,12 @@ from datetime import timedelta
 
 from django.db import DatabaseError, transaction
 from django.db.models import Q, Value
-from django.db.models.functions import Now
 
 from data_sync import conf
 from data_sync.core.errors import ChangeFailed, DataSyncError, InvalidTransition, LeaseLost, StaleChangeset
 from data_sync.core.states import ChangesetState, Decision, Operation, Outcome
 from data_sync.models import Changeset
+from data_sync.models.time import UtcNow
 
 from . import audit
 from .actors import Actor, command_line, of_user
@@ -47,7 +47,7 @@ def request_apply(changeset_id: int, actor: Actor) -> Changeset:
         actor.require(f"{app_label}.{PERMISSION_OF[Operation(operation)]}_{name}")
     requested = Changeset.objects.filter(
         pk=changeset_id, state__in=[ChangesetState.APPROVED.value, ChangesetState.APPLYING.value]
-    ).update(apply_requested_at=Now(), apply_requested_by=actor.user, apply_actor=actor.label)
+    ).update(apply_requested_at=UtcNow(), apply_requested_by=actor.user, apply_actor=actor.label)
     if not requested:
         raise InvalidTransition(refusal(changeset_id, "be applied"))
     return Changeset.objects.get(pk=changeset_id)
@@ -68,6 +68,7 @@ def run_apply(changeset_id: int) -> Changeset:
         files = promote_files(changeset)
         _write(changeset, token, actor, files)
     except LeaseLost:
+        discard_promoted(changeset, before_attempt=changeset.attempt + 1)
         raise
     except StaleChangeset as error:
         _give_up(changeset, token, actor, ChangesetState.STALE, Outcome.STALE, error.reasons, str(error))
@@ -79,6 +80,8 @@ def run_apply(changeset_id: int) -> Changeset:
         logger.exception("Applying changeset %s failed.", changeset_id)
         reason = f"Unexpected {type(error).__name__}: {error}"
         _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
+    except BaseException:
+        _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, "It was interrupted.")
         raise
     return Changeset.objects.get(pk=changeset_id)
 
@@ -87,17 +90,15 @@ def _claim(changeset_id: int) -> str | None:
     """Takes the lease and gives its token; None if the changeset is applied already."""
     token = secrets.token_hex(16)
     free = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | Q(
-        state=ChangesetState.APPLYING.value, lease_expires_at__lt=Now()
+        state=ChangesetState.APPLYING.value, lease_expires_at__lt=UtcNow()
     )
     previous = Changeset.objects.filter(pk=changeset_id).values_list("attempt", flat=True).first()
-    claimed = previous is not None and Changeset.objects.filter(
-        free, pk=changeset_id, attempt=previous
-    ).update(
+    claimed = previous is not None and Changeset.objects.filter(free, pk=changeset_id, attempt=previous).update(
         state=ChangesetState.APPLYING.value,
         state_reason="",
         attempt=previous + 1,
         token=token,
-        lease_expires_at=Now() + Value(timedelta(seconds=conf.lease_seconds())),
+        lease_expires_at=UtcNow() + Value(timedelta(seconds=conf.lease_seconds())),
     )
     if claimed:
         return token
@@ -107,7 +108,7 @@ def _claim(changeset_id: int) -> str | None:
     if changeset is not None and changeset.state == ChangesetState.APPLYING and changeset.lease_expires_at:
         raise InvalidTransition(
             f"Changeset {changeset_id} is being applied by another worker, whose lease lasts until "
-            f"{changeset.lease_expires_at.isoformat(timespec='seconds')}. If that worker is gone, apply again after that."
+            f"{changeset.lease_expires_at.isoformat(timespec='seconds')}. If that worker is gone, apply again then."
         )
     raise InvalidTransition(refusal(changeset_id, "be applied"))
 
@@ -126,7 +127,7 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
         if current_approval_seal(changeset) != changeset.approval_seal:
             raise InvalidTransition(
-                f"The decisions of changeset {changeset.pk} are not those that were approved. Review and approve it again."
+                f"The decisions of changeset {changeset.pk} are not those that were approved. Approve it again."
             )
         execution = Execution(changeset, files)
         execution.check()
@@ -134,7 +135,7 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
         execution.read_back()
         record_history(changeset, execution, actor)
         _store_outcomes(changeset, execution.unchanged)
-        changeset.promoted_files.all().delete()
+        changeset.promoted_files.filter(attempt=changeset.attempt).delete()
         counts = {**execution.counts(), "skipped": _skipped(changeset)}
         audit.record(
             changeset.pk,
@@ -142,7 +143,7 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
             "applied",
             {"attempt": changeset.attempt, "approval_seal": changeset.approval_seal, "outcomes": counts},
         )
-        if not holds.update(state=ChangesetState.APPLIED.value, applied_at=Now(), lease_expires_at=None):
+        if not holds.update(state=ChangesetState.APPLIED.value, applied_at=UtcNow(), lease_expires_at=None):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
 
 
@@ -150,9 +151,7 @@ def _store_outcomes(changeset: Changeset, unchanged: list[int]) -> None:
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value)
     accepted.exclude(number__in=unchanged).update(outcome=Outcome.APPLIED.value, outcome_reason="")
     accepted.filter(number__in=unchanged).update(outcome=Outcome.UNCHANGED.value, outcome_reason="")
-    changeset.changes.exclude(decision=Decision.ACCEPTED.value).update(
-        outcome=Outcome.SKIPPED.value, outcome_reason=""
-    )
+    changeset.changes.exclude(decision=Decision.ACCEPTED.value).update(outcome=Outcome.SKIPPED.value, outcome_reason="")
 
 
 def _skipped(changeset: Changeset) -> int:
@@ -170,9 +169,9 @@ def _give_up(
 ) -> None:
     """Records why nothing was written, under the token; then removes the files that no row refers to."""
     with transaction.atomic():
-        moved = Changeset.objects.filter(
-            pk=changeset.pk, state=ChangesetState.APPLYING.value, token=token
-        ).update(state=state.value, state_reason=summary, lease_expires_at=None)
+        moved = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=token).update(
+            state=state.value, state_reason=summary, lease_expires_at=None
+        )
         if not moved:
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
         changeset.changes.filter(decision=Decision.ACCEPTED.value).update(
@@ -187,4 +186,4 @@ def _give_up(
             state.value,
             {"attempt": changeset.attempt, "reason": summary, "changes": sorted(reasons)},
         )
-    discard_promoted(changeset)
+    discard_promoted(changeset, before_attempt=changeset.attempt + 1)

@@ -20,7 +20,7 @@ from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
 from data_sync.orm.limits import Problem, problem, required_columns, validate, value_problems
 from data_sync.orm.read import PK
 from data_sync.orm.references import RowsOfKeys, batches
-from data_sync.orm.schema import ModelSchema, schema_of, schemas
+from data_sync.orm.schema import ModelSchema, schemas, target_schema
 
 BATCH = 200
 LABELLED_CASCADES = 100
@@ -68,8 +68,7 @@ class Comparison:
     def compared(self, label: str) -> int:
         """How many keys of a model were compared: those here, and those only at the source."""
         creates = sum(
-            item.schema.label == label and item.difference.operation == Operation.CREATE
-            for item in self.numbered
+            item.schema.label == label and item.difference.operation == Operation.CREATE for item in self.numbered
         )
         return self.here.counts[label] + creates
 
@@ -117,12 +116,11 @@ class Comparison:
             requires |= required
             problems += obstacles
         else:
-            problems += value_problems(item.schema, after, USING)
+            problems += value_problems(item.schema, before, after, USING)
             if before is None:
+                problems += self._hidden_row(item)
                 problems += [
-                    problem(
-                        "required_column", name, f"{name} is required here, is not synced and has no default."
-                    )
+                    problem("required_column", name, f"{name} is required here, is not synced and has no default.")
                     for name in required_columns(item.schema)
                 ]
         return Change(
@@ -131,7 +129,7 @@ class Comparison:
             operation=item.difference.operation.value,
             key=list(record.key),
             key_text=key_text(record.key),
-            local_pk=None if before is None else canonical.dumps(before.carried[PK]),
+            local_pk=None if before is None else before.carried[PK],
             before=before and dict(before.fields),
             after=after and dict(after.fields),
             diff=[row.to_plain() for row in diff],
@@ -160,19 +158,16 @@ class Comparison:
         """The references that a write newly makes: field, target's schema, text of the target's key."""
         if after is None:
             return
-        for relation in (*item.schema.references, *item.schema.links):
+        for relation in item.schema.relations:
             value = after.fields[relation.name]
             if value is None or (before is not None and before.fields[relation.name] == value):
                 continue
-            target = schema_of(relation.target)
-            assert target is not None
+            target = target_schema(relation)
             keys = value if relation in item.schema.links else [value]
             for key in keys if isinstance(keys, list) else []:
                 yield relation.name, target, canonical.dumps(key)
 
-    def _look_up_targets(
-        self, sides: list[tuple[Numbered, Record | None, Record | None]]
-    ) -> dict[str, RowsOfKeys]:
+    def _look_up_targets(self, sides: list[tuple[Numbered, Record | None, Record | None]]) -> dict[str, RowsOfKeys]:
         """Finds, in a query a model, the targets that neither the changes nor the local listing have."""
         wanted: dict[str, list[str]] = {}
         for item, before, after in sides:
@@ -200,9 +195,7 @@ class Comparison:
             if other is not None and other.difference.operation == Operation.CREATE:
                 requires.add(other.number)
             elif (other is not None and other.difference.operation == Operation.DELETE) or (
-                other is None
-                and not self._is_listed(target, text)
-                and targets[target.label].get(text) is None
+                other is None and not self._is_listed(target, text) and targets[target.label].get(text) is None
             ):
                 problems.append(
                     problem(
@@ -213,6 +206,17 @@ class Comparison:
                     )
                 )
         return requires - {item.number}, problems
+
+    def _hidden_row(self, item: Numbered) -> list[Problem]:
+        """A row with the key of a create that exists, outside of the scope that was compared."""
+        if item.schema.registration.queryset is None:
+            return []
+        rows = RowsOfKeys(item.schema, "pk", USING)
+        rows.load([item.difference.key_text])
+        if rows.count(item.difference.key_text) == 0:
+            return []
+        message = "a row with this natural key exists here, outside of the registration's queryset."
+        return [problem("hidden_row", "", message)]
 
     # Deletes
 

@@ -44,10 +44,7 @@ def _record(change: Change, fields: dict[str, Any], side: str) -> Record:
         model=change.model,
         key=tuple(change.key),
         fields=fields,
-        files={
-            name: None if sides[side] is None else FileValue(**sides[side])
-            for name, sides in change.files.items()
-        },
+        files={name: None if sides[side] is None else FileValue(**sides[side]) for name, sides in change.files.items()},
         carried=change.carried.get(side, {}),
     )
 

@@ -35,9 +35,7 @@ def protect(key: str) -> str:
     key = key.strip()
     if key.startswith(REFERENCE):
         if _VARIABLE.fullmatch(key.removeprefix(REFERENCE)) is None:
-            raise InvalidInput(
-                "Write env: and the name of an environment variable, such as env:DATA_SYNC_KEY_STAGING."
-            )
+            raise InvalidInput("Write env: and the name of an environment variable, such as env:DATA_SYNC_KEY_STAGING.")
         return key
     _check(key, "The export key")
     return _ENCRYPTED + _fernet().encrypt(key.encode()).decode()
@@ -82,9 +80,7 @@ def describe(stored: str) -> str:
 def _fernet() -> MultiFernet:
     from cryptography.fernet import Fernet, MultiFernet
 
-    return MultiFernet(
-        [Fernet(_derive(secret)) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-    )
+    return MultiFernet([Fernet(_derive(secret)) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
 
 
 @sensitive_variables()

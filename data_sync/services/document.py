@@ -35,9 +35,7 @@ def changeset_document(changeset: Changeset, actor: Actor) -> Iterator[str]:
     )
     yield f'],"changeset":{canonical.dumps(_head(changeset))},"events":[\n'
     events = changeset.events.order_by("number").iterator(chunk_size=500)
-    yield from _separated(
-        {**event_content(event), "previous": event.previous, "hash": event.hash} for event in events
-    )
+    yield from _separated({**event_content(event), "previous": event.previous, "hash": event.hash} for event in events)
     yield f'],"format":"{FORMAT}","format_version":"{FORMAT_VERSION}"}}\n'
 
 

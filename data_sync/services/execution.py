@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Execution:
         if change.problems:
             raise ChangeFailed({change.number: " ".join(problem["message"] for problem in change.problems)})
         self._digests[change.number] = (change.before_digest, change.after_digest)
-        pk = None if change.local_pk is None else schema.pk.to_python(canonical.loads(change.local_pk))
+        pk = None if change.local_pk is None else schema.pk.to_python(change.local_pk)
         if change.operation == Operation.DELETE:
             shown = frozenset((c["model"], c["pk"], c["effect"], c["column"]) for c in change.cascades)
             self._deletes[schema.label].append(
@@ -99,14 +99,10 @@ class Execution:
         for label, schema in self._schemas.items():
             reader = RowReader(schema, USING)
             updates = [write for write in self._writes[label] if write.before is not None]
-            self._lock(
-                schema, [write.pk for write in updates] + [delete.pk for delete in self._deletes[label]]
-            )
+            self._lock(schema, [write.pk for write in updates] + [delete.pk for delete in self._deletes[label]])
             stale |= self._check_known(reader, updates)
             stale |= self._check_known(reader, self._deletes[label])
-            stale |= self._check_creates(
-                reader, [write for write in self._writes[label] if write.before is None]
-            )
+            stale |= self._check_creates(reader, [write for write in self._writes[label] if write.before is None])
             done = set(self.unchanged)
             self._writes[label] = [write for write in self._writes[label] if write.number not in done]
             self._deletes[label] = [delete for delete in self._deletes[label] if delete.number not in done]
@@ -119,7 +115,7 @@ class Execution:
             for _ in rows.values_list("pk"):
                 pass
 
-    def _check_known(self, reader: RowReader, group: list[Write] | list[Delete]) -> dict[int, str]:
+    def _check_known(self, reader: RowReader, group: Sequence[Write | Delete]) -> dict[int, str]:
         """Updates and deletes: the row must be as it was at the pull."""
         stale = {}
         for batch in batches(group):
@@ -140,9 +136,7 @@ class Execution:
                     expected = item.before
                     assert expected is not None
                     names = ", ".join(_differing(expected, record))
-                    stale[item.number] = (
-                        f"{_name(expected)} was changed here since the pull: {names}. Pull again."
-                    )
+                    stale[item.number] = f"{_name(expected)} was changed here since the pull: {names}. Pull again."
         return stale
 
     def _check_creates(self, reader: RowReader, creates: list[Write]) -> dict[int, str]:
@@ -161,9 +155,7 @@ class Execution:
                 if now[pk].digest() == self._digests[write.number][1]:
                     self.unchanged.append(write.number)
                 else:
-                    stale[write.number] = (
-                        f"{_name(write.after)} has been added here since the pull. Pull again."
-                    )
+                    stale[write.number] = f"{_name(write.after)} has been added here since the pull. Pull again."
         return stale
 
     # Write
@@ -212,9 +204,7 @@ class Execution:
                     reason = self._mismatch(write, now.get(write.pk), write.pk in in_scope)
                     if reason:
                         failed[write.number] = f"{_name(write.after)}: {reason}"
-            failed |= self._duplicates(
-                schema, [write for write in self._writes[label] if write.before is None]
-            )
+            failed |= self._duplicates(schema, [write for write in self._writes[label] if write.before is None])
         if failed:
             raise ChangeFailed(failed)
 
@@ -223,7 +213,9 @@ class Execution:
             return "the row was written, but is not there when read again; does a signal receiver remove it?"
         if record.digest() != self._digests[write.number][1]:
             names = ", ".join(_differing(write.after, record))
-            return f"the database gave back another value than was written for {names}; it cannot hold this one exactly."
+            return (
+                f"the database gave back another value than was written for {names}; it cannot hold this one exactly."
+            )
         if not in_scope:
             return "it would lie outside of the registration's queryset here."
         return ""
@@ -236,9 +228,7 @@ class Execution:
             rows.load(texts.values())
             for write in batch:
                 if rows.count(texts[write.number]) != 1:
-                    failed[write.number] = (
-                        f"{_name(write.after)}: another row was given this natural key meanwhile."
-                    )
+                    failed[write.number] = f"{_name(write.after)}: another row was given this natural key meanwhile."
         return failed
 
     def touched(self) -> Iterator[tuple[ModelSchema, Operation, Any, Record, list[str]]]:

@@ -33,9 +33,7 @@ def scope(models: str | None, labels: Collection[str]) -> list[str]:
     wanted = models.split(",")
     for label in wanted:
         if not label:
-            raise InvalidInput(
-                "models is a comma-separated list such as app.country,app.copy; leave it out for all."
-            )
+            raise InvalidInput("models is a comma-separated list such as app.country,app.copy; leave it out for all.")
         if label not in known:
             raise UnknownModel(f"The model {label[:200]!r} is not registered with data_sync at the source.")
         if label not in labels:
@@ -72,9 +70,7 @@ def open_file(checksum: str, labels: Collection[str]) -> IO[bytes]:
         spool = _spool(_hashing(blocks, sha))
     if sha.hexdigest() != checksum:
         spool.close()
-        raise WrongFile(
-            "The file with this checksum has been overwritten in place since it was hashed. Pull again."
-        )
+        raise WrongFile("The file with this checksum has been overwritten in place since it was hashed. Pull again.")
     return spool
 
 

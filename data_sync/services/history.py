@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 
@@ -13,6 +14,9 @@ from data_sync.orm.references import batches
 
 from .actors import Actor
 from .execution import Execution
+
+if TYPE_CHECKING:
+    from django.contrib.admin.models import LogEntry
 
 
 def record_history(changeset: Changeset, execution: Execution, actor: Actor) -> None:
@@ -25,7 +29,7 @@ def record_history(changeset: Changeset, execution: Execution, actor: Actor) -> 
         LogEntry.objects.bulk_create(batch)
 
 
-def _entries(changeset: Changeset, execution: Execution, actor: Actor) -> Iterator[object]:
+def _entries(changeset: Changeset, execution: Execution, actor: Actor) -> Iterator[LogEntry]:
     from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
     from django.contrib.contenttypes.models import ContentType
 

@@ -61,9 +61,7 @@ def create_key(
         with transaction.atomic():
             key.save(force_insert=True)
     except IntegrityError:
-        raise InvalidInput(
-            f"There is an export key named “{key.name}” already; choose another name."
-        ) from None
+        raise InvalidInput(f"There is an export key named “{key.name}” already; choose another name.") from None
     return key, f"{key.prefix}.{secret}"
 
 

@@ -20,7 +20,7 @@ def promote_files(changeset: Changeset) -> dict[tuple[int, str], str]:
 
     What an earlier, killed attempt copied is removed first. Raises `ChangeFailed`.
     """
-    discard_promoted(changeset)
+    discard_promoted(changeset, before_attempt=changeset.attempt)
     names: dict[tuple[int, str], str] = {}
     for change, schema in _changes_with_files(changeset):
         for file in schema.files:
@@ -31,6 +31,7 @@ def promote_files(changeset: Changeset) -> dict[tuple[int, str], str]:
                 name = new_name(file, _row(schema, change, file), value)
                 trace = PromotedFile.objects.create(
                     changeset=changeset,
+                    attempt=changeset.attempt,
                     change_number=change.number,
                     model=schema.label,
                     field=file.name,
@@ -45,23 +46,25 @@ def promote_files(changeset: Changeset) -> dict[tuple[int, str], str]:
     return names
 
 
-def discard_promoted(changeset: Changeset) -> None:
-    """Removes files that attempts on this changeset have copied and that no row refers to."""
+def discard_promoted(changeset: Changeset, *, before_attempt: int) -> None:
+    """Removes files that earlier attempts on this changeset have copied and that no row refers to.
+
+    Never a later attempt's: its transaction may be about to refer to them.
+    """
     known = schemas()
-    for promoted in changeset.promoted_files.all():
-        schema = known.get(promoted.model)
-        file = next((file for file in schema.files if file.name == promoted.field), None) if schema else None
+    promoted = changeset.promoted_files.filter(attempt__lt=before_attempt)
+    for trace in promoted:
+        schema = known.get(trace.model)
+        file = next((file for file in schema.files if file.name == trace.field), None) if schema else None
         if file is not None:
-            discard(file, promoted.name)
-    changeset.promoted_files.all().delete()
+            discard(file, trace.name)
+    promoted.delete()
 
 
 def _changes_with_files(changeset: Changeset) -> Iterator[tuple[Change, ModelSchema]]:
     labels = {label: schema for label, schema in schemas().items() if schema.files}
     changes = changeset.changes.filter(decision=Decision.ACCEPTED.value, model__in=list(labels))
-    for change in (
-        changes.exclude(operation=Operation.DELETE.value).order_by("number").iterator(chunk_size=200)
-    ):
+    for change in changes.exclude(operation=Operation.DELETE.value).order_by("number").iterator(chunk_size=200):
         yield change, labels[change.model]
 
 

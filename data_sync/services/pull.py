@@ -6,11 +6,10 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
 
 from data_sync import conf
 from data_sync.core.errors import DataSyncError, InvalidTransition, SchemaMismatch, WrongFile
@@ -19,6 +18,7 @@ from data_sync.core.manifest import Manifest, schema_differences
 from data_sync.core.source import RecordSource
 from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
+from data_sync.models.time import UtcNow
 from data_sync.orm.read import LocalSource
 from data_sync.orm.schema import schemas
 from data_sync.orm.staging import is_staged, stage
@@ -42,9 +42,7 @@ def request_pull(source: DataSource, model_labels: Sequence[str], actor: Actor) 
     known = schemas()
     unknown = sorted(set(model_labels) - known.keys())
     if unknown:
-        raise InvalidTransition(
-            f"Not registered here: {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-        )
+        raise InvalidTransition(f"Not registered here: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
     try:
         with transaction.atomic():
             return DataPull.objects.create(
@@ -58,9 +56,7 @@ def request_pull(source: DataSource, model_labels: Sequence[str], actor: Actor) 
     except IntegrityError:
         active = DataPull.objects.filter(active_source=source.pk).first()
         which = (
-            f"Pull {active.pk} of {source.name} is {active.state}"
-            if active
-            else f"A pull of {source.name} is active"
+            f"Pull {active.pk} of {source.name} is {active.state}" if active else f"A pull of {source.name} is active"
         )
         raise InvalidTransition(f"{which}; wait for it, or cancel it (data_sync cancel).") from None
 
@@ -74,11 +70,11 @@ def cancel_pull(pull_id: int, actor: Actor) -> None:
 def run_pull(pull_id: int) -> DataPull:
     """Does the work of a queued pull.
 
-    What goes wrong with the source or the data becomes the pull's `error`, in state `failed`; anything
-    else does too, and is raised. Raises `InvalidTransition` if the pull is not queued.
+    Whatever goes wrong becomes the pull's `error`, in state `failed`; what nobody foresaw is logged with
+    its traceback too. Raises `InvalidTransition` if the pull is not queued.
     """
     claimed = DataPull.objects.filter(pk=pull_id, state=PullState.QUEUED.value).update(
-        state=PullState.READING.value, started_at=Now()
+        state=PullState.READING.value, started_at=UtcNow()
     )
     if not claimed:
         raise InvalidTransition(f"Pull {pull_id} is not queued; it has been started, cancelled or removed.")
@@ -88,20 +84,26 @@ def run_pull(pull_id: int) -> DataPull:
             raise InvalidTransition("The data source of this pull has been removed.")
         _pull(pull, sources.open_source(pull.source))
     except SchemaMismatch as error:
-        _finish(
-            pull_id, PullState.FAILED, error=str(error), report={"schema": error.differences, "models": []}
-        )
+        _fail(pull_id, str(error), report={"schema": error.differences, "models": []})
     except DataSyncError as error:
-        _finish(pull_id, PullState.FAILED, error=str(error))
+        _fail(pull_id, str(error))
     except Exception as error:
         logger.exception("Pull %s failed.", pull_id)
-        _finish(pull_id, PullState.FAILED, error=f"Unexpected {type(error).__name__}: {error}")
+        _fail(pull_id, f"Unexpected {type(error).__name__}: {error}")
+    except BaseException:
+        _fail(pull_id, "It was interrupted.")
         raise
     return DataPull.objects.get(pk=pull_id)
 
 
+def _fail(pull_id: int, reason: str, **values: Any) -> None:
+    """Ends a pull as failed; one that was cancelled meanwhile stays cancelled."""
+    with suppress(InvalidTransition):
+        _finish(pull_id, PullState.FAILED, error=reason, **values)
+
+
 def _finish(pull_id: int, new: PullState, **values: Any) -> None:
-    _move(pull_id, ACTIVE, new, active_source=None, finished_at=Now(), **values)
+    _move(pull_id, ACTIVE, new, active_source=None, finished_at=UtcNow(), **values)
 
 
 def _move(pull_id: int, old: Sequence[PullState], new: PullState, **values: Any) -> None:
@@ -109,9 +111,7 @@ def _move(pull_id: int, old: Sequence[PullState], new: PullState, **values: Any)
         state=new.value, **values
     )
     if not moved:
-        raise InvalidTransition(
-            f"Pull {pull_id} is no longer {old[0].value}: it was cancelled or taken over."
-        )
+        raise InvalidTransition(f"Pull {pull_id} is no longer {old[0].value}: it was cancelled or taken over.")
 
 
 def _pull(pull: DataPull, source: RecordSource) -> None:
@@ -149,12 +149,10 @@ def _agreed_labels(wanted: Sequence[str], here: Manifest, there: Manifest) -> li
     chosen = set(wanted) or set(there.models)
     differences = schema_differences(here, there, sorted(chosen))
     if differences:
-        named = "; ".join(
-            f"{d['model']} {d['field']} {d['difference']}".replace("  ", " ") for d in differences[:3]
-        )
+        named = "; ".join(f"{d['model']} {d['field']} {d['difference']}".replace("  ", " ") for d in differences[:3])
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise SchemaMismatch(
-            f"The two sides do not have the same models: {named}{more}. Bring both to the same version, then pull again.",
+            f"The two sides do not have the same models: {named}{more}. Bring both to one version, then pull again.",
             differences,
         )
     if not chosen:
@@ -162,9 +160,7 @@ def _agreed_labels(wanted: Sequence[str], here: Manifest, there: Manifest) -> li
     return [label for label in here.models if label in chosen]
 
 
-def _read_both(
-    pull: DataPull, local: LocalSource, ours: Listing, source: RecordSource, theirs: Listing
-) -> None:
+def _read_both(pull: DataPull, local: LocalSource, ours: Listing, source: RecordSource, theirs: Listing) -> None:
     """Fills both listings; the source makes and sends its stream while the local rows are read.
 
     The thread touches no database, so that it works on any connection setting.

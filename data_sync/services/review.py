@@ -8,13 +8,13 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, Count, F, IntegerField, QuerySet, When
-from django.db.models.functions import Now
 
 from data_sync import conf
 from data_sync.core import ordering
 from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset
+from data_sync.models.time import UtcNow
 
 from . import audit
 from .actors import Actor
@@ -23,6 +23,7 @@ from .seals import current_approval_seal, current_content_seal
 from .transitions import move, refusal
 
 DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
+APPROVABLE = (ChangesetState.PENDING, ChangesetState.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,20 +91,13 @@ def decide(
         changeset = _raise_revision(changeset_id, revision)
         changes = select(changeset, selection).order_by()
         skipped_deletes = skipped_problems = 0
-        if (
-            selection.numbers is None
-            and selection.operation != Operation.DELETE
-            and decision == Decision.ACCEPTED
-        ):
+        if selection.numbers is None and selection.operation != Operation.DELETE and decision == Decision.ACCEPTED:
             skipped_deletes = changes.filter(operation=Operation.DELETE.value).count()
             changes = changes.exclude(operation=Operation.DELETE.value)
         if decision == Decision.ACCEPTED:
             skipped_problems = changes.filter(has_problems=True).count()
             changes = changes.filter(has_problems=False)
-        chosen = Change.objects.filter(
-            changeset=changeset, number__in=list(changes.values_list("number", flat=True))
-        )
-        count = chosen.update(decision=decision.value)
+        count = changes.update(decision=decision.value)
         audit.record(
             changeset_id,
             actor,
@@ -132,8 +126,8 @@ def _raise_revision(changeset_id: int, revision: int | None) -> Changeset:
         if changeset is None:
             raise InvalidTransition(refusal(changeset_id, "be decided on"))
         raise RevisionConflict(
-            f"Somebody else has decided on changeset {changeset_id} meanwhile (revision {changeset.revision}, your page "
-            f"shows {revision}). Nothing was changed; reload the page, look again, and decide."
+            f"Somebody else has decided on changeset {changeset_id} meanwhile (revision {changeset.revision}; you saw "
+            f"{revision}). Nothing was changed; reload the page, look again, and decide."
         )
     Changeset.objects.filter(
         pk=changeset_id, state__in=[ChangesetState.APPROVED.value, ChangesetState.FAILED.value]
@@ -167,15 +161,14 @@ def _plain(selection: Selection) -> dict[str, Any]:
 
 def decision_counts(changeset: Changeset) -> dict[str, int]:
     """How many changes are undecided, accepted and rejected."""
-    counts = {decision.value: 0 for decision in Decision}
     rows = changeset.changes.order_by().values_list("decision").annotate(count=Count("pk"))
-    return counts | dict(rows)
+    return {decision.value: 0 for decision in Decision} | {decision: count for decision, count in rows}
 
 
 def unmet_requirements(changeset: Changeset) -> dict[int, list[int]]:
     """For each accepted change, the changes it requires that are not accepted; empty when closed."""
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
-    requires = dict(accepted.values_list("number", "requires"))
+    requires: dict[int, list[int]] = dict(accepted.values_list("number", "requires"))
     return ordering.unmet(requires, requires)
 
 
@@ -202,9 +195,7 @@ def consequences(changeset: Changeset) -> Consequences:
         per_model.setdefault(label, {})[operation] = count
     cascades = [
         {**cascade, "change": number}
-        for number, of_change in accepted.filter(has_cascades=True)
-        .order_by("number")
-        .values_list("number", "cascades")
+        for number, of_change in accepted.filter(has_cascades=True).order_by("number").values_list("number", "cascades")
         for cascade in of_change
     ]
     files = list(_files(accepted))
@@ -233,25 +224,25 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
         taken = Changeset.objects.filter(
-            pk=changeset_id, state=ChangesetState.PENDING.value, revision=revision
+            pk=changeset_id, state__in=[state.value for state in APPROVABLE], revision=revision
         ).update(revision=revision)
         changeset = Changeset.objects.filter(pk=changeset_id).first()
         if not taken or changeset is None:
-            if changeset is not None and changeset.state == ChangesetState.PENDING:
+            if changeset is not None and changeset.state in APPROVABLE:
                 raise RevisionConflict(
-                    f"Somebody else has decided on changeset {changeset_id} meanwhile. Nothing was approved; look again."
+                    f"Somebody else has decided on changeset {changeset_id} meanwhile. Nothing was approved; reload."
                 )
             raise InvalidTransition(refusal(changeset_id, "be approved"))
         _require_approvable(changeset, actor)
         seal = current_approval_seal(changeset)
         move(
             changeset_id,
-            [ChangesetState.PENDING],
+            APPROVABLE,
             ChangesetState.APPROVED,
             only_if={"revision": revision},
             approval_seal=seal,
             approved_revision=revision,
-            approved_at=Now(),
+            approved_at=UtcNow(),
             approved_by=actor.user,
             state_reason="",
         )
@@ -266,25 +257,21 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
 
 def _require_approvable(changeset: Changeset, actor: Actor) -> None:
     if conf.four_eyes() and (actor.user is None or actor.user == changeset.requested_by):
-        raise NotPermitted(
-            "Four eyes are required: somebody other than who asked for the pull must approve, by name."
-        )
+        raise NotPermitted("Four eyes are required: somebody other than who asked for the pull must approve, by name.")
     if current_content_seal(changeset) != changeset.content_seal:
         raise InvalidTransition(
             f"The stored changes of changeset {changeset.pk} are not those that were pulled: its content seal differs. "
             "Find out who altered them, and pull again."
         )
     if not changeset.changes.filter(decision=Decision.ACCEPTED.value).exists():
-        raise InvalidTransition(
-            f"No change of changeset {changeset.pk} is accepted; accept some, or reject it."
-        )
+        raise InvalidTransition(f"No change of changeset {changeset.pk} is accepted; accept some, or reject it.")
     unmet = unmet_requirements(changeset)
     if unmet:
         number, missing = next(iter(unmet.items()))
         named = ", ".join(f"#{other}" for other in missing)
         more = f" ({len(unmet) - 1} more like it)" if len(unmet) > 1 else ""
         raise InvalidTransition(
-            f"Change #{number} is accepted and requires {named}, not accepted{more}. Accept what it requires, or reject it."
+            f"Change #{number} is accepted and requires {named}, not accepted{more}. Accept that too, or reject this."
         )
 
 
@@ -309,11 +296,8 @@ def override(changeset_id: int, actor: Actor, reason: str) -> None:
     """Lets a blocked changeset through its guards. The reason is kept; an empty one is refused."""
     actor.require("data_sync.override_changeset_guard")
     if not reason.strip():
-        raise InvalidTransition(
-            "Say why the guard does not apply here; the reason is kept with the changeset."
-        )
+        raise InvalidTransition("Say why the guard does not apply here; the reason is kept with the changeset.")
     with transaction.atomic():
-        changeset = Changeset.objects.filter(pk=changeset_id).first()
         move(changeset_id, [ChangesetState.BLOCKED], ChangesetState.PENDING, state_reason="")
-        guards = changeset.guards if changeset else []
+        guards = Changeset.objects.get(pk=changeset_id).guards
         audit.record(changeset_id, actor, "overridden", {"reason": reason.strip(), "guards": guards})

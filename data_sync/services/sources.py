@@ -70,8 +70,7 @@ def change_source(
         parsed = parse_url(url)
         if key is None and _origin(changed.url) != parsed.origin:
             raise InvalidInput(
-                "The URL leads to another host: give the export key again, so that the stored one is not "
-                "sent there."
+                "The URL leads to another host: give the export key again, so that the stored one is not sent there."
             )
         changed.url = str(parsed)
     if key is not None:
@@ -90,8 +89,7 @@ def remove_source(source: DataSource, actor: Actor) -> None:
         pull = DataPull.objects.filter(active_source=source.pk).first()
         if pull is not None:
             raise InvalidTransition(
-                f"Pull {pull.pk} is reading the source {source.name} ({pull.state}); wait for its end, or "
-                f"cancel it."
+                f"Pull {pull.pk} is reading the source {source.name} ({pull.state}); wait for its end, or cancel it."
             )
         DataSource.objects.filter(pk=source.pk).delete()
 
@@ -144,11 +142,7 @@ _KEY_ACCEPTED = Check(name="key accepted", ok=True, message="The export key is a
 
 
 def _transport_checks(url: SourceUrl) -> list[Check]:
-    secure = (
-        "The certificate is valid."
-        if url.scheme == "https"
-        else "Plain http: everyone on the way can read along."
-    )
+    secure = "The certificate is valid." if url.scheme == "https" else "Plain http: everyone on the way can read along."
     return [
         Check(name="reachable", ok=True, message=f"{url.authority} answers."),
         Check(name="TLS", ok=True, message=secure),
@@ -175,11 +169,7 @@ def _schema_checks(there: Manifest) -> list[Check]:
     except DataSyncError as error:
         return [Check(name="models", ok=False, message=str(error))]
     if not here.models:
-        return [
-            Check(
-                name="models", ok=False, message="No model is registered here; see data_sync.register_model."
-            )
-        ]
+        return [Check(name="models", ok=False, message="No model is registered here; see data_sync.register_model.")]
     found: dict[str, list[str]] = {label: [] for label in here.models}
     for difference in schema_differences(here, there, here.models):
         found[difference["model"]].append(f"{difference['field']} {difference['difference']}".strip())
@@ -195,8 +185,7 @@ def _schema_checks(there: Manifest) -> list[Check]:
     ]
     only_there = sorted(set(there.models) - set(here.models))
     return checks + [
-        Check(name=label, ok=True, message="Registered only at the source; it is not pulled.")
-        for label in only_there
+        Check(name=label, ok=True, message="Registered only at the source; it is not pulled.") for label in only_there
     ]
 
 

@@ -32,9 +32,7 @@ class Totals:
 def store_changeset(pull: DataPull, comparison: Comparison) -> Totals:
     """Stores the changes, one row each, inside the caller's transaction. Nothing differs: no changeset."""
     per_model = {label: _row(label, comparison) for label in comparison.here.models}
-    totals = Totals(
-        compared=sum(row["compared"] for row in per_model.values()), models=list(per_model.values())
-    )
+    totals = Totals(compared=sum(row["compared"] for row in per_model.values()), models=list(per_model.values()))
     if not comparison.numbered:
         return totals
     guards = _guards(comparison)
@@ -77,22 +75,16 @@ def store_changeset(pull: DataPull, comparison: Comparison) -> Totals:
 def supersede(pull: DataPull, labels: Sequence[str], changeset: Changeset | None) -> None:
     """Retires open changesets of the same source whose models this complete pull has covered."""
     older = Changeset.objects.filter(source=pull.source, state__in=[state.value for state in OPEN])
-    for old in older.exclude(pk=changeset.pk if changeset else None):
-        if not set(old.model_labels) <= set(labels):
+    for old in older:
+        if old == changeset or not set(old.model_labels) <= set(labels):
             continue
-        reason = (
-            f"Superseded by changeset {changeset.pk}."
-            if changeset
-            else f"Pull {pull.pk} found no difference."
-        )
+        reason = f"Superseded by changeset {changeset.pk}." if changeset else f"Pull {pull.pk} found no difference."
         moved = Changeset.objects.filter(pk=old.pk, state=old.state).update(
             state=ChangesetState.SUPERSEDED.value, state_reason=reason
         )
         if moved:
             actor = Actor(label=pull.actor, user=pull.requested_by)
-            audit.record(
-                old.pk, actor, "superseded", {"by": changeset.pk if changeset else None, "pull": pull.pk}
-            )
+            audit.record(old.pk, actor, "superseded", {"by": changeset.pk if changeset else None, "pull": pull.pk})
 
 
 def _row(label: str, comparison: Comparison) -> dict[str, Any]:

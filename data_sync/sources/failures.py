@@ -76,6 +76,11 @@ def explained(error: BaseException, deadline: Deadline) -> Failed:
             return Failed("tls", f"its certificate is not valid: {cause.verify_message}")
     for cause in causes:
         match cause:
+            case exceptions.NewConnectionError():
+                reasons = [
+                    error.strerror for error in causes if isinstance(error, OSError) and error.strerror
+                ]
+                return Failed("connect", f"no connection could be made ({[*reasons, 'no reason given'][0]})")
             case ssl.SSLError():
                 return Failed("tls", f"TLS failed ({cause.reason or 'no reason given'})")
             case exceptions.ConnectTimeoutError():
@@ -86,9 +91,6 @@ def explained(error: BaseException, deadline: Deadline) -> Failed:
                 return Failed("tls", f"it took longer than {seconds:g} seconds over the handshake")
             case exceptions.ReadTimeoutError():
                 return Failed("answer", f"it was silent for {conf.read_timeout():g} seconds")
-    if any(isinstance(cause, exceptions.NewConnectionError) for cause in causes):
-        reasons = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-        return Failed("connect", f"no connection could be made ({[*reasons, 'for an unknown reason'][0]})")
     return Failed("answer", "it ended the connection without an answer, or with one that is not HTTP")
 
 

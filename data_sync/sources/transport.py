@@ -112,7 +112,7 @@ class Transport:
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None, always: even where redirects are not followed, requests reads their bodies, whole, to prepare."""
+        """None, always: to prepare even a redirect that is not followed, requests reads its whole body."""
 
 
 class _Bearer(AuthBase):

@@ -83,12 +83,12 @@ class Server:
         try:
             with self.tls.wrap_socket(plain, server_side=True) if self.tls else plain as connection:
                 head = b""
-                while b"\r\n\r\n" not in head:
+                while b"\r\n\r\n" not in head and head[:1] in (b"", b"G"):
                     block = connection.recv(65536)
                     if not block:
                         return
                     head += block
-                self.requests.append(head.decode())
+                self.requests.append(head.decode(errors="replace"))
                 self.answer(connection)
         except OSError:
             pass  # The reader went away, as it should.

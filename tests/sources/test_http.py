@@ -344,6 +344,20 @@ def test_a_port_that_nobody_listens_on(serve: Serve) -> None:
     assert getattr(error, "stage", "") == "connect"
 
 
+def test_a_host_that_takes_no_connection(settings: Any) -> None:
+    settings.DATA_SYNC_CONNECT_TIMEOUT = 0.3
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        error = failure(HttpSource(url, KEY).manifest, SourceFailed)
+        for filler in fillers:
+            filler.close()
+    assert "it accepted no connection within 0.3 seconds" in str(error)
+
+
 def test_a_second_address_is_tried_where_the_first_is_dead(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -437,9 +451,10 @@ def test_the_name_is_resolved_once_and_the_certificate_checked_for_it(
 
 
 def test_plain_http_behind_an_https_url(serve: Serve) -> None:
-    server = serve(http("200 OK"))
+    server = serve(http("400 Bad Request"))
     error = failure(HttpSource(server.url.replace("http:", "https:"), KEY).manifest, SourceFailed)
     assert getattr(error, "stage", "") == "tls"
+    assert "TLS failed (" in str(error)
 
 
 def test_a_handshake_that_never_comes(serve: Serve, settings: Any) -> None:

@@ -1,0 +1,63 @@
+"""What deletes take along, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import ngettext
+
+from .names import model_names
+
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """One kind of thing that happens to rows of one model; `names` are some of theirs."""
+
+    words: str
+    names: tuple[str, ...]
+    unnamed: int
+
+
+def effects_of(cascades: Iterable[Mapping[str, Any]]) -> list[Effect]:
+    """Grouped by model and effect, in the order they were found."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for cascade in cascades:
+        column = "" if cascade["effect"] == "delete" else cascade.get("column", "")
+        groups.setdefault((cascade["model"], cascade["effect"], column), []).append(cascade)
+    return [_effect(*group, rows) for group, rows in groups.items()]
+
+
+def _effect(label: str, effect: str, column: str, rows: list[Mapping[str, Any]]) -> Effect:
+    names = tuple(row["label"] for row in rows if row["label"])[:NAMED]
+    if effect == "unlink":
+        names = ()
+    return Effect(
+        words=_words(effect, len(rows), model_names(label, len(rows)), column),
+        names=names,
+        unnamed=len(rows) - len(names) if names else 0,
+    )
+
+
+def _words(effect: str, count: int, names: str, column: str) -> str:
+    match effect:
+        case "delete":
+            text = ngettext("Also deletes %(n)s row of %(names)s", "Also deletes %(n)s rows of %(names)s", count)
+        case "null":
+            text = ngettext(
+                "Sets %(column)s to null in %(n)s row of %(names)s",
+                "Sets %(column)s to null in %(n)s rows of %(names)s",
+                count,
+            )
+        case "default":
+            text = ngettext(
+                "Sets %(column)s to its default in %(n)s row of %(names)s",
+                "Sets %(column)s to its default in %(n)s rows of %(names)s",
+                count,
+            )
+        case _:
+            text = ngettext("Removes %(n)s link (%(names)s)", "Removes %(n)s links (%(names)s)", count)
+    return text % {"n": count, "names": names, "column": column}

@@ -1,0 +1,167 @@
+"""After the decision: what became of each change, what has happened so far, and the export."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.utils.translation import gettext as _
+
+from data_sync.core.states import ChangesetState, Outcome
+from data_sync.models import Change, Changeset, Event
+from data_sync.services.document import changeset_document
+
+from .names import model_name
+from .pages import actor_of, get_row, render
+
+if TYPE_CHECKING:
+    from .changesets import ChangesetAdmin
+
+PAGE = 100
+TELLING = (Outcome.FAILED, Outcome.STALE, Outcome.BLOCKED)
+"""The outcomes that somebody has to do something about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    change: Change
+    model_name: str
+    remedy: str
+
+
+def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """An outcome per change. What went wrong comes first, unless another outcome is asked for."""
+    admin.require_view(request)
+    changeset = get_row(Changeset, pk, "apply_requested_by")
+    changes = changeset.changes.order_by()
+    counts = dict(changes.exclude(outcome="").values_list("outcome").annotate(count=Count("pk")))
+    outcome = request.GET.get("outcome", "")
+    if "outcome" not in request.GET:
+        outcome = next((name.value for name in TELLING if name in counts), "")
+    rows = changes.filter(outcome=outcome) if outcome in list(Outcome) else changes.exclude(outcome="")
+    after = request.GET.get("after", "")
+    if after.isascii() and after.isdigit() and len(after) < 10:
+        rows = rows.filter(number__gt=int(after))
+    found = list(
+        rows.order_by("number").only("number", "model", "operation", "key_text", "outcome", "outcome_reason")[
+            : PAGE + 1
+        ]
+    )
+    return render(
+        request,
+        admin,
+        "result.html",
+        title=_("Result of changeset %(number)s") % {"number": pk},
+        crumbs=admin.crumbs(changeset, _("Result")),
+        changeset=changeset,
+        outcomes=[(value, words, counts[value]) for value, words in Change.OUTCOMES if value in counts],
+        outcome=outcome,
+        rows=[
+            ResultRow(change=row, model_name=model_name(row.model), remedy=_remedy(row.outcome)) for row in found[:PAGE]
+        ],
+        next=found[PAGE - 1].number if len(found) > PAGE else None,
+        total=sum(counts.values()),
+        page_name="result",
+        **admin.permissions(request),
+    )
+
+
+def _remedy(outcome: str) -> str:
+    match outcome:
+        case Outcome.STALE:
+            return _("Pull again, and review what differs now.")
+        case Outcome.FAILED:
+            return _("Mend the cause here or at the source and pull again, or reject this change and approve the rest.")
+        case _:
+            return ""
+
+
+def status(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """For the script that follows an apply."""
+    admin.require_view(request)
+    changeset = get_row(Changeset, pk)
+    is_active = changeset.state == ChangesetState.APPLYING or (
+        changeset.state == ChangesetState.APPROVED and changeset.apply_requested_at is not None
+    )
+    return JsonResponse({"active": is_active, "words": str(changeset.get_state_display()), "value": None, "max": None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """An event in words, its details as pairs."""
+
+    event: Event
+    words: str
+    details: list[tuple[str, str]]
+
+
+def history(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    admin.require_view(request)
+    changeset = get_row(Changeset, pk)
+    return render(
+        request,
+        admin,
+        "history.html",
+        title=_("History of changeset %(number)s") % {"number": pk},
+        crumbs=admin.crumbs(changeset, _("History")),
+        changeset=changeset,
+        happenings=[_happening(event) for event in changeset.events.order_by("number")],
+        page_name="history",
+        **admin.permissions(request),
+    )
+
+
+def _happening(event: Event) -> Happening:
+    words = {
+        "pulled": _("Pulled"),
+        "decided": _("Decided"),
+        "approved": _("Approved"),
+        "withdrawn": _("Approval withdrawn"),
+        "rejected": _("Rejected"),
+        "overridden": _("Let through the guards"),
+        "superseded": _("Superseded"),
+        "applied": _("Applied"),
+        "stale": _("Found stale"),
+        "failed": _("Failed"),
+    }
+    details = [(name.replace("_", " "), _detail(value)) for name, value in event.detail.items()]
+    return Happening(
+        event=event,
+        words=words.get(event.action, event.action),
+        details=[(name, text) for name, text in details if text],
+    )
+
+
+def _detail(value: Any) -> str:
+    """A detail as text; nothing for what is empty, as in a selection without filters."""
+    match value:
+        case None | "" | [] | {}:
+            return ""
+        case dict():
+            return ", ".join(f"{name} {text}" for name, part in value.items() if (text := _detail(part)))
+        case list():
+            return "; ".join(
+                part["message"] if isinstance(part, dict) and "message" in part else _detail(part) for part in value
+            )
+        case str() | int():
+            return str(value)
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def export(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The changeset as one JSON document, streamed."""
+    admin.require_view(request)
+    pieces: Iterator[str] = changeset_document(get_row(Changeset, pk), actor_of(request))
+    # Permissions are checked when the first piece is asked for: ask before the answer begins.
+    first = next(pieces)
+    return StreamingHttpResponse(
+        chain([first], pieces),
+        content_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="changeset-{pk}.json"'},
+    )

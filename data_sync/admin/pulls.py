@@ -1,0 +1,156 @@
+"""Data pulls: asking for one, following it, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from data_sync import tasks
+from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.core.states import PullState
+from data_sync.models import DataPull
+from data_sync.services import pull
+
+from .forms import PullForm
+from .markup import badge, counts
+from .names import model_name
+from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
+
+PERMISSION = "data_sync.pull_datasource"
+
+
+@admin.register(DataPull)
+class DataPullAdmin(ScreensAdmin):
+    list_display = ("number", "state_badge", "source_name", "actor", "compared", "outcome", "created_at")
+    list_display_links = ("number",)
+    list_filter = ("state", "source_name")
+    list_select_related = ("changeset",)
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+
+    def screens(self) -> dict[str, Any]:
+        return {
+            "add": ("add/", self.add),
+            "change": ("<int:pk>/change/", self.detail),
+            "status": ("<int:pk>/status/", self.status),
+            "cancel": ("<int:pk>/cancel/", require_POST(self.cancel)),
+        }
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSION)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("data_sync.view_datapull") or request.user.has_perm(PERMISSION)
+
+    @admin.display(description=gettext_lazy("pull"), ordering="pk")
+    def number(self, row: DataPull) -> str:
+        return _("Pull %(number)s") % {"number": row.pk}
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def state_badge(self, row: DataPull) -> SafeString:
+        return badge(row.state, row.get_state_display())
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def outcome(self, row: DataPull) -> str | SafeString:
+        changeset = getattr(row, "changeset", None)
+        if changeset is not None:
+            return format_html(
+                "{} {}",
+                _("Changeset %(number)s") % {"number": changeset.pk},
+                counts(changeset.creates, changeset.updates, changeset.deletes),
+            )
+        match PullState(row.state):
+            case PullState.DONE:
+                return _("nothing differs")
+            case PullState.FAILED:
+                return row.error.splitlines()[0][:120] if row.error else _("failed")
+            case _:
+                return "–"
+
+    def detail(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self.require_view(request)
+        row = get_row(DataPull, pk, "changeset", "source")
+        state = PullState(row.state)
+        return render(
+            request,
+            self,
+            "pull.html",
+            title=_("Pull %(number)s") % {"number": pk},
+            pull=row,
+            changeset=getattr(row, "changeset", None),
+            is_active=state.is_active,
+            progress=progress_words(row),
+            schema=row.report.get("schema", []),
+            models=[{**model, "name": model_name(model["label"])} for model in row.report.get("models", [])],
+            wanted=[model_name(label) for label in row.model_labels],
+            may_pull=self.has_add_permission(request),
+        )
+
+    def status(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """For the script that follows a pull."""
+        self.require_view(request)
+        row = get_row(DataPull, pk)
+        return JsonResponse(
+            {
+                "active": PullState(row.state).is_active,
+                "words": progress_words(row),
+                "value": min(row.rows_read, row.rows_expected),
+                "max": row.rows_expected,
+            }
+        )
+
+    def add(self, request: HttpRequest) -> HttpResponse:
+        """Saving starts the pull, and leads to its page."""
+        actor = actor_of(request)
+        actor.require(PERMISSION)
+        form = PullForm(request.POST or None, initial={"source": request.GET.get("source")})
+        if request.method == "POST" and form.is_valid():
+            try:
+                requested = pull.request_pull(form.cleaned_data["source"], form.cleaned_data["models"], actor)
+            except NotPermitted:
+                raise
+            except DataSyncError as error:
+                form.add_error(None, str(error))
+            else:
+                return attempt(request, lambda: tasks.submit("pull", requested.pk), self.url("change", requested.pk))
+        return render(
+            request,
+            self,
+            "form.html",
+            title=_("Add data pull"),
+            crumbs=(Crumb(_("Add data pull")),),
+            form=form,
+            explanation=_(
+                "A pull compares a source with this environment. It writes nothing: what differs becomes a changeset to review."
+            ),
+            submit=_("Pull now"),
+            cancel=self.url("changelist"),
+        )
+
+    def cancel(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return attempt(
+            request,
+            lambda: pull.cancel_pull(pk, actor_of(request)),
+            self.url("change", pk),
+            _("The pull is cancelled."),
+        )
+
+
+def progress_words(row: DataPull) -> str:
+    match PullState(row.state):
+        case PullState.QUEUED:
+            return _("Waiting to start")
+        case PullState.READING:
+            read = ngettext("%(n)s row read", "%(n)s rows read", row.rows_read) % {"n": row.rows_read}
+            return _("Reading both sides: %(rows)s") % {"rows": read}
+        case PullState.COMPARING:
+            return _("Comparing, and fetching files")
+        case _:
+            return str(row.get_state_display())

@@ -1,0 +1,216 @@
+"""What a person does to a changeset as a whole: approve, apply, withdraw, reject, override."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+
+from data_sync import tasks
+from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
+from data_sync.core.states import ChangesetState, Operation
+from data_sync.models import Change, Changeset
+from data_sync.services import apply as applying
+from data_sync.services import review
+from data_sync.services.actors import Actor
+
+from .effects import effects_of
+from .forms import ReasonForm
+from .names import model_name
+from .pages import actor_of, attempt, get_row, render
+from .review import conflict_page
+
+if TYPE_CHECKING:
+    from .changesets import ChangesetAdmin
+
+UNMET_SHOWN = 50
+
+
+def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """What approving and applying would do, before either."""
+    admin.require_view(request)
+    changeset = get_row(Changeset, pk, "pull", "approved_by")
+    if changeset.state not in (ChangesetState.PENDING, ChangesetState.APPROVED):
+        return redirect(admin.url("change", pk))
+    found = review.consequences(changeset)
+    decisions = review.decision_counts(changeset)
+    return render(
+        request,
+        admin,
+        "confirm.html",
+        title=_("Apply changeset %(number)s") % {"number": pk},
+        crumbs=admin.crumbs(changeset, _("Apply")),
+        changeset=changeset,
+        found=found,
+        decisions=decisions,
+        models=[
+            (model_name(label), [(operation.value, counts.get(operation.value, 0)) for operation in Operation])
+            for label, counts in found.models.items()
+        ],
+        totals=[(operation.value, found.total(operation)) for operation in Operation],
+        effects=effects_of(found.cascades),
+        unmet=_unmet(changeset, found.unmet),
+        unmet_hidden=max(0, len(found.unmet) - UNMET_SHOWN),
+        page_name="confirm",
+        **admin.permissions(request),
+    )
+
+
+def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Approves what the confirmation page showed, applies it, or does both: as the button says."""
+    changeset = get_row(Changeset, pk)
+    actor = actor_of(request)
+    try:
+        revision = int(request.POST.get("revision", ""))
+    except ValueError:
+        raise Http404 from None
+    match request.POST.get("do"):
+        case "approve":
+            steps = (True, False)
+        case "apply":
+            steps = (False, True)
+        case "both":
+            steps = (True, True)
+        case _:
+            raise Http404
+    try:
+        return _approve_and_apply(admin, request, changeset, actor, revision, *steps)
+    except RevisionConflict as conflict:
+        return conflict_page(admin, request, changeset, str(conflict), admin.url("change", pk))
+
+
+def _approve_and_apply(
+    admin: ChangesetAdmin,
+    request: HttpRequest,
+    changeset: Changeset,
+    actor: Actor,
+    revision: int,
+    is_approving: bool,
+    is_applying: bool,
+) -> HttpResponse:
+    pk = changeset.pk
+
+    def step() -> None:
+        # One transaction: who may approve but not apply has then not approved by accident.
+        with transaction.atomic():
+            if is_approving:
+                review.approve(pk, actor, revision=revision)
+            elif changeset.approved_revision != revision:
+                raise RevisionConflict(
+                    _("The approval is no longer the one this page showed. Nothing was applied; look again.")
+                )
+            if is_applying:
+                applying.request_apply(pk, actor)
+        if is_applying:
+            tasks.submit("apply", pk)
+
+    done = "" if is_applying else _("Changeset %(number)s is approved.") % {"number": pk}
+    return attempt(request, step, admin.url("result" if is_applying else "confirm", pk), done)
+
+
+def withdraw(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    done = _("The approval is withdrawn.")
+    return attempt(request, lambda: review.withdraw(pk, actor_of(request)), admin.url("change", pk), done)
+
+
+def reject(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    actor = actor_of(request)
+    actor.require("data_sync.approve_changeset")
+    return _with_reason(
+        admin,
+        request,
+        pk,
+        title=_("Reject changeset %(number)s") % {"number": pk},
+        explanation=_(
+            "Nothing of it will be written here, and it cannot be opened again. A later pull finds again what still differs."
+        ),
+        submit=_("Reject the changeset"),
+        is_required=False,
+        step=lambda reason: review.reject(pk, actor, reason),
+    )
+
+
+def override(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    actor = actor_of(request)
+    actor.require("data_sync.override_changeset_guard")
+    return _with_reason(
+        admin,
+        request,
+        pk,
+        title=_("Let changeset %(number)s through") % {"number": pk},
+        explanation=_(
+            "Guards have stopped it. Say why it is right all the same; after that it can be reviewed and approved like any other."
+        ),
+        submit=_("Let it through"),
+        is_required=True,
+        step=lambda reason: review.override(pk, actor, reason),
+    )
+
+
+def _with_reason(
+    admin: ChangesetAdmin,
+    request: HttpRequest,
+    pk: int,
+    *,
+    title: str,
+    explanation: str,
+    submit: str,
+    is_required: bool,
+    step: Callable[[str], None],
+) -> HttpResponse:
+    """A page that asks for a reason, and its answer."""
+    changeset = get_row(Changeset, pk)
+    form = ReasonForm(request.POST or None, required=is_required)
+    if request.method == "POST" and form.is_valid():
+        try:
+            step(form.cleaned_data["reason"])
+        except NotPermitted:
+            raise
+        except DataSyncError as error:
+            form.add_error(None, str(error))
+        else:
+            return redirect(admin.url("change", pk))
+    return render(
+        request,
+        admin,
+        "form.html",
+        title=title,
+        crumbs=admin.crumbs(changeset, title),
+        form=form,
+        explanation=explanation,
+        guards=changeset.guards if is_required else [],
+        submit=submit,
+        cancel=admin.url("change", pk),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmet:
+    """An accepted change, and those it requires that are not accepted."""
+
+    change: Change
+    missing: list[Change]
+
+
+def _unmet(changeset: Changeset, found: dict[int, list[int]]) -> list[Unmet]:
+    shown = dict(list(found.items())[:UNMET_SHOWN])
+    numbers = {*shown, *(number for missing in shown.values() for number in missing)}
+    rows = (
+        {
+            row.number: row
+            for row in changeset.changes.filter(number__in=numbers).only(
+                "number", "model", "key_text", "operation", "decision"
+            )
+        }
+        if numbers
+        else {}
+    )
+    return [
+        Unmet(change=rows[number], missing=[rows[other] for other in missing if other in rows])
+        for number, missing in shown.items()
+    ]

@@ -1,0 +1,81 @@
+"""Child processes, each with a database of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .memory import memory
+
+ROOT = Path(__file__).parents[2]
+
+
+class Place:
+    """A folder with databases, by file name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def variables(self, database: str, source: str) -> dict[str, str]:
+        return os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.benchmarks.settings",
+            "DATA_SYNC_BENCHMARK_FOLDER": str(self.folder),
+            "DATA_SYNC_BENCHMARK_DATABASE": database,
+            "DATA_SYNC_BENCHMARK_SOURCE": source,
+        }
+
+    def step(self, name: str, *arguments: str, database: str, source: str = "") -> dict[str, Any]:
+        """Runs a step of `steps` in a fresh process. Raises `SystemExit` with its last words if it fails."""
+        command = [sys.executable, "-m", "tests.benchmarks.steps", name, *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.variables(database, source), capture_output=True, encoding="utf-8"
+        )
+        if done.returncode:
+            raise SystemExit(f"The step {name} failed:\n{done.stderr[-4000:]}")
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return result
+
+    @contextmanager
+    def server(self, database: str) -> Iterator[Server]:
+        """A server on this database, ready and idle."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.server"],
+            cwd=ROOT,
+            env=self.variables(database, database),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            port = child.stdout.readline().strip()
+            if not port:
+                raise SystemExit("The source's server did not start.")
+            yield Server(child.pid, f"http://127.0.0.1:{port}/api")
+        finally:
+            child.stdin.close()
+            child.wait()
+
+
+class Server:
+    """A running server; idle is what it holds after it has answered a request."""
+
+    def __init__(self, pid: int, url: str) -> None:
+        self._pid = pid
+        self.url = url
+        try:
+            urllib.request.urlopen(f"{url}/data_sync/manifest")
+        except urllib.error.HTTPError as refused:
+            assert refused.code == 401, refused
+        self.idle = memory(pid).now
+
+    def memory(self) -> dict[str, int]:
+        return {"idle": self.idle, "peak": memory(self._pid).peak}

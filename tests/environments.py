@@ -1,0 +1,238 @@
+"""Two environments: this process and its database are the target, a server in a child process is the source.
+
+The source has a database of the same kind, media files, a time zone and a process of its own; what
+tests write with ``.using("source")`` it serves over HTTP. What is compared here is read by plain
+SQL and plain Django, never by `data_sync`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
+from django.db import connections, models
+
+from data_sync import registry
+from data_sync.core.states import ChangesetState, Decision, PullState
+from data_sync.models import Changeset, DataPull, DataSource
+from data_sync.services import actors, apply, pull, review, sources
+
+Contents = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
+
+
+class Environments:
+    """A source and a target, and the four steps between them."""
+
+    def __init__(self, url: str, key: str, folder: Path) -> None:
+        self.actor = actors.command_line()
+        self.url = url
+        self.source = sources.add_source("Staging", url, key, self.actor)
+        self.source_media = folder / "source-media"
+        self.media = folder / "media"
+        self.staging = folder / "data_sync_staging"
+
+    # Rows and files
+
+    def add(self, model: type[models.Model], *, only: str = "", **values: Any) -> tuple[Any, Any]:
+        """The same row on both sides, or `only` in "source" or "default"; with other primary keys.
+
+        Foreign keys and files are given as on the target, or as the row's own side has them in a
+        pair, as this method returns it.
+        """
+        rows = []
+        for side, alias in enumerate(("source", "default")):
+            if only in ("", alias):
+                given = {
+                    name: value[side] if isinstance(value, tuple) else value for name, value in values.items()
+                }
+                rows.append(model._base_manager.using(alias).create(**given))
+            else:
+                rows.append(None)
+        return rows[0], rows[1]
+
+    def put(self, name: str, content: bytes, *, only: str = "") -> str:
+        """A file in the media folder of both sides, or of one; returns its name."""
+        for alias, folder in (("source", self.source_media), ("default", self.media)):
+            if only in ("", alias):
+                (folder / name).unlink(missing_ok=True)
+                assert FileSystemStorage(location=folder).save(name, ContentFile(content)) == name
+        return name
+
+    # Steps
+
+    def pull(self, *labels: str) -> DataPull:
+        return pull.run_pull(pull.request_pull(self.source, labels, self.actor).pk)
+
+    def changeset(self, *labels: str) -> Changeset:
+        """Pulls, and gives the changeset; fails where there is none."""
+        done = self.pull(*labels)
+        assert done.state == PullState.DONE, done.error
+        return Changeset.objects.get(pull=done)
+
+    def accept(self, changeset: Changeset, *numbers: int) -> None:
+        """Accepts these changes, deletes too."""
+        review.decide(
+            changeset.pk, review.Selection(numbers=numbers), Decision.ACCEPTED, self.actor, revision=None
+        )
+
+    def accept_all(self, changeset: Changeset) -> None:
+        self.accept(changeset, *changeset.changes.values_list("number", flat=True))
+
+    def approve(self, changeset: Changeset) -> Changeset:
+        changeset.refresh_from_db()
+        return review.approve(changeset.pk, self.actor, revision=changeset.revision)
+
+    def approved(self, *labels: str) -> Changeset:
+        """Pulls, accepts everything and approves."""
+        changeset = self.changeset(*labels)
+        self.accept_all(changeset)
+        return self.approve(changeset)
+
+    def apply(self, changeset: Changeset) -> Changeset:
+        apply.request_apply(changeset.pk, self.actor)
+        return apply.run_apply(changeset.pk)
+
+    def sync(self, *labels: str) -> Changeset:
+        """All four steps; fails unless the changeset was applied."""
+        changeset = self.apply(self.approved(*labels))
+        assert changeset.state == ChangesetState.APPLIED, changeset.state_reason
+        return changeset
+
+    # What is there
+
+    def tables(self, alias: str = "default") -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every table of the test app, registered or not, as the database has it."""
+        with connections[alias].cursor() as cursor:
+            return {
+                model._meta.db_table: _all_rows(cursor, model._meta.db_table)
+                for model in apps.get_app_config("testapp").get_models(include_auto_created=True)
+            }
+
+    def contents(self, alias: str = "default") -> Contents:
+        """What is synced, by model and natural key: references as natural keys, files as bytes."""
+        folder = self.media if alias == "default" else self.source_media
+        return {
+            registration.label: {
+                key: row for key, row in _described_rows(registration, alias, folder)
+            }
+            for registration in registry.registrations()
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the target's media folder."""
+        return {
+            path.relative_to(self.media).as_posix(): path.read_bytes()
+            for path in self.media.rglob("*")
+            if path.is_file()
+        }
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Fails if the block altered any row of the test app, or any file, at the target."""
+        before = self.tables(), self.files()
+        yield
+        assert (self.tables(), self.files()) == before
+
+    def assert_equal(self) -> None:
+        """Fails unless both sides hold the same."""
+        here, there = self.contents(), self.contents("source")
+        for label in here:
+            assert here[label] == there[label], label
+
+
+def _all_rows(cursor: Any, table: str) -> list[tuple[Any, ...]]:
+    cursor.execute(f'SELECT * FROM {connections["default"].ops.quote_name(table)}')
+    rows = [
+        tuple(bytes(value) if isinstance(value, memoryview) else value for value in row)
+        for row in cursor.fetchall()
+    ]
+    return sorted(rows, key=repr)
+
+
+def _described_rows(
+    registration: registry.Registration, alias: str, folder: Path
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    model = registration.model
+    rows = model._base_manager.using(alias).all()
+    for row in registration.queryset(rows) if registration.queryset else rows:
+        described: dict[str, Any] = {}
+        for field in (*model._meta.concrete_fields, *model._meta.many_to_many):
+            if field.name in registration.file_fields:
+                file = getattr(row, field.name)
+                described[field.name] = (folder / file.name).read_bytes() if file else None
+            elif registration.fields is not None and field.name not in registration.fields:
+                continue
+            elif isinstance(field, models.ManyToManyField):
+                linked = field.remote_field.model._base_manager.using(alias).filter(
+                    pk__in=field.remote_field.through.objects.using(alias)
+                    .filter(**{field.m2m_field_name(): row.pk})
+                    .values_list(field.m2m_reverse_field_name())
+                )
+                described[field.name] = sorted((_key(other) for other in linked), key=repr)
+            elif isinstance(field, models.ForeignKey):
+                other = getattr(row, field.name)
+                described[field.name] = None if other is None else _key(other)
+            elif not field.primary_key and not getattr(field, "auto_now", False):
+                value = getattr(row, field.name)
+                # Wrapped with its type, because 1, 1.0 and True are one to Python.
+                described[field.name] = repr(bytes(value) if isinstance(value, memoryview) else value)
+        yield _key(row), described
+
+
+def _key(row: models.Model) -> tuple[Any, ...]:
+    registration = registry.registration_of(type(row))
+    assert registration is not None
+    key = []
+    for path in registration.natural_key:
+        value: Any = row
+        for name in path.split("."):
+            value = getattr(value, name)
+        key.append(value)
+    return tuple(key)
+
+
+def child(module: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    """Starts a module of the tests as a process, with the settings of this one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        env=os.environ | environ,
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="session")
+def source_server(django_db_setup: None) -> Iterator[tuple[str, str]]:
+    """The source's URL and an export key for it. One server serves the whole session."""
+    key = secrets.token_urlsafe(32)
+    server = child("tests.source_server", DATA_SYNC_TEST_CHILD="source", DATA_SYNC_EXPORT_TOKEN=key)
+    assert server.stdout is not None
+    word, _, port = server.stdout.readline().strip().partition(" ")
+    assert word == "ready", "the source's server did not start; what it said stands above"
+    yield f"http://127.0.0.1:{port}/api", key
+    server.communicate(timeout=30)
+
+
+@pytest.fixture
+def environments(source_server: tuple[str, str], settings: Any, db: None) -> Iterator[Environments]:
+    """Both environments, empty."""
+    settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
+    folder = Path(django_settings.BASE_DIR)
+    both = Environments(*source_server, folder)
+    yield both
+    for used in (both.source_media, both.media, both.staging):
+        shutil.rmtree(used, ignore_errors=True)

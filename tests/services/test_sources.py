@@ -1,0 +1,273 @@
+"""Sources are added with care, changed without giving their keys away, and tried step by step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from data_sync.core.errors import DataSyncError, InvalidInput, InvalidTransition, NotPermitted
+from data_sync.core.states import PullState
+from data_sync.models import DataPull, DataSource
+from data_sync.orm.read import LocalSource
+from data_sync.services import credentials, sources
+from data_sync.services.actors import Actor, command_line, of_user
+from data_sync.sources.http import HttpSource
+from tests.sources.hostile import Authority, Server, http, sends
+
+pytestmark = pytest.mark.django_db
+URL = "https://staging.example.com/api"
+KEY = "ds_0123456789ab.canarycanarycanarycanarycanarycanarycanary1"
+SHELL = command_line()
+
+
+def person(*permissions: str) -> Actor:
+    user = User.objects.create_user("anna", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return of_user(User.objects.get(pk=user.pk))
+
+
+def active_pull(source: DataSource) -> DataPull:
+    return DataPull.objects.create(source=source, source_name=source.name, active_source=source.pk)
+
+
+# Adding.
+
+
+def test_a_source_is_stored_with_its_key_encrypted() -> None:
+    source = sources.add_source(" Staging ", URL + "/", KEY, SHELL)
+    stored = DataSource.objects.values().get(pk=source.pk)
+    assert (stored["name"], stored["url"]) == ("Staging", URL)
+    assert "canary" not in str(stored)
+    assert credentials.reveal(stored["key"]) == KEY
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "key"),
+    [
+        ("", URL, KEY),
+        ("x" * 101, URL, KEY),
+        ("two\nlines", URL, KEY),
+        ("Taken", URL, KEY),
+        ("New", "http://staging.example.com", KEY),
+        ("New", "https://user:pw@staging.example.com", KEY),
+        ("New", "https://169.254.169.254", KEY),
+        ("New", URL, ""),
+        ("New", URL, "two words"),
+    ],
+)
+def test_what_cannot_be_a_source_is_refused(name: str, url: str, key: str) -> None:
+    sources.add_source("Taken", URL, KEY, SHELL)
+    with pytest.raises(InvalidInput):
+        sources.add_source(name, url, key, SHELL)
+    assert DataSource.objects.count() == 1
+
+
+def test_each_service_asks_for_its_own_permission() -> None:
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    calls: dict[str, Callable[[Actor], Any]] = {
+        "add_datasource": lambda actor: sources.add_source("New", URL, KEY, actor),
+        "change_datasource": lambda actor: sources.change_source(source, actor, name="Other"),
+        "delete_datasource": lambda actor: sources.remove_source(source, actor),
+    }
+    for needed, call in calls.items():
+        User.objects.all().delete()
+        with pytest.raises(NotPermitted, match=f"data_sync.{needed}"):
+            call(person(*(set(calls) - {needed}), "pull_datasource", "view_datasource"))
+        User.objects.all().delete()
+        call(person(needed))
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "SECRET_KEY", "DATA_SYNC_EXPORT_TOKEN", "data_sync_key_x"])
+def test_a_person_cannot_have_any_secret_of_the_environment_sent_away(variable: str) -> None:
+    actor = person("add_datasource", "change_datasource")
+    with pytest.raises(InvalidInput, match="begin with DATA_SYNC_KEY_"):
+        sources.add_source("Mine", "https://mine.example", f" env:{variable}", actor)
+    source = sources.add_source("Mine", "https://mine.example", "env:DATA_SYNC_KEY_MINE", actor)
+    with pytest.raises(InvalidInput, match="begin with DATA_SYNC_KEY_"):
+        sources.change_source(source, actor, key=f"env:{variable}")
+    assert sources.add_source("Shell", URL, f"env:{variable}", SHELL).key == f"env:{variable}"
+
+
+# Changing.
+
+
+def test_what_is_not_given_stays() -> None:
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    sources.change_source(source, SHELL, name="Stage")
+    assert (source.name, source.url, credentials.reveal(source.key)) == ("Stage", URL, KEY)
+    sources.change_source(source, SHELL, key="ds_new.key")
+    assert (source.name, source.url, credentials.reveal(source.key)) == ("Stage", URL, "ds_new.key")
+    sources.change_source(source, SHELL, url="https://staging.example.com/other/")
+    assert (source.url, credentials.reveal(source.key)) == ("https://staging.example.com/other", "ds_new.key")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://mine.example/api", "https://staging.example.com:8443/api", "https://staging.example.com.mine.example"],
+)
+def test_a_stored_key_is_not_sent_to_another_host(url: str) -> None:
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    with pytest.raises(InvalidInput, match="give the export key again"):
+        sources.change_source(source, SHELL, url=url)
+    assert DataSource.objects.get(pk=source.pk).url == URL
+    sources.change_source(source, SHELL, url=url, key="ds_other.key")
+    assert DataSource.objects.get(pk=source.pk).url == url
+
+
+def test_a_change_that_fails_changes_nothing() -> None:
+    sources.add_source("Taken", URL, KEY, SHELL)
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    with pytest.raises(InvalidInput, match="“Taken” already"):
+        sources.change_source(source, SHELL, name="Taken", url=URL + "/other")
+    with pytest.raises(InvalidInput):
+        sources.change_source(source, SHELL, name="Fine", key="")
+    stored = DataSource.objects.get(pk=source.pk)
+    assert (stored.name, stored.url) == (source.name, source.url) == ("Staging", URL)
+
+
+# Removing.
+
+
+def test_a_removed_source_leaves_its_pulls() -> None:
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    pull = active_pull(source)
+    DataPull.objects.filter(pk=pull.pk).update(state=PullState.DONE.value, active_source=None)
+    sources.remove_source(source, SHELL)
+    assert not DataSource.objects.exists()
+    kept = DataPull.objects.get(pk=pull.pk)
+    assert (kept.source, kept.source_name) == (None, "Staging")
+
+
+def test_a_source_that_is_being_read_stays() -> None:
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    pull = active_pull(source)
+    with pytest.raises(InvalidTransition, match=rf"Pull {pull.pk} is reading the source Staging \(queued\)"):
+        sources.remove_source(source, SHELL)
+    assert DataSource.objects.filter(pk=source.pk).exists()
+
+
+# Opening and trying.
+
+
+def test_opening_gives_a_reader_and_contacts_nobody() -> None:
+    source = sources.open_source(sources.add_source("Staging", URL, KEY, SHELL))
+    assert isinstance(source, HttpSource)
+    assert "canary" not in repr(source)
+
+
+def test_a_source_whose_key_is_missing_says_which_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATA_SYNC_KEY_STAGING", raising=False)
+    source = sources.add_source("Staging", URL, "env:DATA_SYNC_KEY_STAGING", SHELL)
+    with pytest.raises(DataSyncError, match="DATA_SYNC_KEY_STAGING"):
+        sources.open_source(source)
+    (check,) = sources.check_source(source)
+    assert (check.name, check.ok) == ("settings", False)
+    assert "DATA_SYNC_KEY_STAGING" in check.message
+
+
+def test_a_source_whose_url_the_settings_no_longer_allow_says_so(settings: Any) -> None:
+    settings.DATA_SYNC_ALLOWED_HOSTS = ["intranet"]
+    source = sources.add_source("Staging", "http://intranet", KEY, SHELL)
+    settings.DATA_SYNC_ALLOWED_HOSTS = []
+    (check,) = sources.check_source(source)
+    assert (check.name, check.ok) == ("settings", False)
+    sources.change_source(source, SHELL, url="https://intranet", key=KEY)
+
+
+@pytest.fixture
+def tried(settings: Any) -> Iterator[Callable[..., list[tuple[str, bool]]]]:
+    """Tries a source that gives this answer: the checks' names and results, and `messages` of the last try."""
+    settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
+    servers: list[Server] = []
+
+    def check(answer: bytes, tls: Any = None) -> list[tuple[str, bool]]:
+        servers.append(Server(sends(answer), tls))
+        source = DataSource(name="Staging", url=servers[-1].url, key=credentials.protect(KEY))
+        found = sources.check_source(source)
+        check.messages = {one.name: one.message for one in found}  # type: ignore[attr-defined]
+        assert "canary" not in str(found)
+        return [(one.name, one.ok) for one in found]
+
+    yield check
+    for server in servers:
+        server.close()
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    return {**LocalSource().manifest().to_plain(), **changes}
+
+
+def test_a_sound_source_passes_every_check(tried: Any) -> None:
+    found = tried(http("200 OK", json.dumps(manifest()).encode(), Date=format_datetime(datetime.now(UTC), usegmt=True)))
+    labels = list(LocalSource().manifest().models)
+    names = ["reachable", "TLS", "key accepted", "protocol", "clock", *labels]
+    assert found == [(name, True) for name in names]
+    assert "Plain http" in tried.messages["TLS"]
+    assert "Same on both sides; 0 rows there." == tried.messages["testapp.country"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        (http("401 Unauthorized"), ["reachable", "TLS", "key accepted"]),
+        (http("403 Forbidden"), ["reachable", "TLS", "key accepted"]),
+        (http("404 Not Found"), ["reachable", "TLS", "answer"]),
+        (http("302 Found", Location="https://elsewhere.example"), ["reachable", "TLS", "answer"]),
+        (http("200 OK", b"<html>", Content_Type="text/html"), ["reachable", "TLS", "answer"]),
+        (http("200 OK", b"{}"), ["reachable", "TLS", "key accepted", "protocol"]),
+        (
+            http("200 OK", b'{"format":"data-sync-manifest","protocol":99,"models":{}}'),
+            ["reachable", "TLS", "key accepted", "protocol"],
+        ),
+    ],
+)
+def test_the_last_check_is_the_one_that_failed(answer: bytes, names: list[str], tried: Any) -> None:
+    found = tried(answer)
+    assert [name for name, _ in found] == names
+    assert [ok for _, ok in found] == [True] * (len(names) - 1) + [False]
+
+
+def test_a_bad_certificate_fails_at_tls(tried: Any, tmp_path: Path) -> None:
+    assert tried(http(
+        "200 OK"
+    ), Authority(tmp_path).context("127.0.0.1")) == [("reachable", True), ("TLS", False)]
+
+
+def test_an_unreachable_source_fails_at_once(settings: Any) -> None:
+    settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
+    server = Server(sends(b""))
+    server.close()
+    source = DataSource(name="Staging", url=server.url, key=credentials.protect(KEY))
+    assert [(check.name, check.ok) for check in sources.check_source(source)] == [("reachable", False)]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "ok", "words"), [(0, True, "agree"), (90, False, "s ahead of"), (-90, False, "s behind")]
+)
+def test_clocks_that_differ_by_more_than_a_minute_are_told(ahead: int, ok: bool, words: str, tried: Any) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+    found = dict(tried(http("200 OK", json.dumps(manifest()).encode(), Date=date)))
+    assert found["clock"] is ok
+    assert words in tried.messages["clock"]
+
+
+def test_schema_differences_are_told_per_model(tried: Any) -> None:
+    theirs = manifest()
+    del theirs["models"]["testapp.language"]
+    theirs["models"]["testapp.country"]["fields"]["extra"] = {"type": "CharField"}
+    theirs["models"]["other.model"] = {"key": ["a"], "fields": {}, "files": {}, "count": 0}
+    found = dict(tried(http("200 OK", json.dumps(theirs).encode())))
+    assert found["testapp.language"] is False
+    assert "is not registered at the source" in tried.messages["testapp.language"]
+    assert found["testapp.country"] is False
+    assert tried.messages["testapp.country"] == "extra is only at the source."
+    assert found["testapp.copy"] is True
+    assert found["other.model"] is True
+    assert "only at the source" in tried.messages["other.model"]
