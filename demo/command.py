@@ -22,12 +22,13 @@ WELCOME = """
   Log in to both as admin, with the password admin.
 
 What to click first, at production
-  1. Data Sync › Data sources › staging › Pull now.
-  2. Open the changeset. It is held back: two deletes would take rows along that are not synced.
-     Read which ones, then override with a reason.
-  3. Look through the changes; one is in conflict, edited at both ends. Accept or reject each.
+  1. Data Sync › Data sources › staging › Pull now; then open the changeset.
+  2. Deletes come first: three of them would take rows along that are not synced. The review names
+     each. (If the changeset is blocked for that, override it with a reason.)
+  3. Look at the texts, pictures and settings. One Arabic text was edited at both ends: whose is right?
+     Accept or reject, each or many at once.
   4. Apply, and confirm. Then pull again: nothing differs, or only what you rejected.
-  5. Edit anything at staging, and begin at 1.
+  5. Edit anything at staging, and begin again.
 
 Ctrl-C stops both. What you did stays in {state}; --reset starts anew.
 """

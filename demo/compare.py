@@ -144,9 +144,7 @@ def pictures(environment: Environment) -> dict[str, str]:
 def local_rows(environment: Environment, table: Table) -> dict[int, tuple[Key, Key]]:
     """Rows that are not synced, by primary key: the key that they hang from, and their own values."""
     with closing(_connect(environment)) as connection:
-        return {
-            row[table.key]: (row[: table.key], row[table.key :]) for row in connection.execute(table.query)
-        }
+        return {row[table.key]: (row[: table.key], row[table.key :]) for row in connection.execute(table.query)}
 
 
 def is_sound(environment: Environment) -> bool:

@@ -45,9 +45,7 @@ def run(environments: tuple[Environment, Environment], say: Say) -> dict[str, An
         "checks": checks,
         **prepared,
         **done,
-        "tables": {
-            name: {**table, "different_before": before[name]["different"]} for name, table in after.items()
-        },
+        "tables": {name: {**table, "different_before": before[name]["different"]} for name, table in after.items()},
         "pictures": len(pictures[0]),
         "local_rows": {rows.table.name: rows.summary() for rows in local},
         "seconds": round(time.monotonic() - began, 1),
@@ -61,8 +59,19 @@ def _review_and_apply(production: Environment, say: Say) -> dict[str, Any]:
     counts = ", ".join(f"{count} {operation}s" for operation, count in found["counts"].items())
     say(f"  Changeset {number}: {counts}.")
     review = _verb(production, "show", number)
-    done = {"pull": found, "review": review}
-    return done
+    if review["state"] == "blocked":
+        _verb(production, "override", number, "--reason", REASON)
+    say("Accepting all of it, approving, applying ...")
+    accepted = _verb(production, "accept", number, "--all")
+    approved = _verb(production, "approve", number)
+    applied = _verb(production, "apply", number)
+    return {
+        "pull": found,
+        "cascades": [row for change in review["changes"] for row in change["cascades"]],
+        "accept": accepted,
+        "approve": approved,
+        "apply": applied,
+    }
 
 
 def _verb(production: Environment, *arguments: str) -> dict[str, Any]:

@@ -28,9 +28,7 @@ class Answer:
     document: Any
 
 
-def manage(
-    environment: Environment, *arguments: str, codes: tuple[int, ...] = (0,), given: str = ""
-) -> Answer:
+def manage(environment: Environment, *arguments: str, codes: tuple[int, ...] = (0,), given: str = "") -> Answer:
     """Runs a management command that prints one JSON document. `given` is its standard input.
 
     Raises `CommandFailed`, with what the command wrote to standard error, for an exit code that is not

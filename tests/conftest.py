@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import outside
 
-pytest_plugins = ["tests.environments"]
+if TYPE_CHECKING:
+    from tests.environments import Environments
 
 HERE = Path(__file__).parent
 BROWSER_FIXTURES = {"page", "context", "browser", "new_context"}
@@ -65,3 +69,29 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
             "--disable-sync",
         ],
     }
+
+
+@pytest.fixture(scope="session")
+def source_server(django_db_setup: None) -> Iterator[tuple[str, str]]:
+    """URL and export key of the other environment. One server serves the whole session."""
+    from tests.environments import child
+
+    key = secrets.token_urlsafe(32)
+    server = child("tests.source_server", DATA_SYNC_TEST_CHILD="source", DATA_SYNC_EXPORT_TOKEN=key)
+    assert server.stdout is not None
+    word, _, port = server.stdout.readline().strip().partition(" ")
+    assert word == "ready", "the source's server did not start; what it said stands above"
+    yield f"http://127.0.0.1:{port}/api", key
+    server.communicate(timeout=30)
+
+
+@pytest.fixture
+def environments(source_server: tuple[str, str], settings: Any, db: None) -> Iterator[Environments]:
+    """Both environments, empty."""
+    from tests.environments import Environments
+
+    settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
+    both = Environments(*source_server, Path(settings.BASE_DIR))
+    yield both
+    for used in (both.source_media, both.media, both.staging):
+        shutil.rmtree(used, ignore_errors=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from data_sync.core import canonical
 from data_sync.core.alignment import TOO_COSTLY
-from data_sync.core.states import Operation
+from data_sync.core.states import Decision, Operation
 from data_sync.core.text import Mark
 from data_sync.models import Change
 
@@ -62,6 +62,10 @@ class Neighbour:
     operation: str
     decision: str
 
+    @property
+    def is_rejected(self) -> bool:
+        return self.decision == Decision.REJECTED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -85,7 +89,7 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """`without_value` and `unchanged` are folded away."""
+    """`without_value` and `unchanged` are folded away. `requires` leaves out what a cell says is created by another."""
 
     change: Change
     model_name: str
@@ -99,6 +103,11 @@ class Card:
     def has_notes(self) -> bool:
         """Whether there is anything to say above the table."""
         return bool(self.change.problems or self.effects or self.requires or self.change.outcome_reason)
+
+    @property
+    def more_required(self) -> int:
+        """How many requirements there are beyond the three that show."""
+        return len(self.requires) - 3
 
     @property
     def is_one_sided(self) -> bool:
@@ -115,14 +124,14 @@ def build_card(
     """`neighbours` are the changes that it requires, by number; those that are unknown are left out."""
     required = tuple(neighbours[number] for number in row_change.requires if number in neighbours)
     builder = _Builder(row_change, shape, required, file_url, patience)
-    rows = tuple(builder.rows())
+    rows, unchanged = tuple(builder.rows()), tuple(builder.unchanged())
     return Card(
         change=row_change,
         model_name=shape.name,
         rows=tuple(row for row in rows if not builder.says_nothing(row)),
         without_value=tuple(row for row in rows if builder.says_nothing(row)),
-        unchanged=tuple(builder.unchanged()),
-        requires=required,
+        unchanged=unchanged,
+        requires=tuple(other for other in required if other.number not in builder.mentioned or other.is_rejected),
         effects=tuple(effects_of(row_change.cascades)),
     )
 
@@ -142,6 +151,7 @@ class _Builder:
         self._patience = patience
         self._before: Mapping[str, Any] = row_change.before or {}
         self._after: Mapping[str, Any] = row_change.after or {}
+        self.mentioned: set[int] = set()
         self._is_update = row_change.operation == Operation.UPDATE
         self._created = {
             (neighbour.model, canonical.dumps(neighbour.key)): neighbour.number
@@ -254,7 +264,10 @@ class _Builder:
                 return plain_cell(value, mark=mark, words=words)
 
     def _created_by(self, shape: FieldShape, key: Any) -> int | None:
-        return self._created.get((shape.target, canonical.dumps(key)))
+        number = self._created.get((shape.target, canonical.dumps(key)))
+        if number is not None:
+            self.mentioned.add(number)
+        return number
 
     def _file(self, name: str, sides: Mapping[str, Any]) -> Row:
         cells = {}

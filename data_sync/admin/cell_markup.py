@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from django.template.defaultfilters import filesizeformat
@@ -33,6 +34,12 @@ def cell(value: Cell) -> SafeString:
         " ds-code" if value.is_code else "",
         _stretches(value.stretches, value.reveal),
     )
+
+
+def path(text: str) -> SafeString:
+    """A path with places to break the line at, always read from left to right."""
+    parts = re.split(r"(?<=[^.\[])(?=[.\[])", text)
+    return format_html('<bdi dir="ltr">{}</bdi>', format_html_join(format_html("<wbr>"), "{}", ((p,) for p in parts)))
 
 
 def absence_words(absence: Absence) -> str:
@@ -82,7 +89,7 @@ class _Signs:
         return format_html(
             "{}{}",
             _joined(list(self._pieces(pieces, line_ends=spaces))),
-            _code_points(stretch.text) if characters else NOTHING,
+            _code_points("".join(p.text for p in pieces if p.kind is PieceKind.TEXT)) if characters else NOTHING,
         )
 
     def _pieces(self, pieces: Sequence[Piece], *, line_ends: bool) -> Iterator[SafeString]:

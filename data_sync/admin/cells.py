@@ -150,8 +150,8 @@ def links_cell(
     shown = {item.text for item in own}
     kept = tuple(Item(text=text) for text in map(_key, keys) if text not in shown)
     if not own and not kept:
-        return Cell(absence="none", mark=mark)
-    return Cell(items=own, kept=kept, mark=mark)
+        return Cell(absence="none")
+    return Cell(items=own, kept=kept, mark=mark if own else Mark.EQUAL)
 
 
 def file_cell(described: dict[str, Any] | None, url: str, is_picture: bool, mark: Mark) -> Cell:

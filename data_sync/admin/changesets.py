@@ -55,7 +55,7 @@ class ChangesetAdmin(ScreensAdmin):
             ),
         }
 
-    def permissions(self, request: HttpRequest) -> dict[str, bool]:
+    def permissions(self, request: HttpRequest) -> dict[str, Any]:
         """What the person at the screen may do, for templates; services ask again."""
         return {name: request.user.has_perm(permission) for name, permission in PERMISSIONS.items()}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
-def download(admin: ChangesetAdmin, request: HttpRequest, pk: int, number: int, field: str, side: str) -> HttpResponse:
+def download(admin: ChangesetAdmin, request: HttpRequest, pk: int, number: int, field: str, side: str) -> FileResponse:
     """Raster pictures are shown, by their first bytes; anything else, SVG too, is only downloaded."""
     admin.require_view(request)
     row_change = Change.objects.filter(changeset_id=pk, number=number).first()

@@ -71,7 +71,8 @@ def counts(creates: int, updates: int, deletes: int) -> SafeString:
         '<span class="ds-counts">{}</span>',
         format_html_join(
             " ",
-            '<span class="ds-op-{}{}"><span aria-hidden="true">{}</span>{}<span class="visually-hidden"> {}</span></span>',
+            '<span class="ds-op-{}{}"><span aria-hidden="true">{}</span>{}'
+            '<span class="visually-hidden"> {}</span></span>',
             (
                 (operation, "" if count else " ds-zero", SIGNS[operation], count, operation_words(operation))
                 for operation, count in parts

@@ -140,7 +140,7 @@ def _happening(event: Event) -> Happening:
 def _detail(value: Any) -> str:
     """A detail as text; nothing for what is empty, as in a selection without filters."""
     match value:
-        case None | "" | [] | {}:
+        case None | "":
             return ""
         case dict():
             return ", ".join(f"{name} {text}" for name, part in value.items() if (text := _detail(part)))

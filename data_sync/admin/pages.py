@@ -36,6 +36,9 @@ class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = None
     list_per_page = 50
 
+    class Media:
+        css = {"all": ["data_sync/data_sync.css"]}
+
     def screens(self) -> dict[str, tuple[str, View]]:
         return {}
 

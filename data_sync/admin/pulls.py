@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
@@ -28,7 +29,7 @@ PERMISSION = "data_sync.pull_datasource"
 
 @admin.register(DataPull)
 class DataPullAdmin(ScreensAdmin):
-    list_display = ("number", "state_badge", "source_name", "actor", "compared", "outcome", "created_at")
+    list_display = ("number", "state_badge", "from_source", "actor", "compared", "outcome", "created_at")
     list_display_links = ("number",)
     list_filter = ("state", "source_name")
     list_select_related = ("changeset",)
@@ -57,6 +58,10 @@ class DataPullAdmin(ScreensAdmin):
     def state_badge(self, row: DataPull) -> SafeString:
         return badge(row.state, row.get_state_display())
 
+    @admin.display(description=gettext_lazy("source"), ordering="source_name")
+    def from_source(self, row: DataPull) -> str:
+        return row.source_name
+
     @admin.display(description=gettext_lazy("outcome"))
     def outcome(self, row: DataPull) -> str | SafeString:
         changeset = getattr(row, "changeset", None)
@@ -70,7 +75,7 @@ class DataPullAdmin(ScreensAdmin):
             case PullState.DONE:
                 return _("nothing differs")
             case PullState.FAILED:
-                return row.error.splitlines()[0][:120] if row.error else _("failed")
+                return Truncator(row.error).chars(70)
             case _:
                 return "–"
 

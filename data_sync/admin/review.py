@@ -175,8 +175,8 @@ def conflict_page(
 
 def _back(request: HttpRequest) -> str:
     """Where a form came from: the filters it was shown with, and the card. Never another page."""
-    query, anchor = request.POST.get("query", ""), request.POST.get("anchor", "")
-    return (f"?{query}" if query else "") + (f"#change-{anchor}" if anchor.isdigit() else "")
+    query, number = request.POST.get("query", ""), Filters.of(request.POST).number
+    return (f"?{query}" if query else "") + ("" if number is None else f"#change-{number}")
 
 
 def _progress(changeset: Changeset, revision: int) -> dict[str, object]:

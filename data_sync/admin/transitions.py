@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
 
 UNMET_SHOWN = 50
+NEEDING_SHOWN = 5
 
 
 def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -55,7 +56,6 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         totals=[(operation.value, found.total(operation)) for operation in Operation],
         effects=effects_of(found.cascades),
         unmet=_unmet(changeset, found.unmet),
-        unmet_hidden=max(0, len(found.unmet) - UNMET_SHOWN),
         page_name="confirm",
         **admin.permissions(request),
     )
@@ -191,26 +191,30 @@ def _with_reason(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmet:
-    """An accepted change, and those it requires that are not accepted."""
+    """A change that accepted ones require, and that is not accepted itself. `needed_by` are some of those."""
 
-    change: Change
-    missing: list[Change]
+    missing: Change
+    needed_by: list[Change]
+    count: int
 
 
 def _unmet(changeset: Changeset, found: dict[int, list[int]]) -> list[Unmet]:
-    shown = dict(list(found.items())[:UNMET_SHOWN])
-    numbers = {*shown, *(number for missing in shown.values() for number in missing)}
-    rows = (
-        {
-            row.number: row
-            for row in changeset.changes.filter(number__in=numbers).only(
-                "number", "model", "key_text", "operation", "decision"
-            )
-        }
-        if numbers
-        else {}
-    )
+    needed_by: dict[int, list[int]] = {}
+    for number, missing in found.items():
+        for other in missing:
+            needed_by.setdefault(other, []).append(number)
+    shown = {number: numbers for number, numbers in list(needed_by.items())[:UNMET_SHOWN]}
+    wanted = {*shown, *(number for numbers in shown.values() for number in numbers[:NEEDING_SHOWN])}
+    rows = {}
+    if wanted:
+        columns = ("number", "model", "key_text", "operation", "decision")
+        rows = {row.number: row for row in changeset.changes.filter(number__in=wanted).only(*columns)}
     return [
-        Unmet(change=rows[number], missing=[rows[other] for other in missing if other in rows])
-        for number, missing in shown.items()
+        Unmet(
+            missing=rows[number],
+            needed_by=[rows[other] for other in numbers[:NEEDING_SHOWN]],
+            count=len(numbers),
+        )
+        for number, numbers in shown.items()
+        if number in rows
     ]

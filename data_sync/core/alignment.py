@@ -52,7 +52,7 @@ def align(before: Sequence[Hashable], after: Sequence[Hashable], budget: Budget)
     low, high, low_after, high_after = start, len(before) - end, start, len(after) - end
     blocks = [(0, 0, start)]
     if low < high and low_after < high_after:
-        if not budget.spend(5 * (high - low + high_after - low_after)):
+        if not budget.spend(15 * (high - low + high_after - low_after)):
             return None
         anchors = _anchors(before[low:high], after[low_after:high_after])
         for i, j in [*((low + i, low_after + j) for i, j in anchors), (high, high_after)]:
@@ -108,8 +108,6 @@ def _matches(
     """The equal stretches of one gap, as (position before, position after, length)."""
     if not before or not after:
         return []
-    if not budget.spend(20 * (len(before) + len(after))):
-        return None
     # get_matching_blocks() cannot be stopped: make its searches here, each for a price known in advance.
     occurrences = Counter(after)
     prices = list(accumulate((2 + occurrences[item] for item in before), initial=0))

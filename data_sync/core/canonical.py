@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from .errors import MalformedStream
@@ -21,7 +22,7 @@ MAX_DEPTH = 200
 MAX_DIGITS = 1000
 
 _dumps: Callable[[Any], str] = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
 ).encode
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -30,6 +31,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def dumps(value: Any) -> str:
     """The canonical text of a JSON-plain value. Raises `ValueError` for NaN and Infinity."""
     return _dumps(value)
+
+
+quote: Callable[[str], str] = json.encoder.encode_basestring
+"""`dumps` for texts alone, in a fifth of the time. Raises `TypeError` for anything else."""
+
+
+def array(texts: Iterable[str]) -> str:
+    """The canonical text of a list, from those of its items."""
+    return f"[{','.join(texts)}]"
 
 
 def digest(text: str) -> str:
@@ -50,9 +60,7 @@ def normalise(value: Any) -> Any:
     """
     match value:
         case float():
-            if abs(value) >= 1e16:
-                return int(Decimal(repr(value)))
-            return value + 0.0
+            return _normal_float(value)
         case list():
             return [normalise(item) for item in value]
         case dict():
@@ -61,15 +69,30 @@ def normalise(value: Any) -> Any:
             return value
 
 
+def _normal_float(value: float) -> float | int:
+    return value + 0.0 if abs(value) < 1e16 else int(Decimal(repr(value)))
+
+
 def loads(text: str) -> Any:
     """Reads one JSON text strictly; raises `MalformedStream` with the reason."""
+    return _read(text, _float)
+
+
+def loads_normalised(text: str) -> Any:
+    """`normalise(loads(text))` in one pass."""
+    return _read(text, _read_normal_float)
+
+
+def _read(text: str, parse_float: Callable[[str], float | int]) -> Any:
     _check_depth(text)
-    if _SURROGATE.search(text):
+    if not text.isascii() and _SURROGATE.search(text):
         raise MalformedStream("a text holds half a surrogate pair")
     if contains_nul(text):
         raise MalformedStream("a text holds U+0000")
+    # Only a text longer than the longest integer can hold a longer one; the check takes a call for each.
+    parse_int = _integer if len(text) > MAX_DIGITS else None
     try:
-        return _decoder.decode(text)
+        return _decoder(parse_float, parse_int).decode(text)
     except RecursionError:
         raise MalformedStream("it is nested too deeply") from None
     except ValueError as error:
@@ -98,13 +121,20 @@ def _float(digits: str) -> float:
     return value
 
 
+def _read_normal_float(digits: str) -> float | int:
+    return _normal_float(_float(digits))
+
+
 def _constant(name: str) -> Any:
     raise MalformedStream(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_members, parse_int=_integer, parse_float=_float, parse_constant=_constant
-)
+@cache
+def _decoder(parse_float: Callable[[str], float | int], parse_int: Callable[[str], int] | None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_members, parse_int=parse_int, parse_float=parse_float, parse_constant=_constant
+    )
+
 
 raw_decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
 """Decodes the value at an index and says where it ended; for finding one's place in a trusted shape."""

@@ -13,7 +13,7 @@ The contract, for whoever reads a stored diff:
   longer paths tell how its items differ. An item that moved is removed and added.
 - There is no row exactly if both sides have the same canonical JSON; each row makes a difference.
 - Rows are ordered by path, positions before names; where one path has two rows, `added` comes last.
-- `note` says why a row is coarser than it might be: `too_costly` (see `MAX_STEPS`, `MAX_ROWS`).
+- `note` says why a row is coarser than it might be: `too_costly`, see `MAX_STEPS` and `MAX_ROWS`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ Places = list[tuple[Path, Any, Any]]
 MAX_STEPS = 1_000_000
 """Steps spent per field on aligning its lists; a list beyond that stands as changed, as a whole."""
 MAX_ROWS = 5_000
-"""Places that may differ per field; beyond that the field stands as changed, as a whole."""
-MAX_COMBINATIONS = 2_500
-"""How many are tried in one unequal run of a list to find which items belong together."""
+"""Places per field where lists and objects may differ; one that goes beyond stands as changed, as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +80,7 @@ def _diff_value(path: Path, before: Any, after: Any) -> list[DiffRow]:
         return []
     if not (isinstance(before, dict | list) and isinstance(after, dict | list)):
         return [_changed(path, before, after)]
-    rows = _Structure(keys).diff(path, before, after)
-    if rows is None:
-        return [_changed(path, before, after, note=TOO_COSTLY)]
-    return sorted(rows, key=_position)
+    return sorted(_Structure(keys).diff(path, before, after), key=_position)
 
 
 class _Structure:
@@ -93,29 +88,31 @@ class _Structure:
 
     def __init__(self, keys: StrictKeys) -> None:
         self._keys = keys
-        self._budget = Budget(MAX_STEPS)
+        self._steps = Budget(MAX_STEPS)
+        self._places = Budget(MAX_ROWS)
         self._rows: list[DiffRow] = []
         self._unequal: Places = []
 
-    def diff(self, path: Path, before: Any, after: Any) -> list[DiffRow] | None:
-        """The rows, in no order; None where there would be too many."""
+    def diff(self, path: Path, before: Any, after: Any) -> list[DiffRow]:
+        """The rows, in no order."""
         self._unequal = [(path, before, after)]
         while self._unequal:
+            # Sorted, so that what the budgets suffice for does not depend on the order of members.
+            level = sorted(self._unequal, key=lambda place: _sortable(place[0]))
+            self._unequal = []
             objects: Places = []
-            differing = len(self._rows)
-            places, self._unequal = self._unequal, []
-            for place in places:
-                match place:
-                    case (path, dict(left), dict(right)):
-                        members = self._differing(left, right), self._differing(right, left)
-                        differing += len(members[0].keys() | members[1].keys())
-                        objects.append((path, *members))
-                    case (path, list(left), list(right)):
+            for path, left, right in level:
+                match left, right:
+                    case dict(), dict():
+                        left_members, right_members = self._differing(left, right), self._differing(right, left)
+                        if self._places.spend(len(left_members.keys() | right_members.keys())):
+                            objects.append((path, left_members, right_members))
+                        else:
+                            self._rows.append(_changed(path, left, right, note=TOO_COSTLY))
+                    case list(), list():
                         self._diff_lists(path, left, right)
-                    case (path, left, right):
+                    case _:
                         self._rows.append(_changed(path, left, right))
-            if max(differing, len(self._rows) + len(self._unequal)) > MAX_ROWS:
-                return None
             if objects:
                 self._diff_objects(objects)
         return self._rows
@@ -152,20 +149,20 @@ class _Structure:
             self._rows.append(_removed(_path(level, places), level.t1))
 
     def _diff_lists(self, path: Path, before: list[Any], after: list[Any]) -> None:
-        runs = align([self._keys.of(x) for x in before], [self._keys.of(x) for x in after], self._budget)
-        if runs is None:
+        of = self._keys.of
+        runs = align([of(item) for item in before], [of(item) for item in after], self._steps)
+        unequal = [run for run in runs or () if not run.equal]
+        differing = sum(max(len(run.before), len(run.after)) for run in unequal)
+        if runs is None or not self._places.spend(differing):
             self._rows.append(_changed(path, before, after, note=TOO_COSTLY))
             return
-        for run in runs:
-            if run.equal:
-                continue
+        for run in unequal:
             pairs = self._pairs(run, before, after)
-            for i, j in pairs:
-                self._unequal.append(((*path, i), before[i], after[j]))
-            lonely_before = set(run.before).difference(i for i, _ in pairs)
-            lonely_after = set(run.after).difference(j for _, j in pairs)
-            self._rows += [_removed((*path, i), before[i]) for i in lonely_before]
-            self._rows += [_added((*path, j), after[j]) for j in lonely_after]
+            self._unequal += [((*path, i), before[i], after[j]) for i, j in pairs]
+            removed = set(run.before).difference(i for i, _ in pairs)
+            added = set(run.after).difference(j for _, j in pairs)
+            self._rows += [_removed((*path, i), before[i]) for i in removed]
+            self._rows += [_added((*path, j), after[j]) for j in added]
 
     def _pairs(self, run: Run, before: list[Any], after: list[Any]) -> Sequence[tuple[int, int]]:
         """Which items of an unequal run are shown as one that changed."""
@@ -174,8 +171,7 @@ class _Structure:
             return self._likeness(before[i], after[j])
 
         size = sum(len(before[i]) if isinstance(before[i], dict | list) else 1 for i in run.before)
-        few = len(run.before) * len(run.after) <= MAX_COMBINATIONS
-        if few and self._budget.spend(10 * (size + len(run.before)) * len(run.after)):
+        if self._steps.spend(10 * (size + len(run.before)) * len(run.after)):
             return pair(run.before, run.after, likeness)
         return [(i, j) for i, j in zip(run.before, run.after, strict=False) if likeness(i, j)]
 
@@ -212,9 +208,12 @@ def _path(level: Any, places: Places) -> Path:
     return (*places[number][0], name)
 
 
+def _sortable(path: Path) -> list[tuple[bool, int, str]]:
+    return [(False, part, "") if isinstance(part, int) else (True, 0, part) for part in path]
+
+
 def _position(row: DiffRow) -> tuple[list[tuple[bool, int, str]], bool]:
-    path = [(False, part, "") if isinstance(part, int) else (True, 0, part) for part in row.path]
-    return path, row.kind == "added"
+    return _sortable(row.path), row.kind == "added"
 
 
 def _added(path: Path, after: Any) -> DiffRow:

@@ -6,6 +6,12 @@ from collections.abc import Hashable
 from typing import Any
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON-plain values have the same canonical JSON."""
+    keys = StrictKeys()
+    return one is other or keys.of(one) == keys.of(other)
+
+
 class StrictKeys:
     """Gives each JSON-plain value a key; two keys are equal exactly if the values' canonical JSON is.
 

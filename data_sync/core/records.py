@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,42 +76,49 @@ def key_text(key: Key) -> str:
     return " · ".join("∅" if part is None else str(part) for part in key)
 
 
-def key_hash(model: str, key: Any) -> bytes:
-    """Eight bytes that stand for a key in listings."""
-    return hashlib.sha256(canonical.dumps([model, list(key)]).encode()).digest()[:8]
+@dataclass(frozen=True, slots=True)
+class RecordText:
+    """A record as it travels: the JSON of what stands beside it, and its canonical text."""
+
+    beside: str
+    canonical: str
+
+    def digest(self) -> str:
+        return canonical.digest(self.canonical)
+
+    def record(self) -> Record:
+        """The record, strictly parsed. Raises `MalformedStream`; a text that is not canonical is refused."""
+        beside, body = canonical.loads(self.beside), canonical.loads(self.canonical)
+        if canonical.dumps(body) != self.canonical:
+            raise MalformedStream("the record is not in canonical form")
+        match body:
+            case [str(model), list(key), dict(fields), dict(files)]:
+                names = beside.get("names", {})
+                return Record(
+                    model=model,
+                    key=tuple(key),
+                    fields=fields,
+                    files={name: _file(name, value, names) for name, value in files.items()},
+                    carried=_mapping(beside.get("carried", {})),
+                )
+            case _:
+                raise MalformedStream("the record is not [model, key, fields, files]")
 
 
-def split_line(line: str) -> tuple[str, str]:
-    """A line's two halves: what travels beside the record, and the record's canonical text."""
-    if line.startswith("[{},[") and line.endswith("]]"):
-        return "{}", line[4:-1]
+def split_line(line: str) -> RecordText:
+    """The two halves of a line."""
     try:
         _, end = canonical.raw_decode(line, 1)
     except (ValueError, RecursionError):
         raise MalformedStream("it is not a record line") from None
     if line[:2] != "[{" or line[end : end + 2] != ",[" or line[-2:] != "]]":
         raise MalformedStream("it is not a record line")
-    return line[1:end], line[end + 1 : -1]
+    return RecordText(line[1:end], line[end + 1 : -1])
 
 
 def parse_line(line: str) -> Record:
-    """Reads a line strictly. Raises `MalformedStream`; a text that is not canonical is refused."""
-    beside_text, record_text = split_line(line)
-    beside, body = canonical.loads(beside_text), canonical.loads(record_text)
-    if canonical.dumps(body) != record_text:
-        raise MalformedStream("the record is not in canonical form")
-    match body:
-        case [str(model), list(key), dict(fields), dict(files)]:
-            names = beside.get("names", {})
-            return Record(
-                model=model,
-                key=tuple(key),
-                fields=fields,
-                files={name: _file(name, value, names) for name, value in files.items()},
-                carried=_mapping(beside.get("carried", {})),
-            )
-        case _:
-            raise MalformedStream("the record is not [model, key, fields, files]")
+    """Reads a line strictly, as `RecordText.record` does."""
+    return split_line(line).record()
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from .schema import KeyPart, ModelSchema, schema_of
 
 KeyText = str
 """The canonical text of a natural key's list: what keys are compared and looked up by."""
+KeyParts = tuple[str, ...]
+"""The canonical text of each part."""
 
 BATCH = 400
 CACHED_KEYS = 100_000
@@ -42,10 +44,13 @@ class KeysOfRows:
         self._schema = schema
         self._column = column
         self._using = using
-        self._keys: dict[Any, list[Any]] = {}
+        self._keys: dict[Any, KeyParts] = {}
 
-    def load(self, identifiers: Collection[Any]) -> None:
-        """Reads the keys of these rows, those already known left out."""
+    def load(self, identifiers: Collection[Any]) -> Mapping[Any, KeyParts]:
+        """The keys of these rows, and of others; a row that does not exist is not among them.
+
+        Reads those that are not known yet. What it gives is valid until the next `load`.
+        """
         missing = [identifier for identifier in set(identifiers) if identifier not in self._keys]
         if len(self._keys) + len(missing) > CACHED_KEYS:
             self._keys.clear()
@@ -54,24 +59,25 @@ class KeysOfRows:
         for batch in batches(missing):
             rows = self._schema.every_row(self._using).filter(**{f"{self._column}__in": batch})
             for identifier, *parts in rows.values_list(self._column, *lookups):
-                self._keys[identifier] = plain_key(self._schema, parts, f"with {self._column}={identifier!r}")
-
-    def get(self, identifier: Any) -> list[Any] | None:
-        """The key of a loaded row, None if there is no such row."""
-        return self._keys.get(identifier)
+                self._keys[identifier] = _key_parts(self._schema, parts, f"{self._column}={identifier!r}")
+        return self._keys
 
 
-def plain_key(schema: ModelSchema, parts: Iterable[Any], which: str) -> list[Any]:
-    """A key's parts as JSON-plain values. Raises `RecordError` for a null part, naming the row."""
-    key = []
-    for part, value in zip(schema.key, parts, strict=True):
+def _key_parts(schema: ModelSchema, values: Iterable[Any], which: str) -> KeyParts:
+    texts = []
+    for part, value in zip(schema.key, values, strict=True):
         if value is None:
-            raise RecordError(
-                f"The row of {schema.model._meta.label} {which} has no {'.'.join(part.path)}, which is part of its "
-                "natural key. Fill it in, or narrow the registration's queryset."
-            )
-        key.append(part.codec.to_plain(value))
-    return key
+            raise null_in_key(schema, part, which)
+        texts.append(part.codec.to_text(value))
+    return tuple(texts)
+
+
+def null_in_key(schema: ModelSchema, part: KeyPart, which: str) -> RecordError:
+    """The error for a row without natural key; `which` tells the row by a column and its value."""
+    return RecordError(
+        f"The row of {schema.model._meta.label} with {which} has no {'.'.join(part.path)}, which is part of its "
+        "natural key. Fill it in, or narrow the registration's queryset."
+    )
 
 
 class RowsOfKeys:
@@ -98,7 +104,7 @@ class RowsOfKeys:
             for identifier, *parts in (
                 self._schema.every_row(self._using).filter(**query).values_list(self._column, *lookups)
             ):
-                text = canonical.dumps(plain_key(self._schema, parts, f"with {self._column}={identifier!r}"))
+                text = canonical.array(_key_parts(self._schema, parts, f"{self._column}={identifier!r}"))
                 if text in wanted:
                     self._found[text].append(identifier)
 

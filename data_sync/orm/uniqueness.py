@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import F
+from django.db.models.expressions import RawSQL
 
 from data_sync import registry
 
@@ -28,15 +31,26 @@ def columns(schema: ModelSchema) -> list[str]:
     return list(dict.fromkeys(part.path[0] for part in schema.key))
 
 
+def loose_references(schema: ModelSchema) -> list[str]:
+    """Foreign keys in the key that its paths do not pin down: they might stand for several rows."""
+    ends = _ends(part.path for part in schema.key)
+    return [name for name, paths in ends.items() if not _determine_target(schema.model, name, paths)]
+
+
 def _determine(model: Model, paths: Sequence[Path]) -> bool:
     """Whether values at these paths can belong to one row of the model at most."""
     known = {path[0] for path in paths if len(path) == 1}
+    known |= {name for name, ends in _ends(paths).items() if _determine_target(model, name, ends)}
+    return any(unique <= known for unique in _unique_sets(model))
+
+
+def _ends(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """For each foreign key that paths go through, what is left of them behind it."""
     through: dict[str, list[Path]] = {}
     for head, *rest in paths:
         if rest:
             through.setdefault(head, []).append(tuple(rest))
-    known |= {name for name, ends in through.items() if _determine_target(model, name, ends)}
-    return any(unique <= known for unique in _unique_sets(model))
+    return through
 
 
 def _determine_target(model: Model, name: str, paths: Sequence[Path]) -> bool:
@@ -51,22 +65,25 @@ def _determine_target(model: Model, name: str, paths: Sequence[Path]) -> bool:
 def _unique_sets(model: Model) -> Iterator[set[str]]:
     """Sets of fields such that no two rows agree on all of one. Constraints with a condition make none."""
     meta = model._meta
-    for field in meta.concrete_fields:
-        if field.unique:
-            yield {field.name}
-    for names in meta.unique_together:
-        yield _fields(model, names)
+    candidates: list[list[str]] = [[field.name] for field in meta.concrete_fields if field.unique]
+    candidates += [list(names) for names in meta.unique_together]
     for constraint in meta.constraints:
         if isinstance(constraint, models.UniqueConstraint) and constraint.condition is None:
             # Equal values make equal expressions: who forbids the latter forbids the former.
-            yield _fields(model, [*constraint.fields, *_names_in(constraint)])
+            candidates.append([*constraint.fields, *_names_in(constraint.expressions)])
+    for names in candidates:
+        try:
+            found = {meta.get_field(name).name for name in names}
+        except FieldDoesNotExist:
+            continue  # Django's own checks say so.
+        if found:
+            yield found
 
 
-def _fields(model: Model, names: Sequence[str]) -> set[str]:
-    return {model._meta.get_field(name).name for name in names}
-
-
-def _names_in(constraint: models.UniqueConstraint) -> Iterator[str]:
-    for expression in constraint.expressions:
-        nodes = [expression] if isinstance(expression, F) else expression.flatten()
-        yield from (node.name for node in nodes if isinstance(node, F))
+def _names_in(expressions: Iterable[Any]) -> Iterator[str]:
+    """The fields that expressions are made of; for raw SQL a name that no field has."""
+    for expression in expressions:
+        nodes = [expression] if isinstance(expression, F) else list(expression.flatten())
+        if any(isinstance(node, RawSQL) for node in nodes):
+            yield ""
+        yield from (node.name.split("__")[0] for node in nodes if isinstance(node, F))  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
-"""Between Python values of model fields and JSON-plain values: the one place that knows field types.
+"""Between Python values of model fields and JSON: the one place that knows field types.
 
-Every conversion is lossless and gives one plain value for one database value, whatever the
+Every conversion is lossless and gives one canonical text for one database value, whatever the
 database: texts as they are, decimals and dates as text, floats as numbers, bytes as base64.
 """
 
@@ -33,16 +33,16 @@ JSON_NULL = "$json"
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """`to_plain` takes what the database gives, `from_plain` gives what an instance takes; never None.
+    """`to_text` takes what the database gives to canonical JSON; `from_plain` takes the JSON-plain value of
+    that to what an instance takes. Neither is for None.
 
-    Both raise `ValueError` for values that are not of the field's type. `expression` is what to
-    select instead of the column.
+    Both raise `ValueError` or `TypeError` for values that are not of the field's type. `expression` is
+    what to select instead of the column.
     """
 
-    to_plain: Callable[[Any], Any]
+    to_text: Callable[[Any], str]
     from_plain: Callable[[Any], Any]
     expression: Callable[[str], Any] | None = None
-    is_identity: bool = False
 
 
 def codec_of(field: Field) -> Codec:
@@ -55,29 +55,29 @@ def codec_of(field: Field) -> Codec:
         return _custom(field)
     match field:
         case models.JSONField():
-            return Codec(_json_to_plain, _json_from_plain, _as_text)
+            return Codec(_json_to_text, _json_from_plain, _as_text)
         case models.BooleanField():
-            return Codec(bool, _typed(bool), is_identity=False)
+            return Codec(_boolean_to_text, _typed(bool))
         case models.IntegerField() | models.AutoField():
-            return Codec(int, _typed(int), is_identity=True)
+            return Codec(_integer_to_text, _typed(int))
         case models.FloatField():
-            return Codec(_float_to_plain, _float_from_plain)
+            return Codec(_float_to_text, _float_from_plain)
         case models.DecimalField():
             return _decimal(field)
         case models.DateTimeField():
-            return Codec(_datetime_to_plain, datetime.fromisoformat)
+            return Codec(_datetime_to_text, datetime.fromisoformat)
         case models.DateField():
-            return Codec(date.isoformat, date.fromisoformat)
+            return Codec(_quoted(date.isoformat), date.fromisoformat)
         case models.TimeField():
-            return Codec(time.isoformat, time.fromisoformat)
+            return Codec(_quoted(time.isoformat), time.fromisoformat)
         case models.DurationField():
-            return Codec(duration_string, _duration_from_plain)
+            return Codec(_quoted(duration_string), _duration_from_plain)
         case models.BinaryField():
-            return Codec(_bytes_to_plain, _bytes_from_plain)
+            return Codec(_bytes_to_text, _bytes_from_plain)
         case models.UUIDField():
-            return Codec(str, UUID)
+            return Codec(_quoted(str), UUID)
         case models.CharField() | models.TextField() | models.GenericIPAddressField() | models.FilePathField():
-            return Codec(_identity, _typed(str), is_identity=True)
+            return Codec(canonical.quote, _typed(str))
         case _:
             return _custom(field)
 
@@ -100,8 +100,17 @@ def fingerprint(field: Field) -> dict[str, Any]:
     return shape
 
 
-def _identity(value: Any) -> Any:
-    return value
+def _quoted(to_string: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: canonical.quote(to_string(value))
+
+
+def _boolean_to_text(value: Any) -> str:
+    return "true" if value else "false"
+
+
+def _integer_to_text(value: Any) -> str:
+    # SQLite gives back whatever was put into an integer column.
+    return str(value) if type(value) is int else canonical.dumps(value)
 
 
 def _typed(kind: type) -> Callable[[Any], Any]:
@@ -117,24 +126,26 @@ def _as_text(name: str) -> Any:
     return ExpressionWrapper(F(name), output_field=models.TextField())
 
 
-def _json_to_plain(text: str) -> Any:
-    value = canonical.normalise(canonical.loads(text))
+# One `Value` inside another: `bulk_update` takes a plain one for SQL's NULL.
+_JSON_NULL_VALUE = models.Value(models.Value(None, models.JSONField()), models.JSONField())
+
+
+def _json_to_text(text: str) -> str:
+    value = canonical.loads_normalised(text)
     if value is None or (isinstance(value, dict) and value.keys() == {JSON_NULL}):
-        return {JSON_NULL: value}
-    return value
+        return canonical.dumps({JSON_NULL: value})
+    return canonical.dumps(value)
 
 
 def _json_from_plain(value: Any) -> Any:
     if isinstance(value, dict) and value.keys() == {JSON_NULL}:
         inner = value[JSON_NULL]
-        return models.Value(None, models.JSONField()) if inner is None else inner
+        return _JSON_NULL_VALUE if inner is None else inner
     return value
 
 
-def _float_to_plain(value: float) -> float | int | str:
-    if math.isfinite(value):
-        return canonical.normalise(float(value))  # type: ignore[no-any-return]
-    return str(value)
+def _float_to_text(value: float) -> str:
+    return canonical.dumps(canonical.normalise(float(value)) if math.isfinite(value) else str(value))
 
 
 def _float_from_plain(value: Any) -> float:
@@ -146,7 +157,7 @@ def _float_from_plain(value: Any) -> float:
 def _decimal(field: models.DecimalField[Any, Any]) -> Codec:
     places = field.decimal_places
 
-    def to_plain(value: Decimal) -> str:
+    def to_string(value: Decimal) -> str:
         if not value.is_finite():
             return str(value)
         if places is None:
@@ -161,11 +172,12 @@ def _decimal(field: models.DecimalField[Any, Any]) -> Codec:
         except ArithmeticError:
             raise ValueError(f"{value!r} is not a decimal") from None
 
-    return Codec(to_plain, from_plain)
+    return Codec(_quoted(to_string), from_plain)
 
 
-def _datetime_to_plain(value: datetime) -> str:
-    return (value if value.tzinfo is None else value.astimezone(UTC)).isoformat()
+def _datetime_to_text(value: datetime) -> str:
+    in_utc = value if value.tzinfo is None or value.tzinfo is UTC else value.astimezone(UTC)
+    return f'"{in_utc.isoformat()}"'
 
 
 def _duration_from_plain(value: Any) -> timedelta:
@@ -175,8 +187,8 @@ def _duration_from_plain(value: Any) -> timedelta:
     return duration
 
 
-def _bytes_to_plain(value: Any) -> str:
-    return base64.b64encode(bytes(value)).decode()
+def _bytes_to_text(value: Any) -> str:
+    return f'"{base64.b64encode(bytes(value)).decode()}"'
 
 
 def _bytes_from_plain(value: Any) -> bytes:
@@ -191,10 +203,10 @@ class _Holder:
 
 
 def _custom(field: Field) -> Codec:
-    def to_plain(value: Any) -> Any:
+    def to_text(value: Any) -> str:
         plain: Any = field.value_to_string(_Holder(field.attname, value))  # type: ignore[arg-type]
         if not isinstance(plain, str | int | float | bool | list | dict | None):
             raise ValueError(f"{type(field).__name__}.value_to_string gave {type(plain).__name__}")
-        return canonical.normalise(plain)
+        return canonical.dumps(canonical.normalise(plain))
 
-    return Codec(to_plain, field.to_python)
+    return Codec(to_text, field.to_python)

@@ -12,6 +12,7 @@ from django.db.models.deletion import Collector
 from django.db.models.signals import ModelSignal, post_save, pre_save
 
 from data_sync.core import canonical
+from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed
 from data_sync.core.ordering import CycleError, in_dependency_order
 from data_sync.core.records import Record
@@ -37,7 +38,7 @@ class Write:
         """Names of the fields that differ; all of them for a create."""
         if self.before is None:
             return set(self.after.fields)
-        return {name for name, value in self.after.fields.items() if self.before.fields[name] != value}
+        return {name for name, value in self.after.fields.items() if not same(value, self.before.fields[name])}
 
 
 class Writer:

@@ -18,7 +18,7 @@ from data_sync.core.states import Operation
 from data_sync.models import Change
 from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
 from data_sync.orm.limits import Problem, problem, required_columns, validate, value_problems
-from data_sync.orm.read import PK
+from data_sync.orm.rows import PK
 from data_sync.orm.references import RowsOfKeys, batches
 from data_sync.orm.schema import ModelSchema, schemas, target_schema
 

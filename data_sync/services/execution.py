@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_sync.core import canonical
+from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed, StaleChangeset
 from data_sync.core.records import Record
 from data_sync.core.states import Decision, Operation, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.orm.cascades import Cascade, Reach, reach_of
-from data_sync.orm.read import RowReader
+from data_sync.orm.rows import RowReader
 from data_sync.orm.references import RowsOfKeys, batches
 from data_sync.orm.schema import ModelSchema, schemas
 from data_sync.orm.write import Write, Writer, delete_levels
@@ -255,7 +256,7 @@ def _name(record: Record) -> str:
 
 def _differing(one: Record, other: Record) -> list[str]:
     """Names of the fields and files in which two records of a row differ."""
-    names = [name for name, value in one.fields.items() if other.fields.get(name) != value]
+    names = [name for name, value in one.fields.items() if not same(value, other.fields.get(name))]
     for name, file in one.files.items():
         theirs = other.files.get(name)
         if (file and (file.checksum, file.size)) != (theirs and (theirs.checksum, theirs.size)):

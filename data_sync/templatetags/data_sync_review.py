@@ -54,6 +54,14 @@ def cell(value: Cell) -> SafeString:
 
 
 @register.filter
+def path(text: str) -> SafeString:
+    """A path inside a value, which may be broken before its dots and brackets."""
+    from data_sync.admin import cell_markup
+
+    return cell_markup.path(text)
+
+
+@register.filter
 def side_class(value: Cell) -> str:
     """The CSS class of a cell: what happened to it, and whether there is anything in it."""
     return "ds-nothing" if value.absence == "absent" else f"ds-{value.mark.value}"

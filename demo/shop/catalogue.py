@@ -60,9 +60,7 @@ class Article:
 
     @property
     def launched_at(self) -> datetime:
-        return OPENING + timedelta(
-            days=3 * self.number, hours=self.number % 7, microseconds=self.number * 1009
-        )
+        return OPENING + timedelta(days=3 * self.number, hours=self.number % 7, microseconds=self.number * 1009)
 
     @property
     def lead_time(self) -> timedelta:
@@ -104,9 +102,7 @@ def articles() -> Iterator[Article]:
             first_weekday=locale.first_week_day,
         )
     for number, code in enumerate(CURRENCIES):
-        spent_in = [
-            str(ENGLISH.territories[country]) for country in LANGUAGES if currency_of(country) == code
-        ]
+        spent_in = [str(ENGLISH.territories[country]) for country in LANGUAGES if currency_of(country) == code]
         yield Article(
             sku=f"POSTER-{code}",
             name=f"Banknotes of the world: {ENGLISH.currencies[code]}",

@@ -141,9 +141,7 @@ def _about(locale: Locale, country: str, language: str) -> str:
         text.read_text(encoding="utf-8")
         .rstrip("\n")
         .format(
-            countries=format_list(
-                [str(locale.territories.get(code, code)) for code in LANGUAGES], locale=locale
-            ),
+            countries=format_list([str(locale.territories.get(code, code)) for code in LANGUAGES], locale=locale),
             currency=locale.currencies.get(currency, currency),
             days=_days(3, locale),
             free=format_currency(price(country, Decimal(50)), currency, locale=locale),

@@ -48,9 +48,7 @@ class Language(models.Model):
         return f"{self.code}, {self.country}"
 
 
-@data_sync.register_model(
-    natural_key=["language.country.code", "language.code", "key"], file_fields=("thumbnail",)
-)
+@data_sync.register_model(natural_key=["language.country.code", "language.code", "key"], file_fields=("thumbnail",))
 class Copy(models.Model):
     language = models.ForeignKey(Language, on_delete=models.CASCADE, related_name="copies")
     key = models.CharField(max_length=100)
@@ -74,9 +72,7 @@ class Copy(models.Model):
 class Category(models.Model):
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=100)
-    parent = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
-    )
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
     position = models.PositiveSmallIntegerField(default=0)
 
     objects = data_sync.managers.DataSyncEnhancedManager()

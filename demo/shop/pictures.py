@@ -55,9 +55,7 @@ def _hue(byte: int) -> Colour:
 
 def _sky(top: Colour, bottom: Colour) -> Image.Image:
     mask = Image.linear_gradient("L").resize((WIDTH, HEIGHT))
-    return Image.composite(
-        Image.new("RGB", (WIDTH, HEIGHT), bottom), Image.new("RGB", (WIDTH, HEIGHT), top), mask
-    )
+    return Image.composite(Image.new("RGB", (WIDTH, HEIGHT), bottom), Image.new("RGB", (WIDTH, HEIGHT), top), mask)
 
 
 def _label(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: Colour) -> None:

@@ -35,9 +35,7 @@ def seed(*, reverse: bool) -> None:
     _write([Tag(slug=slug, label=label) for slug, label in catalogue.TAGS.items()], reverse)
     _categories()
     products(catalogue.articles(), list(countries.values()), reverse)
-    _write(
-        [Setting(name=name, value=value, comment=text) for name, value, text in catalogue.settings()], reverse
-    )
+    _write([Setting(name=name, value=value, comment=text) for name, value, text in catalogue.settings()], reverse)
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -31,8 +32,7 @@ def fill(rows: int) -> None:
     chance = random.Random(20240101)
     with transaction.atomic():
         countries = Country.objects.bulk_create(
-            Country(code=f"{chr(65 + n // 26)}{chr(65 + n % 26)}", name=f"Country {n}")
-            for n in range(COUNTRIES)
+            Country(code=f"{chr(65 + n // 26)}{chr(65 + n % 26)}", name=f"Country {n}") for n in range(COUNTRIES)
         )
         languages = Language.objects.bulk_create(
             Language(country=country, code=f"l{n}") for country in countries for n in range(LANGUAGES)
@@ -42,9 +42,7 @@ def fill(rows: int) -> None:
         texts = (text(chance, languages[n % len(languages)], n) for n in range(rows))
         while batch := Text.objects.bulk_create(islice(texts, 1000)):
             Text.tags.through.objects.bulk_create(
-                Text.tags.through(text_id=row.pk, tag_id=pk)
-                for row in batch
-                for pk in chance.sample(pks, LINKS)
+                Text.tags.through(text_id=row.pk, tag_id=pk) for row in batch for pk in chance.sample(pks, LINKS)
             )
 
 
@@ -52,8 +50,8 @@ def text(chance: random.Random, language: Language, number: int) -> Text:
     return Text(
         language=language,
         key=f"section{number % 37}.block.{number}",
-        title=" ".join(chance.choices(WORDS, k=6)),
-        value=" ".join(chance.choices(WORDS, k=58)),
+        title=" ".join(chance.choices(WORDS, k=5)),
+        value=" ".join(chance.choices(WORDS, k=36)),
         price=Decimal(chance.randrange(100, 100_000)) / 100,
         position=number,
         is_active=number % 7 > 0,
@@ -67,8 +65,8 @@ def text(chance: random.Random, language: Language, number: int) -> Text:
     )
 
 
-def edit() -> None:
-    """Turns a copy of the filled database into the other side."""
+def edit() -> dict[str, int]:
+    """Turns a copy of the filled database into the other side. Gives the number of rows by operation."""
     chance = random.Random(20240202)
     pks = list(Text.objects.order_by("pk").values_list("pk", flat=True))
     chosen = chance.sample(pks, len(pks) // CHANGED + len(pks) // EXTRA)
@@ -94,31 +92,41 @@ def edit() -> None:
             row = text(chance, languages[number % len(languages)], len(pks) + number)
             row.save()
             row.tags.set(chance.sample(tags, LINKS))
+    return {"create": len(gone), "update": len(changed), "delete": len(gone)}
 
 
-def expected(rows: int) -> dict[str, int]:
-    return {"create": rows // EXTRA, "update": rows // CHANGED, "delete": rows // EXTRA}
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text: `key` has its language's primary key, `values` its columns, `tags` the keys of what it links to."""
+
+    pk: int
+    key: tuple[int, str]
+    values: dict[str, Any]
+    tags: list[int]
 
 
-Plain = tuple[dict[str, Any], list[int]]
-"""A row's columns by name, and the tags it is linked with."""
+def differences() -> tuple[list[Row], list[Row], list[Row]]:
+    """What makes the default database like the source: rows to change, to add and to remove.
 
-
-def differences() -> tuple[dict[int, Plain], dict[int, Plain], list[int]]:
-    """What makes the default database like the source: rows to change, to add, and primary keys to remove.
-
-    Rows have the same primary keys on both sides, which only this benchmark can know.
+    Rows of both sides that belong together have the same primary keys, which only a benchmark can know;
+    changed rows have the source's values and new ones its primary keys.
     """
-    here, there = dict(_rows("default")), dict(_rows("source"))
-    changed = {pk: row for pk, row in there.items() if pk in here and here[pk] != row}
-    new = {pk: row for pk, row in there.items() if pk not in here}
-    return changed, new, sorted(here.keys() - there.keys())
+    here, there = ({row.key: row for row in _rows(using)} for using in ("default", "source"))
+    changed = [
+        row
+        for key, row in there.items()
+        if key in here and (here[key].values, here[key].tags) != (row.values, row.tags)
+    ]
+    new = [row for key, row in there.items() if key not in here]
+    gone = [row for key, row in here.items() if key not in there]
+    return changed, new, gone
 
 
-def _rows(using: str) -> Iterator[tuple[int, Plain]]:
+def _rows(using: str) -> Iterator[Row]:
     links: dict[int, list[int]] = {}
     through = Text.tags.through.objects.using(using).order_by("tag_id")
     for source, target in through.values_list("text_id", "tag_id"):
         links.setdefault(source, []).append(target)
-    for row in Text.objects.using(using).values():
-        yield row["id"], (row, links.get(row["id"], []))
+    for values in Text.objects.using(using).order_by("pk").values():
+        pk = values.pop("id")
+        yield Row(pk, (values["language_id"], values["key"]), values, links.get(pk, []))

@@ -1,4 +1,4 @@
-"""The order of measuring: which step on which copy of which database."""
+"""Which step runs on which copy of which database; a wrong outcome ends the benchmark."""
 
 from __future__ import annotations
 
@@ -7,84 +7,89 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import data
 from .processes import Place
 
 Result = dict[str, Any]
-Say = Callable[[str], None]
+
+TARGET, SOURCE, PULLED, APPLIED, SAVED, LOADED = (
+    f"{name}.sqlite3" for name in ("target", "source", "pulled", "applied", "saved", "loaded")
+)
 
 
-def prepare(folder: Path, rows: int) -> tuple[Place, Result]:
-    """Two databases with `rows` texts each: `target.sqlite3`, and `source.sqlite3` with the edits."""
-    folder.mkdir()
-    place = Place(folder)
-    made = place.step("fill", str(rows), database="target.sqlite3")
-    shutil.copy(folder / "target.sqlite3", folder / "source.sqlite3")
-    place.step("edit", database="source.sqlite3")
-    return place, made
+class Sides:
+    """Two databases in a new folder: the target's with `rows` texts, and the source's with the edits."""
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self._place = Place(folder)
+        self.made = self._place.step("fill", str(rows), database=TARGET)
+        self._copy(TARGET, SOURCE)
+        self._edits = self._place.step("edit", database=SOURCE)
+
+    @property
+    def differences(self) -> int:
+        return sum(self._edits.values())
+
+    def floor(self) -> Result:
+        return self._place.step("floor", database=TARGET, source=SOURCE)
+
+    def dumpdata(self) -> Result:
+        return self._place.step("dumpdata", self._fixture, database=SOURCE)
+
+    def loaddata(self) -> Result:
+        self._copy(TARGET, LOADED)
+        return self._place.step("loaddata", self._fixture, database=LOADED)
+
+    @property
+    def _fixture(self) -> str:
+        return str(self._place.folder / "texts.json")
+
+    def pull(self) -> Result:
+        """A pull by a fresh process from a fresh server. `apply` goes on from what it stored."""
+        self._copy(TARGET, PULLED)
+        result = self._pull(PULLED)
+        _expect(result["counts"] == self._edits, result)
+        return result
+
+    def pull_again(self) -> Result:
+        """A pull after `apply`: it has to find nothing."""
+        result = self._pull(APPLIED)
+        _expect(not any(result["counts"].values()), result)
+        return result
+
+    def _pull(self, database: str) -> Result:
+        with self._place.server(SOURCE) as server:
+            self._place.step("add_source", server.url, database=database)
+            result = self._place.step("pull", database=database)
+            result["server"] = server.memory()
+        _expect(result["state"] == "done", result)
+        return result
+
+    def approve(self) -> Result:
+        self._copy(PULLED, APPLIED)
+        return self._place.step("approve", database=APPLIED)
+
+    def apply(self) -> Result:
+        """Applies what `approve` approved."""
+        result = self._place.step("apply", database=APPLIED, source=SOURCE)
+        _expect(result["outcomes"] == {"applied": self.differences} and result["left"] == 0, result)
+        return result
+
+    def save(self, step: str) -> Result:
+        """The same changes without data_sync."""
+        self._copy(TARGET, SAVED)
+        result = self._place.step(step, database=SAVED, source=SOURCE)
+        _expect(result["left"] == 0, result)
+        return result
+
+    def _copy(self, name: str, copy: str) -> None:
+        shutil.copy(self._place.folder / name, self._place.folder / copy)
 
 
 def fastest(repeat: int, step: Callable[[], Result]) -> Result:
-    """The run with the fewest seconds: what disturbs a run only ever makes it slower."""
+    """The run with the fewest seconds: whatever disturbs a run only makes it slower."""
     return min((step() for _ in range(repeat)), key=lambda result: result["seconds"])
-
-
-def floor(place: Place) -> Result:
-    return place.step("floor", database="target.sqlite3", source="source.sqlite3")
-
-
-def peers(place: Place) -> dict[str, Result]:
-    copy = _copy(place, "target.sqlite3", "peer.sqlite3")
-    path = str(place.folder / "texts.json")
-    return {
-        "dumpdata": place.step("dumpdata", path, database="source.sqlite3"),
-        "loaddata": place.step("loaddata", path, database=copy),
-    }
-
-
-def pull(place: Place, rows: int) -> Result:
-    """A pull into a fresh copy, `pulled.sqlite3`, from a fresh server. Checks what it found."""
-    copy = _copy(place, "target.sqlite3", "pulled.sqlite3")
-    with place.server("source.sqlite3") as server:
-        place.step("add_source", server.url, database=copy)
-        result = place.step("pulled", database=copy)
-        result["server"] = server.memory()
-    _expect(result["state"] == "done" and result["counts"] == data.expected(rows), result)
-    return result
-
-
-def apply(place: Place, rows: int) -> dict[str, Result]:
-    """Approves and applies in a copy of `pulled.sqlite3`, then pulls again, which has to find nothing."""
-    copy = _copy(place, "pulled.sqlite3", "applied.sqlite3")
-    approved = place.step("approve", database=copy)
-    applied = place.step("applied", database=copy, source="source.sqlite3")
-    _expect(applied["state"] == "applied", applied)
-    _expect(applied["outcomes"] == {"applied": sum(data.expected(rows).values())}, applied)
-    return {"approve": approved, "apply": applied}
-
-
-def pull_again(place: Place) -> Result:
-    """A pull into what `apply` left; it has to find nothing."""
-    with place.server("source.sqlite3") as server:
-        place.step("move_source", server.url, database="applied.sqlite3")
-        result = place.step("pulled", database="applied.sqlite3")
-    _expect(result["state"] == "done" and not any(result["counts"].values()), result)
-    return result
-
-
-def save(place: Place, step: str) -> Result:
-    """The same changes without data_sync, on a copy."""
-    copy = _copy(place, "target.sqlite3", "saved.sqlite3")
-    result = place.step(step, database=copy, source="source.sqlite3")
-    _expect(result["left"] == 0, result)
-    return result
-
-
-def _copy(place: Place, name: str, copy: str) -> str:
-    shutil.copy(place.folder / name, place.folder / copy)
-    return copy
 
 
 def _expect(right: bool, result: Result) -> None:
     if not right:
-        raise SystemExit(f"The figures would be worth nothing, as the outcome is wrong: {result}")
+        raise SystemExit(f"The outcome is wrong, so the figures are worth nothing: {result}")

@@ -19,9 +19,10 @@ ROOT = Path(__file__).parents[2]
 
 
 class Place:
-    """A folder with databases, by file name."""
+    """A folder with databases, which are known by file name."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir()
         self.folder = folder
 
     def variables(self, database: str, source: str) -> dict[str, str]:
@@ -34,7 +35,7 @@ class Place:
 
     def step(self, name: str, *arguments: str, database: str, source: str = "") -> dict[str, Any]:
         """Runs a step of `steps` in a fresh process. Raises `SystemExit` with its last words if it fails."""
-        command = [sys.executable, "-m", "tests.benchmarks.steps", name, *arguments]
+        command = [sys.executable, "-m", "tests.benchmarks.step", name, *arguments]
         done = subprocess.run(
             command, cwd=ROOT, env=self.variables(database, source), capture_output=True, encoding="utf-8"
         )

@@ -1,37 +1,32 @@
-"""What is measured, each in a process of its own: `python -m tests.benchmarks.steps STEP` prints JSON.
+"""What is measured, each step in a process of its own (see `step`), and what prepares it.
 
 Imports, set-up and what a step needs to know in advance are done before its clock starts.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")
-
-import django
-
-django.setup()
+from unittest import mock
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import models, transaction
 
 from data_sync.core.states import Decision, Operation
-from data_sync.models import Changeset, DataPull, DataSource
-from data_sync.services import actors, apply, classify, pull, review, sources, store
+from data_sync.models import Changeset, DataSource
+from data_sync.services import actors, review, sources
+from data_sync.services import apply as applying
+from data_sync.services import pull as pulling
 from tests.benchmarks import data
 from tests.benchmarks.app.models import Country, Language, Tag, Text
 
 from .memory import memory
 
 CHUNK = 2000
+LISTING = "list the rows"
 TOKEN = "for-benchmarks-only-and-not-a-secret-token"
 
 
@@ -61,8 +56,7 @@ def fill(rows: str) -> dict[str, Any]:
 
 
 def edit() -> dict[str, Any]:
-    data.edit()
-    return {}
+    return data.edit()
 
 
 def _bytes_per_row() -> int:
@@ -75,6 +69,7 @@ def _bytes_per_row() -> int:
 
 
 def add_source(url: str) -> dict[str, Any]:
+    DataSource.objects.all().delete()
     sources.add_source("Staging", url, TOKEN, actors.command_line())
     return {}
 
@@ -98,7 +93,7 @@ def _read(using: str) -> int:
             count += len(chunk)
             if model is Text:
                 links = Text.tags.through.objects.using(using).filter(
-                    text_id__range=(chunk[0][0], chunk[-1][0])
+                    text_id__gte=chunk[0][0], text_id__lte=chunk[-1][0]
                 )
                 for _ in links.values_list("text_id", "tag_id").iterator(chunk_size=CHUNK):
                     pass
@@ -138,44 +133,43 @@ def save() -> dict[str, Any]:
     """
     changed, new, gone = data.differences()
     with Clock() as clock, transaction.atomic():
-        for values, tags in [*changed.values(), *new.values()]:
-            row = Text(**values)
-            row.save()
-            row.tags.set(tags)
-        for row in Text.objects.filter(pk__in=gone):
-            row.delete()
-    return clock.result(rows=len(changed) + len(new) + len(gone), left=_left())
+        for row in [*changed, *new]:
+            instance = Text(pk=row.pk, **row.values)
+            instance.save()
+            instance.tags.set(row.tags)
+        for instance in Text.objects.filter(pk__in=[row.pk for row in gone]):
+            instance.delete()
+    return clock.result(left=_left())
 
 
 def get_and_save() -> dict[str, Any]:
-    """The same as scripts do it that know natural keys only: `get()`, then `save()`."""
+    """The same as a script does it that is given natural keys: `get()`, then `save()`."""
     changed, new, gone = data.differences()
-    keys = {row.pk: (row.language_id, row.key) for row in Text.objects.filter(pk__in=[*changed, *gone])}
     with Clock() as clock, transaction.atomic():
-        for pk, (values, tags) in [*changed.items(), *new.items()]:
-            row = Text() if pk in new else Text.objects.get(language_id=keys[pk][0], key=keys[pk][1])
-            for name, value in values.items():
-                setattr(row, name, value)
-            row.save()
-            row.tags.set(tags)
-        for pk in gone:
-            Text.objects.get(language_id=keys[pk][0], key=keys[pk][1]).delete()
-    return clock.result(rows=len(changed) + len(new) + len(gone), left=_left())
+        for row in [*changed, *new]:
+            instance = Text.objects.filter(language_id=row.key[0], key=row.key[1]).first() or Text()
+            for name, value in row.values.items():
+                setattr(instance, name, value)
+            instance.save()
+            instance.tags.set(row.tags)
+        for row in gone:
+            Text.objects.get(language_id=row.key[0], key=row.key[1]).delete()
+    return clock.result(left=_left())
 
 
 def _left() -> int:
-    """How many rows still differ from the source."""
+    """How many rows still differ from the source's."""
     return sum(map(len, data.differences()))
 
 
 # data_sync's
 
 
-def pulled() -> dict[str, Any]:
+def pull() -> dict[str, Any]:
     """A pull over HTTP, up to the stored changeset."""
-    request = pull.request_pull(DataSource.objects.get(), [], actors.command_line())
-    with Clock() as clock, _timed() as parts:
-        done = pull.run_pull(request.pk)
+    request = pulling.request_pull(DataSource.objects.get(), [], actors.command_line())
+    with Clock() as clock, _parts() as parts:
+        done = pulling.run_pull(request.pk)
     return clock.result(
         parts=parts,
         state=done.state,
@@ -183,40 +177,37 @@ def pulled() -> dict[str, Any]:
         compared=done.compared,
         counts={
             operation.value: sum(row[operation.value] for row in done.report.get("models", ()))
-            for operation in (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
+            for operation in Operation
         },
     )
 
 
 @contextmanager
-def _timed() -> Iterator[dict[str, float]]:
-    """The parts of a pull. The local rows are read while the source reads its own and sends them."""
+def _parts() -> Iterator[dict[str, float]]:
+    """How long the parts of a pull take; each side is read in a thread of its own."""
     parts: dict[str, float] = {}
-    measured = [
-        (pull, "_read_both", "read both sides"),
-        (classify.Comparison, "__init__", "compare"),
-        (store, "store_changeset", "diff and store"),
-    ]
-    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in measured]
+    began = time.perf_counter()
 
     def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             started = time.perf_counter()
+            side = f" {arguments[0].side}" if part == LISTING else ""
+            if side == " at the source":
+                parts["until the source sends"] = started - began
             try:
                 return function(*arguments, **options)
             finally:
-                parts[part] = time.perf_counter() - started
+                parts[part + side] = time.perf_counter() - started
 
         return call
 
-    for owner, name, part in measured:
-        setattr(owner, name, timed(getattr(owner, name), part))
-    pull.store_changeset = store.store_changeset
-    try:
+    with (
+        mock.patch.object(pulling.Listing, "read", timed(pulling.Listing.read, LISTING)),
+        mock.patch.object(pulling, "_read_both", timed(pulling._read_both, "read both sides")),
+        mock.patch.object(pulling, "Comparison", timed(pulling.Comparison, "compare")),
+        mock.patch.object(pulling, "store_changeset", timed(pulling.store_changeset, "diff and store")),
+    ):
         yield parts
-    finally:
-        for owner, name, original in originals:
-            setattr(owner, name, original)
 
 
 def approve() -> dict[str, Any]:
@@ -225,29 +216,17 @@ def approve() -> dict[str, Any]:
     actor = actors.of_user(get_user_model().objects.get())
     with Clock() as clock:
         numbers = tuple(changeset.changes.values_list("number", flat=True))
-        decided = review.decide(
-            changeset.pk, review.Selection(numbers=numbers), Decision.ACCEPTED, actor, revision=0
-        )
+        decided = review.decide(changeset.pk, review.Selection(numbers=numbers), Decision.ACCEPTED, actor, revision=0)
         review.approve(changeset.pk, actor, revision=decided.revision)
     return clock.result(accepted=decided.count)
 
 
-def applied() -> dict[str, Any]:
+def apply() -> dict[str, Any]:
     """Applying the approved changeset: checks, writes, read-back, History and audit."""
     changeset = Changeset.objects.latest("pk")
     actor = actors.of_user(get_user_model().objects.get())
     with Clock() as clock:
-        apply.request_apply(changeset.pk, actor)
-        done = apply.run_apply(changeset.pk)
+        applying.request_apply(changeset.pk, actor)
+        done = applying.run_apply(changeset.pk)
     outcomes = done.changes.values_list("outcome").annotate(models.Count("pk"))
-    return clock.result(
-        state=done.state, error=done.state_reason, outcomes=dict(outcomes.order_by()), left=_left()
-    )
-
-
-def main(name: str, *arguments: str) -> None:
-    print(json.dumps(globals()[name](*arguments)))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    return clock.result(state=done.state, error=done.state_reason, outcomes=dict(outcomes.order_by()), left=_left())

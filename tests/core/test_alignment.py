@@ -30,9 +30,7 @@ def test_what_is_equal_is_not_taken_apart(before: str, after: str) -> None:
     runs = align(before, after, Budget(10**6)) or []
     for run in runs:
         if not run.equal:
-            assert not set(before[run.before.start : run.before.stop]) & set(
-                after[run.after.start : run.after.stop]
-            )
+            assert not set(before[run.before.start : run.before.stop]) & set(after[run.after.start : run.after.stop])
 
 
 @given(SEQUENCES, SEQUENCES, st.integers(0, 500))
@@ -48,6 +46,11 @@ def test_common_ends_cost_nothing() -> None:
     runs = align("same" * 1000 + "x" + "tail", "same" * 1000 + "tail", Budget(0))
     assert runs is not None
     assert [run.equal for run in runs] == [True, False, True]
+
+
+def test_looking_at_the_items_is_paid_for() -> None:
+    assert align("abc", "bca", Budget(0)) is None
+    assert align(range(10_000), range(10_000, 20_000), Budget(100_000)) is None
 
 
 def test_each_search_is_paid_for() -> None:

@@ -193,9 +193,9 @@ def test_where_lines_are_too_costly_too_all_between_is_marked_and_it_says_so() -
 def timed(before: str, after: str) -> tuple[float, TextDiff]:
     results = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         diff = diff_text(before, after)
-        results.append((time.perf_counter() - start, diff))
+        results.append((time.process_time() - start, diff))
     return min(results, key=lambda result: result[0])
 
 

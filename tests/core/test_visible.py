@@ -100,6 +100,6 @@ def test_visible_text_is_one_piece(text: str) -> None:
     ids=["every second character", "spaces", "each character once", "a run"],
 )
 def test_hostile_texts_are_quick(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     make_visible(text)
-    assert time.perf_counter() - start < 0.6  # at most 150 ms when measured
+    assert time.process_time() - start < 0.6  # at most 150 ms when measured

@@ -5,6 +5,10 @@ Registered models come first. Those without a registration at the end are local 
 
 from __future__ import annotations
 
+import datetime
+import uuid
+from decimal import Decimal
+
 from django.db import models
 
 import data_sync
@@ -58,19 +62,19 @@ class Everything(models.Model):
     boolean_or_null = models.BooleanField(null=True)
     char = models.CharField(max_length=100, default="")
     char_or_null = models.CharField(max_length=100, null=True)
-    date = models.DateField(default="2026-01-31")
+    date = models.DateField(default=datetime.date(2026, 1, 31))
     date_or_null = models.DateField(null=True)
-    moment = models.DateTimeField(default="2026-01-31T12:00:00Z")
+    moment = models.DateTimeField(default=datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC))
     moment_or_null = models.DateTimeField(null=True)
-    amount = models.DecimalField(max_digits=12, decimal_places=4, default=0)
+    amount = models.DecimalField(max_digits=12, decimal_places=4, default=Decimal(0))
     amount_or_null = models.DecimalField(max_digits=12, decimal_places=4, null=True)
-    duration = models.DurationField(default="0:00:00")
+    duration = models.DurationField(default=datetime.timedelta())
     duration_or_null = models.DurationField(null=True)
     email = models.EmailField(default="")
     email_or_null = models.EmailField(null=True)
     path = models.FilePathField(path="/", default="")
     path_or_null = models.FilePathField(path="/", null=True)
-    number = models.FloatField(default=0)
+    number = models.FloatField(default=0.0)
     number_or_null = models.FloatField(null=True)
     address = models.GenericIPAddressField(default="192.0.2.1")
     address_or_null = models.GenericIPAddressField(null=True)
@@ -90,11 +94,11 @@ class Everything(models.Model):
     small_or_null = models.SmallIntegerField(null=True)
     text = models.TextField(default="")
     text_or_null = models.TextField(null=True)
-    time = models.TimeField(default="12:00")
+    time = models.TimeField(default=datetime.time(12))
     time_or_null = models.TimeField(null=True)
     url = models.URLField(default="")
     url_or_null = models.URLField(null=True)
-    uuid = models.UUIDField(default="00000000-0000-0000-0000-000000000000")
+    uuid = models.UUIDField(default=uuid.UUID(int=0))
     uuid_or_null = models.UUIDField(null=True)
 
 

@@ -40,10 +40,7 @@ class Command(BaseCommand):
         if production:
             seed.seed_local()
         get_user_model().objects.create_superuser("admin", "admin@example.org", "admin")
-        return {
-            model._meta.model_name: model.objects.count()
-            for model in apps.get_app_config("shop").get_models()
-        }
+        return {model._meta.model_name: model.objects.count() for model in apps.get_app_config("shop").get_models()}
 
     def _refresh(self) -> None:
         """An older state meets today's code and today's ports."""

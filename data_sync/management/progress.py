@@ -1,0 +1,50 @@
+"""Showing on a terminal how far a pull has come, while the same process works on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from django.db import DatabaseError, connection
+
+from data_sync.core.states import PullState
+from data_sync.models import DataPull
+
+SECONDS = 0.5
+
+
+@contextmanager
+def shown(pull: DataPull, terminal: TextIO | None) -> Iterator[None]:
+    """Shows a pull's progress while the block runs, on one line that is gone afterwards."""
+    if terminal is None:
+        yield
+        return
+    done = threading.Event()
+    thread = threading.Thread(target=_watch, args=(pull, terminal, done), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        _write(terminal, "")
+
+
+def _watch(pull: DataPull, terminal: TextIO, done: threading.Event) -> None:
+    _write(terminal, f"Pull {pull.pk} of {pull.source_name} …")
+    while not done.wait(SECONDS):
+        try:
+            now = DataPull.objects.get(pk=pull.pk)
+        except (DatabaseError, DataPull.DoesNotExist):
+            continue  # SQLite is being written to; the next look will do.
+        rows = f" {now.rows_read:,} of {now.rows_expected:,} rows" if now.state == PullState.READING else ""
+        _write(terminal, f"Pull {pull.pk} of {pull.source_name}: {now.state}{rows} …")
+    connection.close()
+
+
+def _write(terminal: TextIO, text: str) -> None:
+    """Replaces the line; ESC [K clears what the last one was longer by."""
+    terminal.write(f"\r{text[:79]}\x1b[K")
+    terminal.flush()

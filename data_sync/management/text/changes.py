@@ -1,0 +1,140 @@
+"""One change as a reviewer reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data_sync.core import canonical
+from data_sync.core.records import MISSING
+from data_sync.core.states import Decision
+from data_sync.models import Change
+
+from .marks import Paint, marked
+from .table import wrapped
+from .words import bounded, count, line, listing, visible
+
+INDENT = "    "
+SHORT_TEXT = 400
+SHORT_LIST = 10
+SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+EFFECTS = {
+    "delete": "is deleted with it",
+    "null": "loses its reference to it",
+    "default": "gets its default reference",
+    "unlink": "is unlinked from it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to describe: `whole` leaves nothing out, otherwise long values and lists are cut."""
+
+    paint: Paint
+    whole: bool = False
+
+    @property
+    def most_text(self) -> int | None:
+        return None if self.whole else SHORT_TEXT
+
+    @property
+    def most_items(self) -> int | None:
+        return None if self.whole else SHORT_LIST
+
+
+def describe(change: Change, manner: Manner) -> Iterator[str]:
+    """The change in lines: what it is, what differs, what goes with it."""
+    decided = "" if change.decision == Decision.UNDECIDED else f"  [{change.decision}]"
+    yield f"#{change.number} {change.operation} {line(change.model)}  {line(change.key_text)}{decided}"
+    for row in change.diff:
+        yield from _difference(row, manner)
+    for name, sides in change.files.items():
+        yield from _file(name, sides["before"], sides["after"])
+    if change.requires:
+        numbers = [f"#{number}" for number in change.requires]
+        yield from wrapped(f"requires {listing(numbers, manner.most_items)}", INDENT * 2, INDENT)
+    yield from _cascades(change.cascades, manner.most_items)
+    for problem in change.problems:
+        yield from wrapped(f"problem: {line(problem['message'])}", INDENT * 2, INDENT)
+    if change.outcome:
+        reason = f": {line(change.outcome_reason)}" if change.outcome_reason else ""
+        yield from wrapped(f"outcome: {change.outcome}{reason}", INDENT * 2, INDENT)
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """`value.theme["dark mode"].colours[2]`: the field, then object members and list positions."""
+    text = line(path[0])
+    for part in path[1:]:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if part.isidentifier() and part.isascii() else f"[{visible(canonical.dumps(part))}]"
+    return text
+
+
+def _difference(row: dict[str, Any], manner: Manner) -> Iterator[str]:
+    path, kind = row["path"], row["kind"]
+    plain = len(path) == 1
+    before, after = row.get("before"), row.get("after")
+    match kind:
+        case "changed" if isinstance(before, str) and isinstance(after, str) and before and after:
+            text = marked(before, after, manner.paint, manner.most_text)
+        case "changed":
+            plain = plain and isinstance(before, str | None) and isinstance(after, str | None)
+            sides = [bounded(_value(side, plain), manner.most_text) for side in (before, after)]
+            text = f"{manner.paint.removed(sides[0])} → {manner.paint.added(sides[1])}"
+        case "removed":
+            text = bounded(_value(before, plain), manner.most_text)
+        case _:
+            text = bounded(_value(after, plain), manner.most_text)
+    yield from _lines(f"{SIGNS[kind]} {path_text(path)}", text)
+    if row.get("note"):
+        yield f"{INDENT}  (too large to compare in detail: shown as a whole)"
+
+
+def _value(value: Any, plain: bool) -> str:
+    """A column's text stands as it is, unless it would be taken for something else; the rest is JSON."""
+    if plain and isinstance(value, str) and value.strip() == value and value not in ("", "null", "true", "false"):
+        return visible(value)
+    return visible(canonical.dumps(value))
+
+
+def _lines(title: str, text: str) -> Iterator[str]:
+    first, *more = text.split("\n")
+    if not more:
+        yield f"{INDENT}{title}: {first}"
+        return
+    yield f"{INDENT}{title}:"
+    for part in (first, *more):
+        yield f"{INDENT}  | {part}"
+
+
+def _file(name: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Iterator[str]:
+    if _identity(before) == _identity(after):
+        return
+    yield f"{INDENT}{SIGNS['added' if before is None else 'removed' if after is None else 'changed']} {line(name)}:"
+    for sign, file in (("-", before), ("+", after)):
+        if file is None:
+            continue
+        if file["checksum"] == MISSING:
+            yield f"{INDENT}  {sign} {line(file['name'])}, which is missing in its storage"
+            continue
+        yield f"{INDENT}  {sign} {line(file['name'])}, {count(file['size'], 'byte')}"
+        yield f"{INDENT}    {line(file['checksum'])}"
+
+
+def _identity(file: dict[str, Any] | None) -> tuple[Any, ...] | None:
+    return None if file is None else (file["checksum"], file["size"])
+
+
+def _cascades(cascades: list[dict[str, Any]], most: int | None) -> Iterator[str]:
+    if not cascades:
+        return
+    yield f"{INDENT}takes along {count(len(cascades), 'row')}:"
+    for cascade in cascades[:most]:
+        label = f" “{line(cascade['label'])}”" if cascade["label"] else ""
+        effect = EFFECTS.get(cascade["effect"], line(cascade["effect"]))
+        yield from wrapped(f"{cascade['model']} {line(cascade['pk'])}{label} {effect}", INDENT * 2, f"{INDENT}  · ")
+    if most is not None and len(cascades) > most:
+        yield f"{INDENT}  · and {len(cascades) - most:,} more"

@@ -1,0 +1,14 @@
+"""The verbs of `manage.py data_sync`: each turns words into a service's call, and its result into an answer."""
+
+from __future__ import annotations
+
+from . import applying, doctor, keys, pulls, review, show, sources
+from .call import Verbs
+
+GROUPS = (sources, keys, doctor, pulls, show, review, applying)
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Adds every verb, in the order in which they are first needed."""
+    for group in GROUPS:
+        group.add_verbs(verbs)

@@ -1,0 +1,90 @@
+"""`key create`, `key list`, `key revoke`: who may pull from this environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.views.decorators.debug import sensitive_variables
+
+from data_sync.core.errors import InvalidInput
+from data_sync.models import ExportKey
+from data_sync.services import keys
+
+from ..text.table import table
+from ..text.words import line, moment
+from .call import Answer, Call, Verbs, labels
+
+
+def add_verbs(verbs: Verbs) -> None:
+    group = verbs.group("key", "Who may pull from here")
+    create = group.add("create", create_key, "Create an export key, and print it: it cannot be shown again")
+    create.add_argument("name", metavar="NAME", help="who it is for, such as production")
+    create.add_argument("--models", type=labels, default=(), metavar="A.B,C.D", help="only these; default all")
+    create.add_argument("--expires", type=int, metavar="DAYS", help="after so many days; default never")
+    group.add("list", list_keys, "List the export keys")
+    revoke = group.add("revoke", revoke_key, "Refuse a key from now on")
+    revoke.add_argument("name", metavar="NAME")
+
+
+@sensitive_variables()
+def create_key(call: Call) -> Answer:
+    created, text = keys.create_key(
+        call.options["name"],
+        call.actor,
+        model_labels=call.options["models"],
+        expires_in_days=call.options["expires"],
+    )
+    # The key alone on standard output: KEY=$(manage.py data_sync key create production)
+    return Answer(
+        document={"name": created.name, "key": text},
+        text=[text],
+        notes=(f"This is the export key {line(created.name)}. Copy it now: it cannot be shown again.",),
+    )
+
+
+def list_keys(call: Call) -> Answer:
+    call.actor.require("data_sync.view_exportkey")
+    found = list(ExportKey.objects.all())
+    rows = [
+        [
+            line(key.name),
+            key.prefix,
+            _state(key),
+            moment(key.expires_at),
+            moment(key.last_used_at),
+            line(", ".join(key.model_labels)) or "all",
+        ]
+        for key in found
+    ]
+    head = ["name", "prefix", "state", "expires", "last used", "models"]
+    return Answer(
+        document={"keys": [_document(key) for key in found]},
+        text=table(head, rows) if rows else ["There are no export keys. Create one: data_sync key create NAME"],
+    )
+
+
+def revoke_key(call: Call) -> Answer:
+    key = ExportKey.objects.filter(name=call.options["name"].strip()).first()
+    if key is None:
+        raise InvalidInput(f"There is no export key named “{call.options['name']}”; see data_sync key list.")
+    before = key.revoked_at
+    keys.revoke_key(key, call.actor)
+    words = "is revoked: it is refused from now on" if before is None else f"was revoked on {moment(before)}"
+    return Answer(document=_document(key), text=[f"The export key {line(key.name)} {words}."])
+
+
+def _state(key: ExportKey) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "active" if keys.is_usable(key) else "expired"
+
+
+def _document(key: ExportKey) -> dict[str, Any]:
+    times = {name: getattr(key, name) for name in ("created_at", "expires_at", "revoked_at", "last_used_at")}
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "state": _state(key),
+        "models": key.model_labels,
+        **{name: None if at is None else at.isoformat() for name, at in times.items()},
+    }

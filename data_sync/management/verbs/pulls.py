@@ -1,0 +1,117 @@
+"""`pull` makes a changeset of what differs; `cancel` stops a pull."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from data_sync import tasks
+from data_sync.core.errors import InvalidInput, InvalidTransition
+from data_sync.core.states import ChangesetState, Operation, PullState
+from data_sync.models import Changeset, DataPull
+from data_sync.services import pull as service
+
+from .. import progress
+from ..text.table import table, wrapped
+from ..text.words import count, line, listing
+from .call import FOUND, Answer, Call, Verbs, labels, number, source_of
+
+
+def add_verbs(verbs: Verbs) -> None:
+    pull = verbs.add("pull", pull_source, "Compare with a source, and store what differs as a changeset")
+    pull.add_argument("source", metavar="SOURCE", help="the source's name")
+    pull.add_argument("--models", type=labels, default=(), metavar="A.B,C.D", help="only these; default all")
+    cancel = verbs.add("cancel", cancel_pull, "Stop a pull that is queued or running")
+    cancel.add_argument("pull", type=number, metavar="PULL", help="the pull's number")
+
+
+def pull_source(call: Call) -> Answer:
+    pull = service.request_pull(source_of(call.options["source"]), call.options["models"], call.actor)
+    try:
+        with progress.shown(pull, call.progress):
+            tasks.submit("pull", pull.pk)
+    except KeyboardInterrupt:
+        # It would stay active, and no other pull of the source could start.
+        _cancel_if_active(pull, call)
+        raise
+    pull.refresh_from_db()
+    changeset = Changeset.objects.filter(pull=pull).first()
+    document: dict[str, Any] = {"pull": pull.pk, "state": pull.state}
+    if pull.state in (PullState.FAILED, PullState.CANCELLED):
+        differences = pull.report.get("schema", [])
+        return Answer(
+            document=document | {"error": pull.error, "schema": differences},
+            text=_differences(differences),
+            failure=line(pull.error) or f"Pull {pull.pk} was cancelled.",
+        )
+    return Answer(
+        document=document
+        | {
+            "changeset": None if changeset is None else changeset.pk,
+            "counts": counts(changeset),
+            "compared": pull.compared,
+            "conflicts": 0,
+        },
+        text=_found(pull, changeset),
+        code=0 if changeset is None else FOUND,
+    )
+
+
+def cancel_pull(call: Call) -> Answer:
+    pull = DataPull.objects.filter(pk=call.options["pull"]).first()
+    if pull is None:
+        raise InvalidInput(f"There is no pull {call.options['pull']}.")
+    if not PullState(pull.state).is_active:
+        raise InvalidTransition(f"Pull {pull.pk} is {pull.state}; there is nothing to cancel.")
+    service.cancel_pull(pull.pk, call.actor)
+    return Answer(
+        document={"pull": pull.pk, "state": PullState.CANCELLED.value},
+        text=[f"Pull {pull.pk} of {line(pull.source_name)} is cancelled; nothing of it was stored."],
+    )
+
+
+def counts(changeset: Changeset | None) -> dict[str, int]:
+    """How many changes of each operation."""
+    if changeset is None:
+        return dict.fromkeys((operation.value for operation in Operation), 0)
+    return {"create": changeset.creates, "update": changeset.updates, "delete": changeset.deletes}
+
+
+def counts_text(changeset: Changeset) -> str:
+    """`12 creates, 80 updates, 2 deletes`, without those that are not there."""
+    return listing([count(number, operation) for operation, number in counts(changeset).items() if number])
+
+
+def summary_table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What was compared and found, per model."""
+    columns = ["compared", "create", "update", "delete", "cascades", "problems"]
+    body = [[line(row["label"]), *(f"{row.get(name, 0):,}" for name in columns)] for row in rows]
+    return table(["model", *columns], body, numbers=range(1, 7))
+
+
+def _cancel_if_active(pull: DataPull, call: Call) -> None:
+    pull.refresh_from_db()
+    if PullState(pull.state).is_active:
+        service.cancel_pull(pull.pk, call.actor)
+
+
+def _found(pull: DataPull, changeset: Changeset | None) -> Iterator[str]:
+    begin = f"Pull {pull.pk} of {line(pull.source_name)}: {count(pull.compared, 'row')} compared"
+    if changeset is None:
+        yield f"{begin}, nothing differs."
+        return
+    yield f"{begin}, {counts_text(changeset)}."
+    yield ""
+    yield from summary_table(changeset.summary)
+    yield ""
+    if changeset.state == ChangesetState.BLOCKED:
+        yield from wrapped(f"Changeset {changeset.pk} is blocked. {line(changeset.state_reason)}", "")
+        yield f"If that is meant: data_sync override {changeset.pk} --reason TEXT"
+    yield f"Review it: data_sync show {changeset.pk}"
+
+
+def _differences(differences: list[dict[str, str]]) -> Iterator[str]:
+    """Where the two sides' models differ, one a line; the sentence of the failure names the first ones only."""
+    for row in differences:
+        place = f"{row['model']}.{row['field']}" if row["field"] else row["model"]
+        yield from wrapped(line(f"{place} {row['difference']}"), "    ", "  · ")

@@ -1,0 +1,120 @@
+"""`accept`, `reject`, `approve`, `override`: what a person decides."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db import transaction
+
+from data_sync.core.errors import InvalidInput
+from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.models import Changeset
+from data_sync.services import review
+from data_sync.services.review import Decided, Selection
+
+from ..text.words import count, line, listing
+from .call import Answer, Call, Verbs, changeset_of, number
+from .selection import add_filters, require_changes, selection_of
+from .show import decisions_text
+
+
+def add_verbs(verbs: Verbs) -> None:
+    for name, decision, what in (
+        ("accept", Decision.ACCEPTED, "Accept changes of a changeset"),
+        ("reject", Decision.REJECTED, "Reject changes of a changeset"),
+    ):
+        verb = verbs.add(name, partial(decide, decision), what)
+        verb.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
+        which = verb.add_mutually_exclusive_group(required=True)
+        which.add_argument("--all", action="store_true", help="all that the other options leave, deletes too")
+        which.add_argument("--change", type=number, nargs="+", action="extend", metavar="N", help="these changes")
+        add_filters(verb)
+    approve = verbs.add("approve", approve_changeset, "Approve the decisions on a changeset as they stand")
+    approve.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
+    override = verbs.add("override", override_guards, "Let a blocked changeset through its guards")
+    override.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
+    override.add_argument("--reason", required=True, metavar="TEXT", help="why; kept with the changeset")
+
+
+def decide(decision: Decision, call: Call) -> Answer:
+    call.actor.require("data_sync.approve_changeset")
+    changeset = changeset_of(call)
+    selection = selection_of(call)
+    require_changes(changeset, selection)
+    if decision is Decision.ACCEPTED:
+        _require_acceptable(changeset, selection)
+    decided = _decide_all(changeset, selection, decision, call)
+    changeset.refresh_from_db()
+    left_out = decided.skipped_problems
+    text = [f"{decision.capitalize()} {count(decided.count, 'change')} of changeset {changeset.pk}."]
+    if left_out:
+        text.append(f"{count(left_out, 'change')} left out because of problems: data_sync show {changeset.pk}")
+    text.append(f"Now: {decisions_text(changeset)}.")
+    return Answer(
+        document={
+            "changeset": changeset.pk,
+            "state": changeset.state,
+            "revision": changeset.revision,
+            "decided": decided.count,
+            "left_out": left_out,
+            "decisions": review.decision_counts(changeset),
+        },
+        text=text,
+    )
+
+
+def _decide_all(changeset: Changeset, selection: Selection, decision: Decision, call: Call) -> Decided:
+    """Decides, deletes included: whoever types --all has said so. `services.review` leaves them out of a
+    selection unless they are what is selected, hence a second decision, in the same transaction."""
+    with transaction.atomic():
+        decided = review.decide(changeset.pk, selection, decision, call.actor, revision=None)
+        if not decided.skipped_deletes:
+            return decided
+        deletes = Selection(model=selection.model, operation=Operation.DELETE)
+        more = review.decide(changeset.pk, deletes, decision, call.actor, revision=None)
+        return Decided(
+            count=decided.count + more.count,
+            revision=more.revision,
+            skipped_problems=decided.skipped_problems + more.skipped_problems,
+        )
+
+
+def _require_acceptable(changeset: Changeset, selection: Selection) -> None:
+    """Raises `InvalidInput` if a change was named that cannot be applied; in --all, such are left out."""
+    if selection.numbers is None:
+        return
+    problems = review.select(changeset, selection).filter(has_problems=True).values_list("number", "problems")
+    found = [f"#{number}: {line(of_change[0]['message'])}" for number, of_change in problems[:3]]
+    if found:
+        raise InvalidInput(f"Nothing was accepted, because of problems. {' '.join(found)}")
+
+
+def approve_changeset(call: Call) -> Answer:
+    changeset = review.approve(call.options["changeset"], call.actor, revision=changeset_of(call).revision)
+    accepted = review.decision_counts(changeset)[Decision.ACCEPTED]
+    return Answer(
+        document={
+            "changeset": changeset.pk,
+            "state": changeset.state,
+            "revision": changeset.revision,
+            "accepted": accepted,
+        },
+        text=[
+            f"Changeset {changeset.pk} is approved: {count(accepted, 'change')} accepted.",
+            f"Apply it: data_sync apply {changeset.pk}",
+        ],
+    )
+
+
+def override_guards(call: Call) -> Answer:
+    changeset = changeset_of(call)
+    review.override(changeset.pk, call.actor, call.options["reason"])
+    guards = [line(guard["message"]) for guard in changeset.guards]
+    return Answer(
+        document={
+            "changeset": changeset.pk,
+            "state": ChangesetState.PENDING.value,
+            "guards": changeset.guards,
+        },
+        text=[f"Changeset {changeset.pk} may be reviewed and approved. Overridden: {listing(guards)}"],
+    )

@@ -1,0 +1,173 @@
+"""`list` and `show`: the changesets there are, and the review of one as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from data_sync.core.states import ChangesetState, Decision, PullState
+from data_sync.models import Change, Changeset, DataPull
+from data_sync.services import review
+from data_sync.services.content import change_content
+
+from ..text.changes import Manner, describe
+from ..text.table import table, wrapped
+from ..text.words import count, line, listing, moment
+from .call import Answer, Call, Verbs, changeset_of, number
+from .pulls import counts, counts_text, summary_table
+from .selection import add_filters, require_changes, selection_of
+
+BATCH = 200
+
+
+def add_verbs(verbs: Verbs) -> None:
+    verbs.add("list", list_changesets, "List the changesets, latest first, and the pulls that are running")
+    show = verbs.add("show", show_changeset, "Show a changeset for review: what differs, and what goes with it")
+    show.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
+    show.add_argument(
+        "--change", type=number, nargs="+", action="extend", metavar="N", help="these changes only, and in full"
+    )
+    add_filters(show)
+
+
+def list_changesets(call: Call) -> Answer:
+    call.actor.require("data_sync.view_changeset")
+    active = list(DataPull.objects.filter(active_source__isnull=False).order_by("pk"))
+    changesets = list(Changeset.objects.defer("summary", "guards").order_by("-pk"))
+    return Answer(
+        document={
+            "changesets": [_head(changeset) for changeset in changesets],
+            "pulls": [
+                {
+                    "pull": pull.pk,
+                    "source": pull.source_name,
+                    "state": pull.state,
+                    "rows_read": pull.rows_read,
+                    "rows_expected": pull.rows_expected,
+                }
+                for pull in active
+            ],
+        },
+        text=_list(changesets, active),
+    )
+
+
+def _list(changesets: list[Changeset], active: list[DataPull]) -> Iterator[str]:
+    for pull in active:
+        rows = f": {pull.rows_read:,} of {pull.rows_expected:,} rows" if pull.state == PullState.READING else ""
+        yield f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}{rows}."
+    if not changesets:
+        yield "There are no changesets. Make one: data_sync pull SOURCE"
+        return
+    head = ["no", "state", "source", "create", "update", "delete", "pulled", "by"]
+    yield from table(head, [_row(changeset) for changeset in changesets], numbers=(0, 3, 4, 5))
+
+
+def _row(changeset: Changeset) -> list[str]:
+    return [
+        str(changeset.pk),
+        changeset.state,
+        line(changeset.source_name),
+        *(f"{of_operation:,}" for of_operation in counts(changeset).values()),
+        moment(changeset.created_at),
+        line(changeset.actor),
+    ]
+
+
+def show_changeset(call: Call) -> Answer:
+    call.actor.require("data_sync.view_changeset")
+    changeset = changeset_of(call)
+    selection = selection_of(call)
+    require_changes(changeset, selection)
+    return Answer(document=_document(changeset, selection), text=_text(call, changeset, selection))
+
+
+def _changes(changeset: Changeset, selection: review.Selection) -> Iterator[Change]:
+    return review.select(changeset, selection).iterator(chunk_size=BATCH)
+
+
+def _document(changeset: Changeset, selection: review.Selection) -> Iterator[str]:
+    """The review as JSON, one change a line; changes in the order of review."""
+    unmet = review.unmet_requirements(changeset)
+    head = {
+        "changeset": _head(changeset),
+        "models": changeset.summary,
+        "guards": changeset.guards,
+        "decisions": review.decision_counts(changeset),
+        "unmet": [{"change": accepted, "requires": missing} for accepted, missing in unmet.items()],
+    }
+    yield f'{json.dumps(head)[:-1]}, "changes": ['
+    separator = "\n"
+    for change in _changes(changeset, selection):
+        decided = {"decision": change.decision, "outcome": change.outcome or None, "reason": change.outcome_reason}
+        yield separator + json.dumps(change_content(change) | decided)
+        separator = ",\n"
+    yield "\n]}\n"
+
+
+def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Iterator[str]:
+    whole = selection.numbers is not None
+    if not whole:
+        yield from _heading(changeset)
+    manner = Manner(paint=call.paint, whole=whole)
+    shown = 0
+    for change in _changes(changeset, selection):
+        if shown or not whole:
+            yield ""
+        yield from describe(change, manner)
+        shown += 1
+    if not whole:
+        yield ""
+        yield from _closing(changeset)
+
+
+def _heading(changeset: Changeset) -> Iterator[str]:
+    yield f"Changeset {changeset.pk} from {line(changeset.source_name)}: {changeset.state}"
+    if changeset.state_reason:
+        yield from wrapped(line(changeset.state_reason), "    ")
+    rows = count(changeset.compared, "row")
+    yield f"Pulled {moment(changeset.created_at)} by {line(changeset.actor)}; {rows} compared."
+    yield f"{counts_text(changeset)}. {decisions_text(changeset)}."
+    yield ""
+    yield from summary_table(changeset.summary)
+
+
+def _closing(changeset: Changeset) -> Iterator[str]:
+    unmet = review.unmet_requirements(changeset)
+    for accepted, missing in list(unmet.items())[:5]:
+        numbers = listing([f"#{other}" for other in missing], 10)
+        yield f"#{accepted} is accepted and requires {numbers}, not accepted."
+    if len(unmet) > 5:
+        yield f"And {len(unmet) - 5:,} more accepted changes require some that are not."
+    match changeset.state:
+        case ChangesetState.PENDING:
+            yield f"Decide: data_sync accept {changeset.pk} --all, or --change N; then data_sync approve {changeset.pk}"
+        case ChangesetState.BLOCKED:
+            yield f"Blocked. If it is right nevertheless: data_sync override {changeset.pk} --reason TEXT"
+        case ChangesetState.APPROVED:
+            yield f"Approved. Apply it: data_sync apply {changeset.pk}"
+        case _:
+            yield f"Changeset {changeset.pk} is {changeset.state}."
+
+
+def decisions_text(changeset: Changeset) -> str:
+    """`3 accepted, 1 rejected, 2 undecided`."""
+    found = review.decision_counts(changeset)
+    order = (Decision.ACCEPTED, Decision.REJECTED, Decision.UNDECIDED)
+    return listing([f"{found[decision.value]:,} {decision}" for decision in order])
+
+
+def _head(changeset: Changeset) -> dict[str, Any]:
+    return {
+        "number": changeset.pk,
+        "state": changeset.state,
+        "reason": changeset.state_reason,
+        "source": changeset.source_name,
+        "created_at": changeset.created_at.isoformat(),
+        "by": changeset.actor,
+        "counts": counts(changeset),
+        "compared": changeset.compared,
+        "revision": changeset.revision,
+        "applied_at": None if changeset.applied_at is None else changeset.applied_at.isoformat(),
+    }

@@ -1,0 +1,247 @@
+"""Rows of one model as records, read a chunk at a time and column by column, straight to canonical text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import Any
+
+from django.db import models
+
+from data_sync.core import canonical
+from data_sync.core.errors import MalformedStream, RecordError
+from data_sync.core.records import RecordText
+
+from .files import Checksums
+from .references import KeyParts, KeysOfRows, batches, null_in_key
+from .schema import KeyPart, Link, ModelSchema, Value, target_schema
+
+CHUNK = 2000
+PK = "pk"
+"""Name, among a local record's carried values, of the row's primary key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows, as columns. `spans`: they are all rows between the first and the last primary key."""
+
+    columns: Sequence[tuple[Any, ...]]
+    spans: bool
+
+    @property
+    def pks(self) -> tuple[Any, ...]:
+        return self.columns[0]
+
+
+Member = Callable[[Chunk], list[str]]
+"""Gives, for each row of a chunk, the JSON of one member of its record."""
+
+UNREADABLE = (ValueError, TypeError, ArithmeticError, MalformedStream)
+
+
+class RowReader:
+    """Reads rows of one model as records, with a constant number of queries a chunk."""
+
+    def __init__(self, schema: ModelSchema, using: str, *, handles: bool = False) -> None:
+        self.schema = schema
+        self._using = using
+        self._checksums = {file.name: Checksums(schema, file, using) for file in schema.files}
+        self._keys = {
+            reference.name: KeysOfRows(reference.target, reference.field.target_field.name, using)
+            for reference in schema.references
+        } | {link.name: KeysOfRows(link.target, "pk", using) for link in schema.links}
+        self._columns: list[Any] = ["pk"]
+        self._key = [self._key_member(part) for part in schema.key]
+        fields = self._field_members()
+        files = {file.name: partial(self._files, file.name, self._select(file.name)) for file in schema.files}
+        self._members = [*fields.values(), *files.values()]
+        self._form = f"[{_quote(schema.label)},%s,{_object_form(fields)},{_object_form(files)}]"
+        self._carried = {value.name: self._value_member(value) for value in schema.carried}
+        if handles:
+            self._carried[PK] = self._handles
+
+    def refresh_checksums(self, *, rehash: bool = False) -> None:
+        """Hashes files that are new or changed since last time, and remembers them."""
+        for file in self.schema.files:
+            checksums = Checksums(self.schema, file, self._using, rehash=rehash)
+            names = self.schema.rows(self._using).values_list(file.name, flat=True).order_by()
+            for batch in batches(names.iterator(chunk_size=CHUNK), CHUNK):
+                checksums.read([name for name in batch if name])
+                checksums.remember()
+
+    def lines(self) -> Iterator[str]:
+        """Every row in scope as a line of the stream, ordered by primary key."""
+        rows = self.schema.rows(self._using).order_by("pk")
+        expected = rows.count()
+        count, last = 0, None
+        while True:
+            chunk = rows if last is None else rows.filter(pk__gt=last)
+            records = list(self._read(chunk[:CHUNK], spans=True))
+            yield from (f"[{beside},{text}]" for _, beside, text in records)
+            count += len(records)
+            if len(records) < CHUNK:
+                break
+            last = records[-1][0]
+        if count != expected:
+            raise RecordError(f"{expected} rows of {self.schema.label} were counted, but {count} could be read.")
+
+    def by_pk(self, pks: Sequence[Any]) -> dict[Any, RecordText]:
+        """The records of these rows, in scope or not, by primary key; rows that are gone are left out."""
+        return {
+            pk: RecordText(beside, text)
+            for batch in batches(pks)
+            for pk, beside, text in self._read(self.schema.every_row(self._using).filter(pk__in=batch), spans=False)
+        }
+
+    def _read(self, rows: models.QuerySet[Any], *, spans: bool) -> Iterator[tuple[Any, str, str]]:
+        """Primary key, JSON of what stands beside the record, and canonical text of each row."""
+        selected = list(rows.values_list(*self._columns))
+        if not selected:
+            return iter(())
+        chunk = Chunk(list(zip(*selected, strict=True)), spans)
+        keys = map(canonical.array, zip(*(member(chunk) for member in self._key), strict=True))
+        texts = zip(keys, *(member(chunk) for member in self._members), strict=True)
+        return zip(chunk.pks, self._besides(chunk), map(self._form.__mod__, texts), strict=True)
+
+    # What to select, and what becomes of it
+
+    def _select(self, column: Any) -> int:
+        """The place of a column in what is selected."""
+        if isinstance(column, str) and column in self._columns:
+            return self._columns.index(column)
+        self._columns.append(column)
+        return len(self._columns) - 1
+
+    def _field_members(self) -> dict[str, Member]:
+        members = {value.name: self._value_member(value) for value in self.schema.values}
+        for reference in self.schema.references:
+            place = self._select(reference.field.attname)
+            members[reference.name] = partial(self._references, reference.name, place)
+        for link in self.schema.links:
+            members[link.name] = partial(self._links, link)
+        return dict(sorted(members.items()))
+
+    def _value_member(self, value: Value) -> Member:
+        column = value.name if value.codec.expression is None else value.codec.expression(value.name)
+        return partial(self._values, value.name, value.codec.to_text, self._select(column))
+
+    def _key_member(self, part: KeyPart) -> Member:
+        """A part of the row's key: taken from the key of what the row refers to where it can be, else selected."""
+        name, *rest = part.path
+        if rest:
+            reference = next(ref for ref in self.schema.references if ref.name == name)
+            theirs = [list(other.path) for other in target_schema(reference).key]
+            if rest in theirs:
+                return partial(self._key_references, part, theirs.index(rest), self._select(reference.field.attname))
+        return partial(self._key_values, part, self._select(part.lookup))
+
+    # Members
+
+    def _handles(self, chunk: Chunk) -> list[str]:
+        return [canonical.dumps(pk if isinstance(pk, int) else str(pk)) for pk in chunk.pks]
+
+    def _values(self, name: str, to_text: Callable[[Any], str], place: int, chunk: Chunk) -> list[str]:
+        column = chunk.columns[place]
+        try:
+            return ["null" if value is None else to_text(value) for value in column]
+        except UNREADABLE:
+            for pk, value in zip(chunk.pks, column, strict=True):
+                try:
+                    to_text(value)
+                except UNREADABLE as error:
+                    if value is not None:
+                        raise RecordError(f"{self._row(pk)} cannot be read: {name}: {error}.") from None
+            raise
+
+    def _key_values(self, part: KeyPart, place: int, chunk: Chunk) -> list[str]:
+        self._refuse_null(part, place, chunk)
+        return self._values(".".join(part.path), part.codec.to_text, place, chunk)
+
+    def _refuse_null(self, part: KeyPart, place: int, chunk: Chunk) -> None:
+        if None in chunk.columns[place]:
+            pk = chunk.pks[chunk.columns[place].index(None)]
+            raise null_in_key(self.schema, part, f"primary key {pk!r}")
+
+    def _references(self, name: str, place: int, chunk: Chunk) -> list[str]:
+        texts = {target: canonical.array(key) for target, key in self._targets(name, place, chunk).items()}
+        return [texts.get(target, "null") for target in chunk.columns[place]]
+
+    def _key_references(self, part: KeyPart, index: int, place: int, chunk: Chunk) -> list[str]:
+        self._refuse_null(part, place, chunk)
+        targets = self._targets(part.path[0], place, chunk)
+        return [targets[target][index] for target in chunk.columns[place]]
+
+    def _targets(self, name: str, place: int, chunk: Chunk) -> dict[Any, KeyParts]:
+        """The keys of the rows that a chunk refers to. Raises `RecordError` where there is no such row."""
+        column = chunk.columns[place]
+        wanted = set(column) - {None}
+        known = self._keys[name].load(wanted)
+        for target in wanted:
+            if target not in known:
+                raise RecordError(
+                    f"{self._row(chunk.pks[column.index(target)])} refers by {name} to a row that does not exist "
+                    f"({target!r}). Mend the reference."
+                )
+        return {target: known[target] for target in wanted}
+
+    def _links(self, link: Link, chunk: Chunk) -> list[str]:
+        """The keys that each row is linked with, in canonical order."""
+        rows = link.through._base_manager.using(self._using).order_by()
+        column, pks = link.source_column, chunk.pks
+        # A range is quicker to select than a list.
+        span = {f"{column}__gte": pks[0], f"{column}__lte": pks[-1]}
+        rows = rows.filter(**(span if chunk.spans else {f"{column}__in": pks}))
+        pairs = list(rows.values_list(column, link.target_column))
+        targets = {target for _, target in pairs}
+        known = self._keys[link.name].load(targets)
+        texts = {target: canonical.array(known[target]) for target in targets if target in known}
+        linked: dict[Any, list[str]] = {}
+        for source, target in pairs:
+            if target not in texts:
+                raise RecordError(
+                    f"{self._row(source)} is linked by {link.name} to a row that does not exist ({target!r}). "
+                    "Mend the link."
+                )
+            linked.setdefault(source, []).append(texts[target])
+        return [canonical.array(sorted(linked.get(pk, ()))) for pk in pks]
+
+    def _files(self, name: str, place: int, chunk: Chunk) -> list[str]:
+        names = chunk.columns[place]
+        stored = self._checksums[name].read([name for name in names if name])
+        return [
+            canonical.dumps({"checksum": stored[name].checksum, "size": stored[name].size}) if name else "null"
+            for name in names
+        ]
+
+    def _besides(self, chunk: Chunk) -> Iterable[str]:
+        """What travels beside each record: carried values, and names of files."""
+        parts: list[Iterable[str]] = []
+        if self._carried:
+            members = dict(sorted(self._carried.items()))
+            form = f'"carried":{_object_form(members)}'
+            parts.append(map(form.__mod__, zip(*(member(chunk) for member in members.values()), strict=True)))
+        if self.schema.files:
+            parts.append(self._names(chunk))
+        if not parts:
+            return repeat("{}", len(chunk.pks))
+        return (f"{{{','.join(filter(None, of_row))}}}" for of_row in zip(*parts, strict=True))
+
+    def _names(self, chunk: Chunk) -> Iterator[str]:
+        fields = [file.name for file in self.schema.files]
+        for names in zip(*(chunk.columns[self._select(field)] for field in fields), strict=True):
+            by_field = {field: name for field, name in zip(fields, names, strict=True) if name}
+            yield f'"names":{canonical.dumps(by_field)}' if by_field else ""
+
+    def _row(self, pk: Any) -> str:
+        return f"The row of {self.schema.model._meta.label} with primary key {pk!r}"
+
+
+def _quote(text: str) -> str:
+    """For use in a form."""
+    return canonical.quote(text).replace("%", "%%")
+
+
+def _object_form(names: Mapping[str, Any]) -> str:
+    return "{" + ",".join(f"{_quote(name)}:%s" for name in names) + "}"

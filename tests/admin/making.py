@@ -1,0 +1,107 @@
+"""Changesets as a pull would have stored them, written directly: what screens show, not how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+
+from data_sync.core.diff import diff_fields
+from data_sync.core.records import key_text
+from data_sync.core.seal import content_seal
+from data_sync.models import Change, Changeset, DataPull, DataSource
+from data_sync.services.content import change_content
+
+MODEL = "testapp.term"
+
+
+def change(number: int = 1, **values: Any) -> Change:
+    """An unsaved change; its operation follows from which sides are given."""
+    before, after = values.get("before"), values.get("after")
+    operation = "update" if before is not None and after is not None else "delete" if after is None else "create"
+    key = values.pop("key", [f"word-{number}"])
+    values.setdefault("cascades", [])
+    values.setdefault("problems", [])
+    return Change(
+        number=number,
+        model=values.pop("model", MODEL),
+        operation=operation,
+        key=key,
+        key_text=key_text(tuple(key)),
+        diff=[row.to_plain() for row in diff_fields(before or {}, after or {})],
+        has_cascades=bool(values["cascades"]),
+        has_problems=bool(values["problems"]),
+        **values,
+    )
+
+
+def update(number: int = 1, before: str = "old", after: str = "new", **values: Any) -> Change:
+    return change(number, before={"meaning": before}, after={"meaning": after}, **values)
+
+
+def create(number: int = 1, after: str = "new", **values: Any) -> Change:
+    return change(number, after={"meaning": after}, **values)
+
+
+def delete(number: int = 1, before: str = "old", **values: Any) -> Change:
+    return change(number, before={"meaning": before}, **values)
+
+
+def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
+    """A stored changeset with these changes, its counts and its seal."""
+    rows = list(changes)
+    counts = {operation: sum(row.operation == operation for row in rows) for operation in ("create", "update", "delete")}
+    labels = list(dict.fromkeys(row.model for row in rows))
+    stored = Changeset.objects.create(
+        **{
+            "source_name": "Staging",
+            "state": "pending",
+            "actor": "mira",
+            "compared": 100,
+            "model_labels": labels,
+            "creates": counts["create"],
+            "updates": counts["update"],
+            "deletes": counts["delete"],
+            "summary": [_summary(label, rows) for label in labels],
+            "content_seal": content_seal(change_content(row) for row in rows),
+            **values,
+        }
+    )
+    for row in rows:
+        row.changeset = stored
+    Change.objects.bulk_create(rows)
+    return stored
+
+
+def _summary(label: str, rows: list[Change]) -> dict[str, Any]:
+    own = [row for row in rows if row.model == label]
+    return {
+        "label": label,
+        "name": label,
+        "compared": 100,
+        "create": sum(row.operation == "create" for row in own),
+        "update": sum(row.operation == "update" for row in own),
+        "delete": sum(row.operation == "delete" for row in own),
+        "kept": 0,
+        "cascades": sum(len(row.cascades) for row in own),
+        "problems": sum(row.has_problems for row in own),
+    }
+
+
+def source(name: str = "Staging") -> DataSource:
+    return DataSource.objects.create(name=name, url="https://staging.example.org/api", key="env:DATA_SYNC_KEY_STAGING")
+
+
+def pull(**values: Any) -> DataPull:
+    return DataPull.objects.create(**{"source_name": "Staging", "state": "done", "actor": "mira", **values})
+
+
+def user(name: str = "mira", *permissions: str) -> Any:
+    """Somebody of the staff with these permissions of `data_sync`, given by codename; "*" is a superuser."""
+    if "*" in permissions:
+        return get_user_model().objects.create_superuser(name, f"{name}@example.org", "secret")
+    person = get_user_model().objects.create_user(name, password="secret", is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return person

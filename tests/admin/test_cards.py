@@ -1,0 +1,202 @@
+"""What a card makes of a change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from data_sync.admin.cards import Card, FieldShape, ModelShape, Neighbour, build_card
+from data_sync.admin.cells import Cell, Patience
+from data_sync.core.text import Mark
+from data_sync.models import Change
+
+from .making import change
+
+SHAPE = ModelShape(
+    label="shop.copy",
+    name="Copy",
+    fields={
+        "language": FieldShape(label="Language", kind="reference", target="shop.language"),
+        "value": FieldShape(label="Value"),
+        "options": FieldShape(label="Options", kind="json"),
+        "tags": FieldShape(label="Tags", kind="links", target="shop.tag"),
+        "thumbnail": FieldShape(label="Thumbnail", kind="file"),
+    },
+)
+
+
+def card_of(row_change: Change, *neighbours: Neighbour) -> Card:
+    def file_url(row: Change, field: str, side: str) -> str:
+        return f"/{row.number}/{field}/{side}"
+
+    return build_card(row_change, SHAPE, {other.number: other for other in neighbours}, file_url, Patience())
+
+
+def neighbour(**values: Any) -> Neighbour:
+    return Neighbour(
+        **{
+            "number": 2,
+            "model": "shop.language",
+            "model_name": "Language",
+            "key": ["FR", "fr"],
+            "key_text": "FR · fr",
+            "operation": "create",
+            "decision": "undecided",
+            **values,
+        }
+    )
+
+
+def said(cell: Cell) -> str:
+    return cell.absence or "".join(s.text for s in cell.stretches) or ", ".join(item.text for item in cell.items)
+
+
+def test_an_update_shows_what_differs_and_folds_the_rest():
+    card = card_of(change(before={"value": "Boots", "language": ["FR"]}, after={"value": "Shoes", "language": ["FR"]}))
+
+    assert [(row.label, said(row.here), said(row.incoming)) for row in card.rows] == [("Value", "Boots", "Shoes")]
+    assert [(field.label, said(field.value)) for field in card.unchanged] == [("Language", "FR")]
+
+
+def test_fields_stand_in_the_models_order():
+    before = {"tags": [], "value": "a", "language": ["FR"]}
+    after = {"tags": [["x"]], "value": "b", "language": ["DE"]}
+
+    assert [row.label for row in card_of(change(before=before, after=after)).rows] == ["Language", "Value", "Tags"]
+
+
+def test_a_field_that_is_no_longer_known_shows_by_its_name():
+    card = card_of(change(before={"gone": 1}, after={"gone": 2}))
+
+    assert [row.label for row in card.rows] == ["gone"]
+
+
+def test_json_differs_place_by_place():
+    before = {"options": {"tags": ["a", "b", "c"], "on": True}}
+    after = {"options": {"tags": ["a", "b", "d"], "on": True, "max": None}}
+
+    rows = card_of(change(before=before, after=after)).rows
+
+    assert {row.path: (said(row.here), said(row.incoming)) for row in rows} == {
+        "max": ("absent", "null"),
+        "tags[2]": ("c", "d"),
+    }
+
+
+def test_a_json_value_that_changes_type_shows_both_types():
+    rows = card_of(change(before={"options": {"n": 5}}, after={"options": {"n": "5"}})).rows
+
+    assert [(said(row.here), said(row.incoming)) for row in rows] == [("5", '"5"')]
+
+
+def test_null_and_empty_text_are_shown_as_what_they_are():
+    (row,) = card_of(change(before={"value": None}, after={"value": ""})).rows
+
+    assert (row.here.absence, row.incoming.absence) == ("null", "empty")
+
+
+def test_a_reference_is_one_value_however_many_parts_its_key_has():
+    (row,) = card_of(change(before={"language": ["FR", "fr"]}, after={"language": ["BE", "fr"]})).rows
+
+    assert (said(row.here), said(row.incoming)) == ("FR · fr", "BE · fr")
+
+
+def test_a_reference_to_a_row_that_the_changeset_creates_says_by_which_change():
+    card = card_of(change(1, after={"language": ["FR", "fr"], "value": "x"}, requires=[2]), neighbour())
+
+    assert card.rows[0].incoming.items[0].created_by == 2
+    assert card.requires == ()
+
+
+def test_a_reference_to_a_rejected_create_is_named_again_above_the_table():
+    other = neighbour(decision="rejected")
+
+    card = card_of(change(1, after={"language": ["FR", "fr"]}, requires=[2]), other)
+
+    assert card.requires == (other,)
+
+
+def test_a_required_delete_is_named():
+    other = neighbour(operation="delete")
+
+    assert card_of(change(1, before={"value": "x"}, requires=[2]), other).requires == (other,)
+
+
+def test_links_show_what_was_removed_here_and_added_there():
+    (row,) = card_of(change(before={"tags": [["a"], ["b"]]}, after={"tags": [["b"], ["c"]]})).rows
+
+    assert [(item.text, item.mark) for item in row.here.items] == [("a", Mark.REMOVED)]
+    assert [(item.text, item.mark) for item in row.incoming.items] == [("c", Mark.ADDED)]
+    assert [item.text for item in row.here.kept] == ["b"]
+
+
+@pytest.mark.parametrize("operation", ["create", "delete"])
+def test_a_one_sided_change_folds_fields_without_a_value(operation):
+    side = "after" if operation == "create" else "before"
+
+    card = card_of(change(**{side: {"value": "x", "language": None, "tags": []}}))
+
+    assert [row.label for row in card.rows] == ["Value"]
+    assert [row.label for row in card.without_value] == ["Language", "Tags"]
+    assert card.is_one_sided
+
+
+def test_a_file_counts_by_size_and_checksum_not_by_name():
+    file = {"name": "a.png", "size": 1, "checksum": "sha256:aa"}
+    same = card_of(change(before={}, after={}, files={"thumbnail": {"before": file, "after": file | {"name": "b.png"}}}))
+    other = card_of(
+        change(before={}, after={}, files={"thumbnail": {"before": file, "after": file | {"checksum": "sha256:bb"}}})
+    )
+
+    assert [row.label for row in same.rows] == []
+    assert [field.label for field in same.unchanged] == ["Thumbnail"]
+    assert [(row.label, row.incoming.file and row.incoming.file.url) for row in other.rows] == [
+        ("Thumbnail", "/1/thumbnail/after")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "drawn"),
+    [("a.PNG", 10, True), ("a.webp", 10, True), ("a.svg", 10, False), ("a.html", 10, False), ("a.png", 10**9, False)],
+)
+def test_only_raster_pictures_of_a_sane_size_are_drawn(name, size, drawn):
+    file = {"name": name, "size": size, "checksum": "sha256:aa"}
+
+    (row,) = card_of(change(after={}, files={"thumbnail": {"before": None, "after": file}})).rows
+
+    assert row.incoming.file is not None and row.incoming.file.is_picture is drawn
+
+
+def test_values_that_travel_along_are_listed_but_are_no_difference():
+    carried = {"before": {"updated": "2026-01-01"}, "after": {"updated": "2026-02-02"}}
+
+    card = card_of(change(before={"value": "a"}, after={"value": "b"}, carried=carried))
+
+    assert [(field.label, said(field.value), field.travels) for field in card.unchanged] == [
+        ("updated", "2026-02-02", True)
+    ]
+
+
+def test_cascades_are_told_by_model_and_effect():
+    cascades = [
+        {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"},
+        {"model": "auth.group", "pk": "2", "label": "readers", "effect": "delete", "column": "y"},
+        {"model": "auth.user", "pk": "3", "label": "mira", "effect": "null", "column": "team"},
+        {"model": "gone.model", "pk": "4", "label": "", "effect": "unlink", "column": "z"},
+    ]
+
+    effects = card_of(change(before={"value": "x"}, cascades=cascades)).effects
+
+    assert [(effect.words, effect.names) for effect in effects] == [
+        ("Also deletes 2 rows of groups", ("editors", "readers")),
+        ("Sets team to null in 1 row of user", ("mira",)),
+        ("Removes 1 link (gone.model)", ()),
+    ]
+
+
+def test_white_space_and_look_alikes_are_noted():
+    white = card_of(change(before={"value": "a b"}, after={"value": "a  b"})).rows[0]
+    alike = card_of(change(before={"value": "é"}, after={"value": "e\u0301"})).rows[0]
+
+    assert (white.notes, alike.notes) == (("whitespace_only",), ("unicode_only",))
