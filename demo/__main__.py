@@ -1,9 +1,6 @@
 """``python3 -m demo``: two environments in one command. Old Pythons can parse this file, and are refused."""
 
-import os
 import sys
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import bootstrap
 

@@ -27,7 +27,7 @@ What to click first, at production
      each. (If the changeset is blocked for that, override it with a reason.)
   3. Look at the texts, pictures and settings. One Arabic text was edited at both ends: whose is right?
      Accept or reject, each or many at once.
-  4. Apply, and confirm. Then pull again: nothing differs, or only what you rejected.
+  4. Review & apply…, and confirm. Then pull again: nothing differs, or only what you rejected.
   5. Edit anything at staging, and begin again.
 
 Ctrl-C stops both. What you did stays in {state}; --reset starts anew.
@@ -71,7 +71,10 @@ def _parser() -> argparse.ArgumentParser:
 def _once(options: argparse.Namespace) -> int:
     state = options.dir.resolve() / environments.ONCE
     environments.reset(state)
-    report = once.run(_pair(state, options.port), say)
+    try:
+        report = once.run(_pair(state, options.port), say)
+    except CommandFailed as failure:
+        report = {"ok": False, "error": str(failure)}
     print(json.dumps(report, ensure_ascii=False, indent=2))
     return 0 if report["ok"] else 1
 

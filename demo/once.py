@@ -59,7 +59,7 @@ def _review_and_apply(production: Environment, say: Say) -> dict[str, Any]:
     counts = ", ".join(f"{count} {operation}s" for operation, count in found["counts"].items())
     say(f"  Changeset {number}: {counts}.")
     review = _verb(production, "show", number)
-    if review["state"] == "blocked":
+    if review["changeset"]["state"] == "blocked":
         _verb(production, "override", number, "--reason", REASON)
     say("Accepting all of it, approving, applying ...")
     accepted = _verb(production, "accept", number, "--all")

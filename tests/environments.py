@@ -178,9 +178,13 @@ def _described_rows(
             elif isinstance(field, models.ForeignKey):
                 other = getattr(row, field.name)
                 described[field.name] = None if other is None else _key(other)
-            elif not field.primary_key and not getattr(field, "auto_now", False):
+            elif not field.primary_key and not _is_automatic(field):
                 described[field.name] = _plain(getattr(row, field.name))
         yield _key(row), described
+
+
+def _is_automatic(field: Any) -> bool:
+    return getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
 
 
 def _plain(value: Any) -> str:

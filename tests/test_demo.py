@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -127,6 +128,21 @@ def test_the_comparison_sees_one_changed_byte_of_a_picture(
     picture.write_bytes(picture.read_bytes()[:-1] + b"\0")
     assert compare.pictures(pair[0]) != compare.pictures(pair[1])
     assert compare.differences(*pair)["product"]["different"] == 1
+
+
+@pytest.mark.parametrize("name", environments.NAMES)
+def test_a_server_says_where_it_is_keeps_its_own_cookie_and_ends_with_the_block(
+    pair: tuple[environments.Environment, environments.Environment], name: str
+) -> None:
+    ports = [processes.free_port(18_750), processes.free_port(18_780)]
+    both = environments.pair(pair[0].state, *ports)
+    environment = both[environments.NAMES.index(name)]
+    with processes.server(environment), urlopen(f"{environment.url}/admin/login/", timeout=30) as page:
+        text, headers = page.read().decode(), page.headers
+    assert f"demo-band demo-{name}" in text
+    assert f"demo_{name}_csrf=" in headers["Set-Cookie"]
+    assert "unsafe-inline" not in headers["Content-Security-Policy"]
+    assert processes.free_port(environment.port) == environment.port
 
 
 def test_a_picture_is_drawn_the_same_twice_and_another_edition_differs() -> None:

@@ -33,7 +33,6 @@ class ChangesetAdmin(ScreensAdmin):
     list_filter = ("state", "source_name")
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
-    search_help_text = gettext_lazy("Number, source or person")
     show_full_result_count = False
 
     def screens(self) -> dict[str, Any]:

@@ -133,7 +133,8 @@ class DataPullAdmin(ScreensAdmin):
             crumbs=(Crumb(_("Add data pull")),),
             form=form,
             explanation=_(
-                "A pull compares a source with this environment. It writes nothing: what differs becomes a changeset to review."
+                "A pull compares a source with this environment. It writes nothing: what differs becomes "
+                "a changeset to review."
             ),
             submit=_("Pull now"),
             cancel=self.url("changelist"),

@@ -134,7 +134,7 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     wants_json = request.headers.get("Accept", "").startswith("application/json")
     back = admin.url("change", pk) + _back(request)
     try:
-        decision = Decision(request.POST.get("decision", ""))
+        decision = Decision(request.POST.get("decide", ""))
         revision = int(request.POST.get("revision", ""))
     except ValueError:
         raise Http404 from None

@@ -36,6 +36,7 @@ class DataSourceAdmin(ScreensAdmin):
             "add": ("add/", self.add),
             "change": ("<int:pk>/change/", self.detail),
             "edit": ("<int:pk>/edit/", self.edit),
+            "delete": ("<int:pk>/delete/", self.remove),
             "test": ("<int:pk>/test/", require_POST(self.test)),
             "pull": ("<int:pk>/pull/", require_POST(self.pull_now)),
         }
@@ -43,9 +44,6 @@ class DataSourceAdmin(ScreensAdmin):
     # Whoever may view a source sees its page; services ask for these permissions again.
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("data_sync.add_datasource")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("data_sync.delete_datasource")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return any(request.user.has_perm(f"data_sync.{verb}_datasource") for verb in ("view", "change"))
@@ -85,7 +83,7 @@ class DataSourceAdmin(ScreensAdmin):
             pulls=source.pulls.select_related("changeset").order_by("-pk")[:10],
             may_pull=request.user.has_perm("data_sync.pull_datasource"),
             may_change=request.user.has_perm("data_sync.change_datasource"),
-            may_delete=self.has_delete_permission(request),
+            may_delete=request.user.has_perm("data_sync.delete_datasource"),
         )
 
     def test(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -148,5 +146,26 @@ class DataSourceAdmin(ScreensAdmin):
             return sources.add_source(name, url, key, actor_of(request))
         return sources.change_source(source, actor_of(request), name=name, url=url, key=key or None)
 
-    def delete_model(self, request: HttpRequest, obj: DataSource) -> None:
-        sources.remove_source(obj, actor_of(request))
+    def remove(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The question, and its answer. Pulls and changesets stay, so there is nothing else to list."""
+        actor = actor_of(request)
+        actor.require("data_sync.delete_datasource")
+        source = get_row(DataSource, pk)
+        if request.method == "POST":
+            try:
+                sources.remove_source(source, actor)
+            except NotPermitted:
+                raise
+            except DataSyncError as error:
+                messages.error(request, str(error))
+                return redirect(self.url("change", pk))
+            messages.success(request, _("The data source “%(name)s” was removed.") % {"name": source.name})
+            return redirect(self.url("changelist"))
+        return render(
+            request,
+            self,
+            "source_remove.html",
+            title=_("Remove data source"),
+            crumbs=(Crumb(source.name, self.url("change", pk)), Crumb(_("Remove"))),
+            source=source,
+        )

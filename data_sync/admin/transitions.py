@@ -127,7 +127,8 @@ def reject(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         pk,
         title=_("Reject changeset %(number)s") % {"number": pk},
         explanation=_(
-            "Nothing of it will be written here, and it cannot be opened again. A later pull finds again what still differs."
+            "Nothing of it will be written here, and it cannot be opened again. "
+            "A later pull finds again what still differs."
         ),
         submit=_("Reject the changeset"),
         is_required=False,
@@ -144,7 +145,8 @@ def override(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespon
         pk,
         title=_("Let changeset %(number)s through") % {"number": pk},
         explanation=_(
-            "Guards have stopped it. Say why it is right all the same; after that it can be reviewed and approved like any other."
+            "Guards have stopped it. Say why it is right all the same; "
+            "after that it can be reviewed and approved like any other."
         ),
         submit=_("Let it through"),
         is_required=True,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import canonical
 from .listing import Listing
-from .records import Record
 from .states import Operation
 
 
@@ -28,17 +26,17 @@ def compare(here: Listing, there: Listing, label: str) -> list[Difference]:
     found: list[Difference] = []
     for index in here.buckets():
         ours, theirs = here.bucket(label, index), there.bucket(label, index)
-        for key_hash, entry in theirs.items():
-            other = ours.pop(key_hash, None)
+        for key, (digest, offset) in theirs.items():
+            other = ours.pop(key, None)
             if other is None:
-                found.append(_difference(Operation.CREATE, there.record(entry.offset), None, entry.offset))
-            elif other.digest != entry.digest:
-                found.append(_difference(Operation.UPDATE, there.record(entry.offset), other.offset, entry.offset))
-        for entry in ours.values():
-            found.append(_difference(Operation.DELETE, here.record(entry.offset), entry.offset, None))
+                found.append(_difference(Operation.CREATE, there.key_text(offset), None, offset))
+            elif other[0] != digest:
+                found.append(_difference(Operation.UPDATE, there.key_text(offset), other[1], offset))
+        for _, offset in ours.values():
+            found.append(_difference(Operation.DELETE, here.key_text(offset), offset, None))
     found.sort(key=lambda difference: difference.key_text)
     return found
 
 
-def _difference(operation: Operation, record: Record, here: int | None, there: int | None) -> Difference:
-    return Difference(operation=operation, key_text=canonical.dumps(list(record.key)), here=here, there=there)
+def _difference(operation: Operation, key_text: str, here: int | None, there: int | None) -> Difference:
+    return Difference(operation=operation, key_text=key_text, here=here, there=there)

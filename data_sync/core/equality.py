@@ -8,8 +8,10 @@ from typing import Any
 
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON-plain values have the same canonical JSON."""
+    if one is other or type(one) is type(other) is str:
+        return bool(one == other)
     keys = StrictKeys()
-    return one is other or keys.of(one) == keys.of(other)
+    return keys.of(one) == keys.of(other)
 
 
 class StrictKeys:

@@ -6,26 +6,33 @@ Held in memory: 32 bytes a row. The records themselves lie in the spool, a tempo
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from struct import Struct
 from typing import IO
 
 from . import canonical
 from .errors import DuplicateKey, MalformedStream
-from .records import Record, parse_line, split_line
+from .records import Record, parse_line
 from .wire import StreamReader
 
 _ENTRY = Struct(">8s16sQ")
 _BUCKETS = 64
 
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_START = re.compile(
+    # What stands beside the record, whose strings may hold anything; then the record's model and key.
+    rb'\[\{(?:[^"]*+(?<!\},\[)' + _STRING + rb')*+[^"]*+(?<=\},\[)'
+    rb'"(?P<model>[^"\\]++)",(?P<key>\[(?:[^"\[\]{}]++|' + _STRING + rb")*+\]),\{"
+)
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a record lies, and the first 16 bytes of its digest."""
+Entry = tuple[bytes, int]
+"""The first 16 bytes of a record's digest, and where the record lies."""
 
-    digest: bytes
-    offset: int
+
+def key_hash(text: bytes) -> bytes:
+    """Eight bytes that stand for a key, given as canonical text, among those of its model."""
+    return hashlib.sha256(text).digest()[:8]
 
 
 class Listing:
@@ -47,11 +54,10 @@ class Listing:
         Raises `MalformedStream` or `IncompleteStream`; the listing is then of no use.
         """
         reader = StreamReader(blocks, self.models)
-        prefixes = {f"{canonical.dumps(label)},": label for label in self.models}
         rows = size = 0
         for lines in reader:
             for offset, raw in lines:
-                self._add(raw, offset, size, prefixes)
+                self._add(raw, offset, size)
                 size += len(raw) + 1
             self._spool.write(b"\n".join([raw for _, raw in lines]) + b"\n")
             rows += len(lines)
@@ -60,44 +66,44 @@ class Listing:
         if reader.counts != self.counts:
             raise MalformedStream(f"The closing line counts {reader.counts}, but {self.counts} arrived.")
 
-    def _add(self, raw: bytes, offset: int, place: int, prefixes: dict[str, str]) -> None:
-        try:
-            _, record = split_line(raw.decode())
-            label_end = record.index(",") + 1
-            label = prefixes[record[1:label_end]]
-            _, end = canonical.raw_decode(record, label_end)
-        except (ValueError, KeyError, MalformedStream, RecursionError):
-            raise MalformedStream(
-                f"The line at byte {offset} {self.side} is not a record of the models asked for."
-            ) from None
-        key_hash = hashlib.sha256(record[:end].encode()).digest()[:8]
-        digest = hashlib.sha256(record.encode()).digest()[:16]
-        self._buckets[label][key_hash[0] % _BUCKETS] += _ENTRY.pack(key_hash, digest, place)
+    def _add(self, raw: bytes, offset: int, place: int) -> None:
+        """Takes in a line. Only looks at its start: what differs is read strictly, by `record`."""
+        start = _START.match(raw)
+        label = start["model"].decode(errors="replace") if start else ""
+        if start is None or label not in self.counts or not raw.endswith(b"]]"):
+            raise MalformedStream(f"The line at byte {offset} {self.side} is not a record of the models asked for.")
+        key = key_hash(start["key"])
+        digest = hashlib.sha256(raw[start.start("model") - 2 : -1]).digest()
+        self._buckets[label][key[0] % _BUCKETS] += _ENTRY.pack(key, digest[:16], place)
         self.counts[label] += 1
 
     def bucket(self, label: str, index: int) -> dict[bytes, Entry]:
         """The entries of one bucket by key hash. Raises `DuplicateKey`, naming the key."""
         entries: dict[bytes, Entry] = {}
-        for key_hash, digest, offset in _ENTRY.iter_unpack(self._buckets[label][index]):
-            if key_hash in entries:
-                key = list(self.record(offset).key)
+        for key, digest, offset in _ENTRY.iter_unpack(self._buckets[label][index]):
+            if key in entries:
                 raise DuplicateKey(
-                    f"Two rows of {label} {self.side} have the natural key {canonical.dumps(key)}. "
+                    f"Two rows of {label} {self.side} have the natural key {self.key_text(offset)}. "
                     "Change one of them, or register the model with a key that is unique."
                 )
-            entries[key_hash] = Entry(digest, offset)
+            entries[key] = digest, offset
         return entries
 
     def buckets(self) -> Iterator[int]:
         return iter(range(_BUCKETS))
 
-    def contains(self, label: str, key_hash: bytes) -> bool:
+    def contains(self, label: str, key_text: str) -> bool:
         """Whether the snapshot has a row with this key."""
-        bucket = self._buckets[label][key_hash[0] % _BUCKETS]
-        place = bucket.find(key_hash)
+        key = key_hash(key_text.encode())
+        bucket = self._buckets[label][key[0] % _BUCKETS]
+        place = bucket.find(key)
         while place != -1 and place % _ENTRY.size:
-            place = bucket.find(key_hash, place + 1)
+            place = bucket.find(key, place + 1)
         return place != -1
+
+    def key_text(self, offset: int) -> str:
+        """The canonical text of the key of the record at an offset of the spool."""
+        return canonical.dumps(list(self.record(offset).key))
 
     def record(self, offset: int) -> Record:
         """The record at an offset of the spool, strictly parsed."""
@@ -105,5 +111,5 @@ class Listing:
         raw = self._spool.readline()
         try:
             return parse_line(raw[:-1].decode())
-        except MalformedStream as error:
+        except (MalformedStream, UnicodeDecodeError) as error:
             raise MalformedStream(f"A record {self.side} cannot be read: {error}. It begins {raw[:120]!r}.") from None

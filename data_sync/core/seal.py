@@ -11,9 +11,14 @@ from . import canonical
 
 def content_seal(changes: Iterable[Mapping[str, Any]]) -> str:
     """Over each change's content (a JSON-plain mapping), in number order."""
+    return content_seal_of_texts(canonical.dumps(change) for change in changes)
+
+
+def content_seal_of_texts(changes: Iterable[str]) -> str:
+    """The same from canonical texts of the contents."""
     sha = hashlib.sha256(b"data-sync content 1\n")
     for change in changes:
-        sha.update(canonical.dumps(change).encode())
+        sha.update(change.encode())
         sha.update(b"\n")
     return "sha256:" + sha.hexdigest()
 

@@ -37,3 +37,8 @@ class CanonicalJSONField(TextField):
 
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""
+
+
+def as_stored(column: str) -> Any:
+    """An expression for the text of a `CanonicalJSONField`, not read as JSON."""
+    return models.ExpressionWrapper(models.F(column), output_field=models.TextField())

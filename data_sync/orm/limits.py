@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections, models
 
 from data_sync.core import canonical
+from data_sync.core.equality import same
 from data_sync.core.errors import MalformedStream
 from data_sync.core.records import MISSING, Record
 
@@ -46,6 +47,9 @@ def validate(schema: ModelSchema, record: Record) -> None:
         values = record.fields[link.name]
         if not isinstance(values, list) or not all(_is_key(target_schema(link), value) for value in values):
             raise MalformedStream(f"The record {name} has {link.name} that are not natural keys.")
+        texts = [canonical.dumps(value) for value in values]
+        if texts != sorted(set(texts)):
+            raise MalformedStream(f"The record {name} has {link.name} twice or not in canonical order.")
     for part, value in zip(schema.key, record.key, strict=True):
         if len(part.path) == 1 and record.fields[part.path[0]] != value:
             raise MalformedStream(f"The record {name} has another {part.path[0]} than its key says.")
@@ -68,7 +72,7 @@ def value_problems(schema: ModelSchema, before: Record | None, after: Record, us
 def _value_problems(schema: ModelSchema, before: Record | None, after: Record, using: str) -> Iterator[Problem]:
     for value in schema.values:
         plain = after.fields[value.name]
-        if before is not None and before.fields[value.name] == plain:
+        if before is not None and same(before.fields[value.name], plain):
             continue
         if plain is None:
             if not value.field.null:

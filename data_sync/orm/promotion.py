@@ -16,6 +16,8 @@ from .files import name_hash
 from .schema import File
 from .staging import open_staged
 
+MAX_NAME = 200
+
 
 def new_name(file: File, row: models.Model, value: FileValue) -> str:
     """The name under which the field and its storage would keep a file.
@@ -39,10 +41,22 @@ def promote(file: File, name: str, value: FileValue) -> str:
 
 
 def safe_name(name: str) -> str:
-    """The last part of a path of any system, without control characters; "" if nothing is left."""
+    """The last part of a path of any system, without control characters; "" if nothing is left.
+
+    Shortened to `MAX_NAME` bytes, before its extension: file systems take 255, and storages add to names.
+    """
     base = posixpath.basename(name.replace("\\", "/"))
     base = "".join(c for c in base if unicodedata.category(c)[0] != "C")
+    if len(base.encode()) > MAX_NAME:
+        root, extension = posixpath.splitext(base)
+        extension = _shortened(extension, MAX_NAME // 2)
+        base = _shortened(root, MAX_NAME - len(extension.encode())) + extension
     return "" if base in (".", "..") else base
+
+
+def _shortened(text: str, size: int) -> str:
+    """As much of a text as takes at most `size` bytes."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def discard(file: File, name: str) -> None:

@@ -55,7 +55,9 @@ class RowReader:
         self._columns: list[Any] = ["pk"]
         self._key = [self._key_member(part) for part in schema.key]
         fields = self._field_members()
-        files = {file.name: partial(self._files, file.name, self._select(file.name)) for file in schema.files}
+        files: dict[str, Member] = {
+            file.name: partial(self._files, file.name, self._select(file.name)) for file in schema.files
+        }
         self._members = [*fields.values(), *files.values()]
         self._form = f"[{_quote(schema.label)},%s,{_object_form(fields)},{_object_form(files)}]"
         self._carried = {value.name: self._value_member(value) for value in schema.carried}
@@ -140,7 +142,7 @@ class RowReader:
     # Members
 
     def _handles(self, chunk: Chunk) -> list[str]:
-        return [canonical.dumps(pk if isinstance(pk, int) else str(pk)) for pk in chunk.pks]
+        return [str(pk) if isinstance(pk, int) else canonical.quote(str(pk)) for pk in chunk.pks]
 
     def _values(self, name: str, to_text: Callable[[Any], str], place: int, chunk: Chunk) -> list[str]:
         column = chunk.columns[place]

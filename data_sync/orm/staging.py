@@ -63,10 +63,13 @@ def open_staged(file: FileValue) -> Iterator[IO[bytes]]:
         raise WrongFile(f"The fetched file {file.name!r} ({file.checksum}) is no longer there. Pull again.") from None
     with stored:
         checksum, size = hash_file(stored)
-        if f"sha256:{checksum}" != file.checksum or size != file.size:
-            raise WrongFile(f"The fetched file {file.name!r} ({file.checksum}) has been altered. Pull again.")
-        stored.seek(0)
-        yield stored
+        altered = f"sha256:{checksum}" != file.checksum or size != file.size
+        if not altered:
+            stored.seek(0)
+            yield stored
+    if altered:
+        storage.delete(name)  # So that the next pull fetches it again.
+        raise WrongFile(f"The fetched file {file.name!r} ({file.checksum}) has been altered. Pull again.")
 
 
 def _name(file: FileValue) -> str:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models
 from django.db.models.expressions import ExpressionWrapper, F
 from django.utils.dateparse import parse_duration
@@ -94,8 +95,6 @@ def fingerprint(field: Field) -> dict[str, Any]:
         if value is not None:
             shape[trait] = value
     if isinstance(field, models.DateTimeField):
-        from django.conf import settings
-
         shape["aware"] = settings.USE_TZ
     return shape
 
@@ -178,6 +177,13 @@ def _decimal(field: models.DecimalField[Any, Any]) -> Codec:
 def _datetime_to_text(value: datetime) -> str:
     in_utc = value if value.tzinfo is None or value.tzinfo is UTC else value.astimezone(UTC)
     return f'"{in_utc.isoformat()}"'
+
+
+def _datetime_from_plain(value: Any) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if (moment.tzinfo is not None) != settings.USE_TZ:
+        raise ValueError(f"{value!r} has {'no ' if settings.USE_TZ else 'a '}time zone")
+    return moment
 
 
 def _duration_from_plain(value: Any) -> timedelta:

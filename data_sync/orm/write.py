@@ -64,7 +64,8 @@ class Writer:
         """Updates the columns that differ; rows that differ in the same columns go together."""
         by_columns: dict[tuple[str, ...], list[Write]] = {}
         for write in writes:
-            columns = [name for name in schema.column_names if name in write.changed]
+            changed = write.changed
+            columns = [name for name in schema.column_names if name in changed]
             carried = [value.name for value in schema.carried if value.name in write.after.carried]
             by_columns.setdefault((*columns, *write.files, *carried), []).append(write)
         for names, group in by_columns.items():

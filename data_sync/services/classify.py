@@ -13,13 +13,13 @@ from data_sync.core import canonical
 from data_sync.core.compare import Difference, compare
 from data_sync.core.diff import diff_fields
 from data_sync.core.listing import Listing
-from data_sync.core.records import MISSING, FileValue, Record, key_hash, key_text
+from data_sync.core.records import MISSING, FileValue, Record, key_text
 from data_sync.core.states import Operation
 from data_sync.models import Change
 from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
 from data_sync.orm.limits import Problem, problem, required_columns, validate, value_problems
-from data_sync.orm.rows import PK
 from data_sync.orm.references import RowsOfKeys, batches
+from data_sync.orm.rows import PK
 from data_sync.orm.schema import ModelSchema, schemas, target_schema
 
 BATCH = 200
@@ -181,9 +181,7 @@ class Comparison:
         return found
 
     def _is_listed(self, target: ModelSchema, text: str) -> bool:
-        return target.label in self._schemas and self.here.contains(
-            target.label, key_hash(target.label, canonical.loads(text))
-        )
+        return target.label in self._schemas and self.here.contains(target.label, text)
 
     def _references_of(
         self, item: Numbered, before: Record | None, after: Record | None, targets: dict[str, RowsOfKeys]

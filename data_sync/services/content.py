@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import QuerySet
+
+from data_sync.core import canonical
 from data_sync.core.records import FileValue, Record
 from data_sync.core.states import Operation
 from data_sync.models import Change
+from data_sync.models.fields import CanonicalJSONField, as_stored
+
+CONTENT = {
+    "after": "after",
+    "after_digest": "after_digest",
+    "before": "before",
+    "before_digest": "before_digest",
+    "carried": "carried",
+    "cascades": "cascades",
+    "diff": "diff",
+    "files": "files",
+    "model": "model",
+    "natural_key": "key",
+    "number": "number",
+    "operation": "operation",
+    "problems": "problems",
+    "requires": "requires",
+}
+"""Everything that never alters once stored, in canonical order, and which column of `Change` has it."""
 
 
 def change_content(change: Change) -> dict[str, Any]:
-    """Everything that never alters once stored: what the content seal covers."""
-    return {
-        "number": change.number,
-        "model": change.model,
-        "operation": change.operation,
-        "natural_key": change.key,
-        "before": change.before,
-        "after": change.after,
-        "diff": change.diff,
-        "files": change.files,
-        "carried": change.carried,
-        "before_digest": change.before_digest,
-        "after_digest": change.after_digest,
-        "requires": change.requires,
-        "cascades": change.cascades,
-        "problems": change.problems,
-    }
+    """What the content seal covers."""
+    return {member: getattr(change, column) for member, column in CONTENT.items()}
+
+
+def stored_contents(changes: QuerySet[Change]) -> Iterator[str]:
+    """The canonical text of each `change_content`, put together from the stored texts as they are.
+
+    Whoever alters a stored text gives it another content, whether or not both texts mean the same.
+    """
+    columns = {column: Change._meta.get_field(column) for column in CONTENT.values()}
+    raw = [as_stored(column) if isinstance(columns[column], CanonicalJSONField) else column for column in columns]
+    texts = [_as_it_is if isinstance(field, CanonicalJSONField) else canonical.dumps for field in columns.values()]
+    form = f"{{{','.join(f'{canonical.quote(member)}:%s' for member in CONTENT)}}}"
+    for row in changes.values_list(*raw).iterator(chunk_size=500):
+        yield form % tuple(to_text(value) for to_text, value in zip(texts, row, strict=True))
+
+
+def _as_it_is(text: str | None) -> str:
+    return "null" if text is None else text
 
 
 def after_record(change: Change) -> Record:

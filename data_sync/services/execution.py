@@ -9,12 +9,12 @@ from typing import Any
 from data_sync.core import canonical
 from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed, StaleChangeset
-from data_sync.core.records import Record
+from data_sync.core.records import Record, RecordText
 from data_sync.core.states import Decision, Operation, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.orm.cascades import Cascade, Reach, reach_of
-from data_sync.orm.rows import RowReader
 from data_sync.orm.references import RowsOfKeys, batches
+from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema, schemas
 from data_sync.orm.write import Write, Writer, delete_levels
 
@@ -136,7 +136,7 @@ class Execution:
                 elif digest != before:
                     expected = item.before
                     assert expected is not None
-                    names = ", ".join(_differing(expected, record))
+                    names = ", ".join(_differing(expected, record.record()))
                     stale[item.number] = f"{_name(expected)} was changed here since the pull: {names}. Pull again."
         return stale
 
@@ -209,11 +209,11 @@ class Execution:
         if failed:
             raise ChangeFailed(failed)
 
-    def _mismatch(self, write: Write, record: Record | None, in_scope: bool) -> str:
+    def _mismatch(self, write: Write, record: RecordText | None, in_scope: bool) -> str:
         if record is None:
             return "the row was written, but is not there when read again; does a signal receiver remove it?"
         if record.digest() != self._digests[write.number][1]:
-            names = ", ".join(_differing(write.after, record))
+            names = ", ".join(_differing(write.after, record.record()))
             return (
                 f"the database gave back another value than was written for {names}; it cannot hold this one exactly."
             )

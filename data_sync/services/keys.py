@@ -141,8 +141,6 @@ def _new_name(name: str) -> str:
     name = name.strip()
     if not name or len(name) > 100:
         raise InvalidInput("An export key needs a name of 1 to 100 characters: who is it for?")
-    if ExportKey.objects.filter(name=name).exists():
-        raise InvalidInput(f"There is an export key named “{name}” already; choose another name.")
     return name
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from data_sync.core.seal import approval_seal, content_seal
+from data_sync.core.seal import approval_seal, content_seal_of_texts
 from data_sync.models import Changeset
 
-from .content import change_content
+from .content import stored_contents
 
 
 def current_approval_seal(changeset: Changeset) -> str:
@@ -16,5 +16,4 @@ def current_approval_seal(changeset: Changeset) -> str:
 
 def current_content_seal(changeset: Changeset) -> str:
     """Recomputed from the stored changes: equal to `content_seal` unless somebody altered them."""
-    changes = changeset.changes.order_by("number").iterator(chunk_size=500)
-    return content_seal(change_content(change) for change in changes)
+    return content_seal_of_texts(stored_contents(changeset.changes.order_by("number")))

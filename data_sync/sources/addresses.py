@@ -65,10 +65,8 @@ class SourceUrl:
 def parse_url(text: str) -> SourceUrl:
     """Reads a source's URL without resolving its host. Raises `InvalidInput` that says what to change."""
     text = text.strip()
-    if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-        raise InvalidInput(
-            "The URL may have ASCII letters only, no spaces and no backslash; write names in xn-- form."
-        )
+    if not text.isascii() or not text.isprintable():
+        raise InvalidInput("The URL has to be plain ASCII; write a name in other letters in its xn-- form.")
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -78,20 +76,14 @@ def parse_url(text: str) -> SourceUrl:
     if scheme not in ("https", "http") or not host:
         raise InvalidInput("The URL begins with https:// and a host, as in https://staging.example.com/api.")
     if "@" in parts.netloc:
-        raise InvalidInput(
-            "The URL must not hold a user name or password; the export key is given apart from it."
-        )
+        raise InvalidInput("The URL must not hold a user name or password; the export key is given apart from it.")
     if "?" in text or "#" in text:
-        raise InvalidInput(
-            "The URL must not hold ? or #: it is only the prefix that data_sync.urls is included under."
-        )
+        raise InvalidInput("The URL must not hold ? or #: it is only the prefix that data_sync.urls is included under.")
     path = parts.path.rstrip("/")
     if _PATH.fullmatch(path) is None or any(part in (".", "..") for part in path.split("/")):
         raise InvalidInput("The URL's path has parts that a prefix in urlpatterns cannot have.")
     if path.endswith(("/data_sync/manifest", "/data_sync/export")):
-        raise InvalidInput(
-            "Leave the last two parts, from data_sync on, out of the URL: they are added where needed."
-        )
+        raise InvalidInput("Leave the last two parts, from data_sync on, out of the URL: they are added where needed.")
     _check_host(host)
     if port == 0:
         raise InvalidInput("The URL's port cannot be 0.")
@@ -159,8 +151,7 @@ def _check_host(host: str) -> None:
     allowed = host in names or any(literal in network for network in networks)
     if not (allowed or is_public(literal) or (_is_local_under_debug(host) and literal.is_loopback)):
         raise InvalidInput(
-            f"{host} is not a public address. If the source is meant to be there, add it to "
-            f"DATA_SYNC_ALLOWED_HOSTS."
+            f"{host} is not a public address. If the source is meant to be there, add it to DATA_SYNC_ALLOWED_HOSTS."
         )
 
 

@@ -80,8 +80,6 @@ def _inflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Gunzips in blocks of at most 64 KiB, however much a block inflates to."""
     inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     for block in blocks:
-        if inflate.eof:
-            raise MalformedStream("the compressed answer goes on after its end")
         while block:
             try:
                 inflated = inflate.decompress(block, BLOCK)
@@ -92,8 +90,5 @@ def _inflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
             block = inflate.unconsumed_tail
         if inflate.unused_data:
             raise MalformedStream("the compressed answer goes on after its end")
-    rest = inflate.flush()  # Less than one block: what the last call had no room for.
-    if rest:
-        yield rest
     if not inflate.eof:
         raise IncompleteStream("the compressed answer was cut short")

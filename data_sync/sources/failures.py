@@ -77,9 +77,7 @@ def explained(error: BaseException, deadline: Deadline) -> Failed:
     for cause in causes:
         match cause:
             case exceptions.NewConnectionError():
-                reasons = [
-                    error.strerror for error in causes if isinstance(error, OSError) and error.strerror
-                ]
+                reasons = [error.strerror for error in causes if isinstance(error, OSError) and error.strerror]
                 return Failed("connect", f"no connection could be made ({[*reasons, 'no reason given'][0]})")
             case ssl.SSLError():
                 return Failed("tls", f"TLS failed ({cause.reason or 'no reason given'})")
@@ -101,9 +99,7 @@ def cut_short(error: BaseException, deadline: Deadline) -> Failed | IncompleteSt
     if deadline.expired:
         return deadline.failure()
     if any(isinstance(cause, exceptions.ReadTimeoutError) for cause in _causes(error)):
-        return Failed(
-            "answer", f"it fell silent for {conf.read_timeout():g} seconds in the middle of its answer"
-        )
+        return Failed("answer", f"it fell silent for {conf.read_timeout():g} seconds in the middle of its answer")
     return IncompleteStream("the connection ended in the middle of the answer")
 
 

@@ -121,8 +121,7 @@ class HttpSource:
             error: DataSyncError = self._unreadable(failed)
         except IncompleteStream as cut:
             error = IncompleteStream(
-                f"{self._subject()} did not send its whole answer: {cut}. Nothing was concluded from it; "
-                "pull again."
+                f"{self._subject()} did not send its whole answer: {cut}. Nothing was concluded from it; pull again."
             )
         except MalformedStream as malformed:
             error = MalformedStream(f"{self._subject()} sent an answer that cannot be used: {malformed}.")
@@ -165,9 +164,7 @@ class HttpSource:
             case 429 | 503:
                 wait = answer.headers.get("Retry-After", "")
                 when = f"in {wait} seconds" if wait.isdecimal() and len(wait) < 6 else "later"
-                return self._failed(
-                    "answer", f"is too busy or not in service ({status}).{said} Pull again {when}."
-                )
+                return self._failed("answer", f"is too busy or not in service ({status}).{said} Pull again {when}.")
             case _ if 300 <= status < 400:
                 place = _place(answer.headers.get("Location", ""))
                 return self._failed(
@@ -178,9 +175,7 @@ class HttpSource:
             case _ if status >= 500:
                 return self._failed("answer", f"failed ({status}).{said} Its own log says why.")
             case _:
-                return self._failed(
-                    "answer", f"answered with status {status}, which data_sync does not send.{said}"
-                )
+                return self._failed("answer", f"answered with status {status}, which data_sync does not send.{said}")
 
     def _failed(self, stage: Stage, predicate: str) -> SourceFailed:
         return SourceFailed(f"{self._subject()} {predicate}", stage)
@@ -228,6 +223,6 @@ def _place(location: str) -> str:
 def _skew(date: str | None) -> timedelta | None:
     try:
         then = parsedate_to_datetime(date or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return then - datetime.now(UTC) if then.tzinfo is not None else None

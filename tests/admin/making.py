@@ -12,7 +12,7 @@ from data_sync.core.diff import diff_fields
 from data_sync.core.records import key_text
 from data_sync.core.seal import content_seal
 from data_sync.models import Change, Changeset, DataPull, DataSource
-from data_sync.services.content import change_content
+from data_sync.services.content import after_record, before_record, change_content
 
 MODEL = "testapp.term"
 
@@ -24,7 +24,7 @@ def change(number: int = 1, **values: Any) -> Change:
     key = values.pop("key", [f"word-{number}"])
     values.setdefault("cascades", [])
     values.setdefault("problems", [])
-    return Change(
+    row = Change(
         number=number,
         model=values.pop("model", MODEL),
         operation=operation,
@@ -35,24 +35,33 @@ def change(number: int = 1, **values: Any) -> Change:
         has_problems=bool(values["problems"]),
         **values,
     )
+    row.before_digest = "" if before is None else before_record(row).digest()
+    row.after_digest = "" if after is None else after_record(row).digest()
+    return row
 
 
 def update(number: int = 1, before: str = "old", after: str = "new", **values: Any) -> Change:
-    return change(number, before={"meaning": before}, after={"meaning": after}, **values)
+    return change(number, before=term(number, before), after=term(number, after), **values)
 
 
 def create(number: int = 1, after: str = "new", **values: Any) -> Change:
-    return change(number, after={"meaning": after}, **values)
+    return change(number, after=term(number, after), **values)
 
 
 def delete(number: int = 1, before: str = "old", **values: Any) -> Change:
-    return change(number, before={"meaning": before}, **values)
+    return change(number, before=term(number, before), **values)
+
+
+def term(number: int, meaning: str) -> dict[str, Any]:
+    return {"word": f"word-{number}", "meaning": meaning}
 
 
 def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
     """A stored changeset with these changes, its counts and its seal."""
     rows = list(changes)
-    counts = {operation: sum(row.operation == operation for row in rows) for operation in ("create", "update", "delete")}
+    counts = {
+        operation: sum(row.operation == operation for row in rows) for operation in ("create", "update", "delete")
+    }
     labels = list(dict.fromkeys(row.model for row in rows))
     stored = Changeset.objects.create(
         **{

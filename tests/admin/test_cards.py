@@ -144,7 +144,9 @@ def test_a_one_sided_change_folds_fields_without_a_value(operation):
 
 def test_a_file_counts_by_size_and_checksum_not_by_name():
     file = {"name": "a.png", "size": 1, "checksum": "sha256:aa"}
-    same = card_of(change(before={}, after={}, files={"thumbnail": {"before": file, "after": file | {"name": "b.png"}}}))
+    same = card_of(
+        change(before={}, after={}, files={"thumbnail": {"before": file, "after": file | {"name": "b.png"}}})
+    )
     other = card_of(
         change(before={}, after={}, files={"thumbnail": {"before": file, "after": file | {"checksum": "sha256:bb"}}})
     )

@@ -60,7 +60,7 @@ class Sides:
         with self._place.server(SOURCE) as server:
             self._place.step("add_source", server.url, database=database)
             result = self._place.step("pull", database=database)
-            result["server"] = server.memory()
+            result["server"] = server.result()
         _expect(result["state"] == "done", result)
         return result
 

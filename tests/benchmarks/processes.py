@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .memory import memory
+from .usage import usage
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ class Place:
 
 
 class Server:
-    """A running server; idle is what it holds after it has answered a request."""
+    """A running server. Idle is after it has answered a request."""
 
     def __init__(self, pid: int, url: str) -> None:
         self._pid = pid
@@ -76,7 +76,13 @@ class Server:
             urllib.request.urlopen(f"{url}/data_sync/manifest")
         except urllib.error.HTTPError as refused:
             assert refused.code == 401, refused
-        self.idle = memory(pid).now
+        self._before = usage(pid)
 
-    def memory(self) -> dict[str, int]:
-        return {"idle": self.idle, "peak": memory(self._pid).peak}
+    def result(self) -> dict[str, Any]:
+        """Processor time and memory since it was idle."""
+        after = usage(self._pid)
+        return {
+            "processor": after.processor - self._before.processor,
+            "idle": self._before.memory,
+            "peak": after.peak,
+        }

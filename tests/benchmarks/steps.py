@@ -23,7 +23,7 @@ from data_sync.services import pull as pulling
 from tests.benchmarks import data
 from tests.benchmarks.app.models import Country, Language, Tag, Text
 
-from .memory import memory
+from .usage import usage
 
 CHUNK = 2000
 LISTING = "list the rows"
@@ -31,19 +31,25 @@ TOKEN = "for-benchmarks-only-and-not-a-secret-token"
 
 
 class Clock:
-    """Seconds and memory of the block it is used around."""
+    """Seconds, processor time and memory of the block it is used around."""
 
     def __enter__(self) -> Clock:
-        self.idle = memory().now
+        self._before = usage()
         self._started = time.perf_counter()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.seconds = time.perf_counter() - self._started
-        self.peak = memory().peak
+        self._seconds = time.perf_counter() - self._started
+        self._after = usage()
 
     def result(self, **more: Any) -> dict[str, Any]:
-        return {"seconds": self.seconds, "idle": self.idle, "peak": self.peak, **more}
+        return {
+            "seconds": self._seconds,
+            "processor": self._after.processor - self._before.processor,
+            "idle": self._before.memory,
+            "peak": self._after.peak,
+            **more,
+        }
 
 
 # Preparing

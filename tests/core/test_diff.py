@@ -358,7 +358,8 @@ def test_a_thousand_flat_rows_are_quick() -> None:
     ("before", "after", "path"),
     [
         pytest.param(list(range(10_000)), list(range(9_999, -1, -1)), ("f",), id="too many rows"),
-        pytest.param([*DICTS], [{**d, "name": "", "id": -1} for d in DICTS], ("f",), id="too many members"),
+        pytest.param(WIDE, dict.fromkeys(WIDE, -1), ("f",), id="too many members"),
+        pytest.param([*DICTS], [{**d, "name": "", "id": -1} for d in DICTS], ("f",), id="too many items"),
         pytest.param({"a": [0, 1] * 5_000, "b": 1}, {"a": [1] * 10_000, "b": 1}, ("f", "a"), id="too many alike"),
     ],
 )

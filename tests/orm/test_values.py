@@ -87,7 +87,7 @@ VALUES: list[tuple[str, Any]] = [
     ("time", time(0, 0, 0, 1)),
     ("time", time(23, 59, 59, 999999)),
     ("url", "https://exämple.com/?q=ü#é"),
-    ("uuid", UUID("12345678-9abc-def0-1234-56789abcdef0")),
+    ("uuid", UUID("12345678-9abc-4ef0-9234-56789abcdef0")),
 ]
 
 
@@ -196,7 +196,7 @@ GOLDEN_ROW = {
     "text": "line\nline",
     "time": time(1, 2, 3, 4),
     "url": "https://example.com/",
-    "uuid": UUID("12345678-9abc-def0-1234-56789abcdef0"),
+    "uuid": UUID("12345678-9abc-4ef0-9234-56789abcdef0"),
 }
 GOLDEN_LINE = (
     '[{},["testapp.everything",["golden"],{"address":"2001:db8::1","address_or_null":null,'
@@ -215,10 +215,10 @@ GOLDEN_LINE = (
     '"positive_big_or_null":null,"positive_or_null":null,"positive_small":2,'
     '"positive_small_or_null":null,"slug":"s","slug_or_null":null,"small":-3,"small_or_null":null,'
     '"text":"line\\nline","text_or_null":null,"time":"01:02:03.000004","time_or_null":null,'
-    '"url":"https://example.com/","url_or_null":null,"uuid":"12345678-9abc-def0-1234-56789abcdef0",'
+    '"url":"https://example.com/","url_or_null":null,"uuid":"12345678-9abc-4ef0-9234-56789abcdef0",'
     '"uuid_or_null":null},{}]]'
 )
-GOLDEN_DIGEST = "1e2a470c3030c7986b69f0324015f371d02096fce97444c11e4bfe5f4045f5b2"
+GOLDEN_DIGEST = "a3be729101e64b1781abd591434055fc9ab49c478597b0b0407c72845bc4f279"
 
 
 def lines(label: str) -> list[str]:

@@ -420,9 +420,8 @@ def test_a_receiver_that_raises_fails_it_and_nothing_is_written(three: Environme
     def explode(**_: Any) -> None:
         raise RuntimeError("the receiver's own trouble")
 
-    with receiving(post_save, Product, explode), three.untouched(), pytest.raises(RuntimeError):
-        three.apply(changeset)
-    changeset.refresh_from_db()
+    with receiving(post_save, Product, explode), three.untouched():
+        changeset = three.apply(changeset)
     assert changeset.state == ChangesetState.FAILED
     assert "the receiver's own trouble" in changeset.state_reason
 

@@ -172,10 +172,11 @@ def test_the_token_of_the_environment_reads_everything(monkeypatch: pytest.Monke
     assert bearer(TOKEN) == EVERY_LABEL
 
 
-def test_an_empty_token_is_no_anonymous_mode(settings: Any) -> None:
+def test_an_empty_token_is_no_anonymous_mode(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
     settings.DATA_SYNC_EXPORT_TOKEN = ""
-    for form in (None, "", "Bearer", "Bearer ", "Bearer  "):
+    for form in (None, "", "Bearer", "Bearer ", "Bearer  ", "Bearer x"):
         assert keys.authenticate(form) is None
+    assert caplog.text == ""
 
 
 def test_a_token_short_enough_to_guess_is_refused_and_the_log_says_why(

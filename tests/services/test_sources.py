@@ -178,6 +178,8 @@ def test_a_source_whose_url_the_settings_no_longer_allow_says_so(settings: Any) 
     settings.DATA_SYNC_ALLOWED_HOSTS = []
     (check,) = sources.check_source(source)
     assert (check.name, check.ok) == ("settings", False)
+    with pytest.raises(InvalidInput, match="give the export key again"):
+        sources.change_source(source, SHELL, url="https://intranet")
     sources.change_source(source, SHELL, url="https://intranet", key=KEY)
 
 
@@ -235,9 +237,7 @@ def test_the_last_check_is_the_one_that_failed(answer: bytes, names: list[str], 
 
 
 def test_a_bad_certificate_fails_at_tls(tried: Any, tmp_path: Path) -> None:
-    assert tried(http(
-        "200 OK"
-    ), Authority(tmp_path).context("127.0.0.1")) == [("reachable", True), ("TLS", False)]
+    assert tried(http("200 OK"), Authority(tmp_path).context("127.0.0.1")) == [("reachable", True), ("TLS", False)]
 
 
 def test_an_unreachable_source_fails_at_once(settings: Any) -> None:

@@ -117,6 +117,11 @@ def test_a_url_that_hides_or_leads_inside_is_refused_with_a_sentence(text: str) 
     assert str(refused.value).endswith((".", "DEBUG is on)."))
 
 
+def test_a_name_in_other_letters_is_to_be_written_in_ascii() -> None:
+    with pytest.raises(InvalidInput, match="xn-- form"):
+        parse_url("https://münchen.example")
+
+
 def test_there_are_60_refused_urls() -> None:
     assert len(set(BAD)) >= 60
 
@@ -133,9 +138,7 @@ def test_there_are_60_refused_urls() -> None:
         ("http://[::1]:8000", "[::1]"),
     ],
 )
-def test_allowed_hosts_lets_a_private_host_and_plain_http_through(
-    url: str, entry: str, settings: Any
-) -> None:
+def test_allowed_hosts_lets_a_private_host_and_plain_http_through(url: str, entry: str, settings: Any) -> None:
     with pytest.raises(InvalidInput):
         parse_url(url)
     settings.DATA_SYNC_ALLOWED_HOSTS = [entry]
@@ -168,21 +171,18 @@ def test_a_name_with_public_addresses_gives_each_once(monkeypatch: pytest.Monkey
     "inside",
     ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fe80::1%2", "64:ff9b::a00:1"],
 )
-def test_one_private_address_among_public_ones_refuses_the_name(
-    inside: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_private_address_among_public_ones_refuses_the_name(inside: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, "8.8.8.8", inside)
     with pytest.raises(AddressRefused, match=r"source\.example has the address .*DATA_SYNC_ALLOWED_HOSTS"):
         resolve(parse_url("https://source.example"))
 
 
-def test_a_name_or_network_in_the_settings_may_be_private(
-    monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
-    answering(monkeypatch, "10.0.0.1")
-    for entry in ("source.example", "10.0.0.0/24"):
-        settings.DATA_SYNC_ALLOWED_HOSTS = [entry]
-        assert resolve(parse_url("https://source.example")) == [ipaddress.ip_address("10.0.0.1")]
+def test_a_name_or_network_in_the_settings_may_be_private(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    for answer in ("10.0.0.1", "::ffff:10.0.0.1"):
+        answering(monkeypatch, answer)
+        for entry in ("source.example", "10.0.0.0/24"):
+            settings.DATA_SYNC_ALLOWED_HOSTS = [entry]
+            assert resolve(parse_url("https://source.example")) == [ipaddress.ip_address("10.0.0.1")]
     settings.DATA_SYNC_ALLOWED_HOSTS = ["other.example", "10.0.1.0/24"]
     with pytest.raises(AddressRefused):
         resolve(parse_url("https://source.example"))

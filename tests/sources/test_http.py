@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import socket
+import threading
 import time
 import traceback
 import tracemalloc
@@ -34,9 +35,7 @@ KEY = "ds_canary.canarycanarycanarycanarycanarycanarycanary1"
 MANIFEST = {
     "format": "data-sync-manifest",
     "protocol": 1,
-    "models": {
-        "app.copy": {"key": ["code"], "fields": {"code": {"type": "CharField"}}, "files": {}, "count": 3}
-    },
+    "models": {"app.copy": {"key": ["code"], "fields": {"code": {"type": "CharField"}}, "files": {}, "count": 3}},
 }
 LINES = [f'[{{}},["app.copy",["{number}"],{{}},{{}}]]' for number in range(2000)]
 STREAM = b"".join(write_stream(["app.copy"], [("app.copy", LINES)]))
@@ -90,9 +89,7 @@ def failure(call: Callable[[], Any], kind: type[DataSyncError] = SourceUnavailab
         call()
     report = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
     frames = [frame for frame in report.stack if "data_sync/" in frame.filename]
-    shown = (
-        "".join(report.format_exception_only()) + str([frame.locals for frame in frames]) + repr(raised.value)
-    )
+    shown = "".join(report.format_exception_only()) + str([frame.locals for frame in frames]) + repr(raised.value)
     assert "canary" not in shown
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None or raised.value.__suppress_context__
@@ -150,10 +147,20 @@ def test_the_source_s_clock_is_noted(serve: Serve) -> None:
     source.manifest()
     assert source.clock_skew is not None
     assert source.clock_skew.days > 0 or time.time() > 1_893_456_000
-    for date in ("nonsense", "", "Tue, 99 Jan 2030 00:00:00 GMT"):
+    nonsense = ["nonsense", "", "Tue, 99 Jan 2030 00:00:00 GMT", f"Tue, 01 Jan 2030 00:00:00 +{'9' * 20}"]
+    for date in [*nonsense, "Tue, 01 Jan 2030 00:00:00 -0000"]:
         other = HttpSource(serve(http("200 OK", body, Date=date)).url, KEY)
         other.manifest()
         assert other.clock_skew is None
+
+
+def test_no_clock_runs_on_after_an_answer(serve: Serve) -> None:
+    source = HttpSource(serve(http("200 OK", json.dumps(MANIFEST).encode())).url, KEY)
+    source.manifest()
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(timeout=2)
+    assert not any(timer.is_alive() for timer in timers)
 
 
 def test_connections_are_kept_between_requests(serve: Serve) -> None:
@@ -216,9 +223,7 @@ def test_a_source_that_says_when_is_quoted(serve: Serve) -> None:
 
 def test_a_file_that_is_gone_is_a_wrong_file(serve: Serve) -> None:
     def fetch() -> None:
-        with HttpSource(serve(http("404 Not Found", b'{"error":"Gone."}')).url, KEY).open_file(
-            "sha256:" + "a" * 64
-        ):
+        with HttpSource(serve(http("404 Not Found", b'{"error":"Gone."}')).url, KEY).open_file("sha256:" + "a" * 64):
             pass
 
     assert "“Gone.”" in str(failure(fetch, WrongFile))
@@ -233,26 +238,43 @@ def test_a_file_that_is_gone_is_a_wrong_file(serve: Serve) -> None:
         (["error"], None),
     ],
 )
-def test_a_source_s_words_are_quoted_short_and_on_one_line(
-    body: Any, quoted: str | None, serve: Serve
-) -> None:
-    message = str(
-        failure(HttpSource(serve(http("409 Conflict", json.dumps(body).encode())).url, KEY).manifest)
-    )
+def test_a_source_s_words_are_quoted_short_and_on_one_line(body: Any, quoted: str | None, serve: Serve) -> None:
+    message = str(failure(HttpSource(serve(http("409 Conflict", json.dumps(body).encode())).url, KEY).manifest))
     assert message.isprintable()
     assert quoted in message if quoted else "It says" not in message
 
 
 @pytest.mark.parametrize("status", ["500", "302", "401"])
-def test_an_endless_refusal_is_not_read_to_its_end(status: str, serve: Serve) -> None:
+def test_an_endless_refusal_is_not_read_to_its_end(status: str, serve: Serve, settings: Any) -> None:
+    settings.DATA_SYNC_REQUEST_TIMEOUT = 5
+    started = time.monotonic()
     server = serve(b"")
     server.answer = server.drips(http(f"{status} Oops", length=-1, Location="/elsewhere"), b"x" * 65536, 0)
-    assert f"({status})" in str(failure(HttpSource(server.url, KEY).manifest))
+    assert f"({status})" in str(failure(lambda: read(HttpSource(server.url, KEY))))
+    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize(
-    "status", ["301 Moved", "302 Found", "303 See", "307 Temporary", "308 Permanent", "304 Same"]
+    "answer",
+    [
+        http("409 Conflict", b"not gzip", Content_Encoding="gzip"),
+        http("409 Conflict", b"x", Content_Encoding="br"),
+        http("409 Conflict", b"{", length=1000),
+        http("409 Conflict", b"\xff"),
+    ],
 )
+def test_a_refusal_with_a_broken_body_is_still_told_by_its_status(answer: bytes, serve: Serve) -> None:
+    assert "(409). Mend it there" in str(failure(HttpSource(serve(answer).url, KEY).manifest))
+
+
+def test_a_refusal_that_falls_silent_is_still_told_by_its_status(serve: Serve, settings: Any) -> None:
+    settings.DATA_SYNC_READ_TIMEOUT = 0.3
+    server = serve(b"")
+    server.answer = server.falls_silent(http("409 Conflict", b'{"error":', length=1000))
+    assert "(409). Mend it there" in str(failure(HttpSource(server.url, KEY).manifest))
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 Temporary", "308 Permanent", "304 Same"])
 def test_a_redirect_is_not_followed_and_its_goal_is_named_without_secrets(status: str, serve: Serve) -> None:
     inside = serve(http("200 OK", json.dumps(MANIFEST).encode()))
     target = f"http://user:pass@127.0.0.1:{inside.port}/latest?token=x"
@@ -324,9 +346,7 @@ def test_a_name_without_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert getattr(error, "stage", "") == "address"
 
 
-def test_a_name_with_a_private_address_is_not_connected_to(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_with_a_private_address_is_not_connected_to(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(http("200 OK"))
     monkeypatch.setattr(
         addresses.socket, "getaddrinfo", lambda host, port, **_: [(2, 1, 6, "", ("127.0.0.2", server.port))]
@@ -358,9 +378,7 @@ def test_a_host_that_takes_no_connection(settings: Any) -> None:
     assert "it accepted no connection within 0.3 seconds" in str(error)
 
 
-def test_a_second_address_is_tried_where_the_first_is_dead(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_address_is_tried_where_the_first_is_dead(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(http("200 OK", json.dumps(MANIFEST).encode()))
     monkeypatch.setattr(
         transport,
@@ -467,9 +485,7 @@ def test_a_handshake_that_never_comes(serve: Serve, settings: Any) -> None:
 
 def test_a_missing_bundle_is_named(settings: Any) -> None:
     settings.DATA_SYNC_CA_BUNDLE = "/nowhere/ca.pem"
-    assert "/nowhere/ca.pem, which does not exist" in str(
-        failure(HttpSource("https://127.0.0.1", KEY).manifest)
-    )
+    assert "/nowhere/ca.pem, which does not exist" in str(failure(HttpSource("https://127.0.0.1", KEY).manifest))
 
 
 # Slow, cut and swollen answers.
@@ -560,9 +576,7 @@ def test_a_cut_answer_names_the_source_where_the_connection_tells(serve: Serve) 
         (STREAM, "gzip, gzip", "encoded as 'gzip, gzip'"),
     ],
 )
-def test_a_body_in_a_coding_of_its_own_is_refused(
-    body: bytes, encoding: str, reason: str, serve: Serve
-) -> None:
+def test_a_body_in_a_coding_of_its_own_is_refused(body: bytes, encoding: str, reason: str, serve: Serve) -> None:
     server = serve(http("200 OK", body, Content_Encoding=encoding))
     assert reason in str(failure(lambda: read(HttpSource(server.url, KEY)), MalformedStream))
 
@@ -597,9 +611,7 @@ def test_an_endless_answer_stops_at_the_limit(head: bytes, serve: Serve, setting
     block = b"x" * 65536
     server = serve(b"")
     server.answer = server.drips(head, block if head != CHUNKED else b"10000\r\n" + block + b"\r\n", 0)
-    assert "larger than 5000000 bytes" in str(
-        failure(lambda: read(HttpSource(server.url, KEY)), MalformedStream)
-    )
+    assert "larger than 5000000 bytes" in str(failure(lambda: read(HttpSource(server.url, KEY)), MalformedStream))
 
 
 def test_endless_empty_gzip_blocks_stop_at_the_limit_on_the_wire(serve: Serve, settings: Any) -> None:
@@ -610,9 +622,7 @@ def test_endless_empty_gzip_blocks_stop_at_the_limit_on_the_wire(serve: Serve, s
     server = serve(b"")
     start = http("200 OK", gzip.compress(b"x")[:10], length=-1, Content_Encoding="gzip")
     server.answer = server.drips(start, b"\x00\x00\x00\xff\xff" * 10_000, 0)
-    assert "larger than 1000000 bytes" in str(
-        failure(lambda: read(HttpSource(server.url, KEY)), MalformedStream)
-    )
+    assert "larger than 1000000 bytes" in str(failure(lambda: read(HttpSource(server.url, KEY)), MalformedStream))
 
 
 # Nothing shows the key.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ from data_sync.services import actors
 from ..text.marks import Paint
 from ..text.words import visible
 from ..verbs import add_verbs
-from ..verbs.call import Answer, Call, Verbs
+from ..verbs.call import Answer, Call, Stream, Verbs
 
 
 class Command(BaseCommand):
@@ -33,7 +33,8 @@ class Command(BaseCommand):
     _answered = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        add_verbs(Verbs(parser))
+        self._verbs = Verbs(parser)
+        add_verbs(self._verbs)
 
     def run_from_argv(self, argv: list[str]) -> None:
         """As Django's; but wrong usage ends with 1, and broken pipes and Ctrl-C end without a traceback."""
@@ -44,7 +45,8 @@ class Command(BaseCommand):
             sentence = str(error).removeprefix("Error: ")
             if "--json" in argv:
                 self._write_document({"error": sentence})
-            self.stderr.write(f"{sentence}\nSee {os.path.basename(argv[0])} {argv[1]} --help, or VERB --help.")
+            known = [word for word in argv[2:4] if word in self._verbs.names]
+            self.stderr.write(f"{sentence}\nSee {' '.join([os.path.basename(argv[0]), argv[1], *known])} --help.")
             sys.exit(1)
         try:
             super().run_from_argv(argv)
@@ -77,8 +79,10 @@ class Command(BaseCommand):
             self._write_document(answer.document)
         else:
             _reconfigure(self.stdout, errors="backslashreplace")
-            for line in answer.text:
-                self.stdout.write(line)
+            # Closed also when the pipe breaks: a query that is left open complains once its connection is gone.
+            with _closing(answer.text):
+                for line in answer.text:
+                    self.stdout.write(line)
         for note in answer.notes:
             self.stderr.write(note, str)
         self.stdout.flush()
@@ -101,14 +105,16 @@ class Command(BaseCommand):
                 raise
             raise CommandError(visible(sentence)) from error
 
-    def _write_document(self, document: dict[str, Any] | Iterator[str]) -> None:
+    def _write_document(self, document: dict[str, Any] | Stream) -> None:
         # JSON is UTF-8 (RFC 8259, section 8.1), whatever the terminal's encoding is.
         _reconfigure(self.stdout, encoding="utf-8", newline="\n")
-        self._answered = True
         if isinstance(document, dict):
             self.stdout.write(json.dumps(document))
-        else:
+            self._answered = True
+            return
+        with _closing(document):
             for piece in document:
+                self._answered = True
                 self.stdout.write(piece, ending="")
 
     def _paint(self) -> Paint:
@@ -138,6 +144,15 @@ def _actor(username: str | None) -> actors.Actor:
     if not user.is_active:
         raise InvalidInput(f"The user “{username}” is not active.")
     return actors.of_user(user)
+
+
+@contextmanager
+def _closing(pieces: object) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if isinstance(pieces, Generator):
+            pieces.close()
 
 
 def _reconfigure(stream: OutputWrapper, **options: str) -> None:

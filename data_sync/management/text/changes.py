@@ -107,7 +107,7 @@ def _lines(title: str, text: str) -> Iterator[str]:
         return
     yield f"{INDENT}{title}:"
     for part in (first, *more):
-        yield f"{INDENT}  | {part}"
+        yield f"{INDENT}  | {part}".rstrip()
 
 
 def _file(name: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Iterator[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 GAP = 2
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> Iterator[str]:
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()
+) -> Generator[str, None, None]:
     """Lines of a table; cells that do not fit are wrapped, the widest columns first.
 
     `numbers` are the positions of columns to be set right.
@@ -57,9 +60,16 @@ def _line(cells: Sequence[str], widths: Sequence[int], numbers: Sequence[int]) -
 
 
 def _wrap(cell: str, width: int) -> list[str]:
-    if _width(cell) <= width:
-        return [cell]
-    return textwrap.wrap(cell, width if cell.isascii() else max(1, width // 2)) or [""]
+    lines = [""]
+    for word in re.split(r"(?<= )", cell):
+        if _width(lines[-1] + word.rstrip()) > width and lines[-1]:
+            lines.append("")
+        for character in word:
+            # A word that is wider than its column is broken.
+            if _width(lines[-1] + character.rstrip()) > width:
+                lines.append("")
+            lines[-1] += character
+    return [line.rstrip() for line in lines]
 
 
 def _width(text: str) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from data_sync.services.document import changeset_document
 
 from ..text.table import wrapped
 from ..text.words import line, listing
-from .call import Answer, Call, Verbs, changeset_of, number
+from .call import Answer, Call, Stream, Verbs, changeset_of, number
 
 UNDONE = (Outcome.STALE, Outcome.BLOCKED, Outcome.FAILED)
 
@@ -47,9 +46,7 @@ def apply_changeset(call: Call) -> Answer:
     undone = list(_undone(changeset))
     return Answer(
         document=document | {"reason": changeset.state_reason, "changes": undone},
-        text=chain.from_iterable(
-            wrapped(f"#{row['change']} {row['outcome']}: {line(row['reason'])}", "    ", "  · ") for row in undone
-        ),
+        text=[text for row in undone for text in _undone_text(row)],
         failure=f"Changeset {changeset.pk} is {changeset.state}, nothing was written: {line(changeset.state_reason)}",
     )
 
@@ -73,21 +70,27 @@ def _undone(changeset: Changeset) -> Iterator[dict[str, Any]]:
         }
 
 
+def _undone_text(row: dict[str, Any]) -> list[str]:
+    return wrapped(f"#{row['change']} {row['outcome']}: {line(row['reason'])}", "    ", "  · ")
+
+
 def export_changeset(call: Call) -> Answer:
     changeset = changeset_of(call)
-    pieces = changeset_document(changeset, call.actor)
     target = call.options["output"]
     if target == "-":
-        first = next(pieces)  # Here and not half-way: it asks for the permission.
-        return Answer(document=chain([first], pieces))
-    size = _write(Path(target), pieces)
+        return Answer(document=_pieces(changeset, call))
+    size = _write(Path(target), changeset_document(changeset, call.actor))
     return Answer(
         document={"changeset": changeset.pk, "file": target, "bytes": size},
         text=[f"Wrote changeset {changeset.pk} to {line(target)}: {size:,} bytes."],
     )
 
 
-def _write(path: Path, pieces: Iterator[str]) -> int:
+def _pieces(changeset: Changeset, call: Call) -> Stream:
+    yield from changeset_document(changeset, call.actor)
+
+
+def _write(path: Path, pieces: Iterable[str]) -> int:
     """Writes the file whole or not at all: under another name first. Raises `InvalidInput` where it cannot."""
     if path.exists() and not path.is_file():
         raise InvalidInput(f"{path} is no file that could be written; name another one, or - for standard output.")

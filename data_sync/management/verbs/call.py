@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 from data_sync.core.errors import InvalidInput
 from data_sync.models import Changeset, DataSource
@@ -28,6 +28,10 @@ class Call:
     progress: TextIO | None = None
 
 
+Stream: TypeAlias = Generator[str, None, None]
+"""Pieces that are made as they are printed; may hold a query open, so it is to be closed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """`document` is for `--json`; a stream is JSON text in pieces. `text` holds the lines for people; without
@@ -36,8 +40,8 @@ class Answer:
     `notes` go to standard error. `failure` is why what was asked for was not done: exit code 1.
     """
 
-    document: dict[str, Any] | Iterator[str]
-    text: Iterable[str] | None = None
+    document: dict[str, Any] | Stream
+    text: Sequence[str] | Stream | None = None
     notes: tuple[str, ...] = ()
     code: int = 0
     failure: str = ""
@@ -48,11 +52,13 @@ class Verbs:
 
     def __init__(self, parser: argparse.ArgumentParser, dest: str = "verb") -> None:
         self._parsers = parser.add_subparsers(dest=dest, metavar="VERB", required=True, title="verbs")
+        self.names: set[str] = set()
 
     def add(self, name: str, answer: Callable[[Call], Answer], what: str) -> argparse.ArgumentParser:
         """A verb that is answered by a function; `what` is the help, a sentence without full stop."""
         # Without abbreviations: `accept 7 --al` is no consent, and a new option breaks no script.
         verb = self._parsers.add_parser(name, help=what, description=f"{what}.", allow_abbrev=False)
+        self.names.add(name)
         verb.set_defaults(answer=answer)
         verb.add_argument("--json", action="store_true", help="print one JSON document, and nothing else")
         verb.add_argument("--as", dest="acting", metavar="USERNAME", help="who does it; their permissions count")
@@ -62,6 +68,7 @@ class Verbs:
     def group(self, name: str, what: str) -> Verbs:
         """Verbs of two words."""
         parser = self._parsers.add_parser(name, help=what, description=f"{what}.", allow_abbrev=False)
+        self.names.add(name)
         return Verbs(parser, f"{name}_verb")
 
 

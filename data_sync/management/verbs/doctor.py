@@ -16,7 +16,7 @@ from data_sync.services import sources
 
 from ..text.table import wrapped
 from ..text.words import count, line
-from .call import FOUND, Answer, Call, Verbs, source_of
+from .call import FOUND, Answer, Call, Stream, Verbs, source_of
 
 Finding = dict[str, str]
 """`{"name", "level": "ok" | "warning" | "fault", "message"}`."""
@@ -86,7 +86,7 @@ def _finding(name: str, level: str, message: str) -> Finding:
     return {"name": name, "level": level, "message": message}
 
 
-def _text(here: list[Finding], found: list[dict[str, Any]], faults: int) -> Iterator[str]:
+def _text(here: list[Finding], found: list[dict[str, Any]], faults: int) -> Stream:
     yield "Here"
     yield from _lines(here)
     for source in found:
@@ -95,7 +95,7 @@ def _text(here: list[Finding], found: list[dict[str, Any]], faults: int) -> Iter
     yield f"{count(faults, 'fault')} found." if faults else "No fault found."
 
 
-def _lines(findings: list[Finding]) -> Iterator[str]:
+def _lines(findings: list[Finding]) -> Stream:
     for finding in findings:
         sign = {"ok": "✓", "warning": "!", "fault": "✗"}[finding["level"]]
         yield from wrapped(f"{line(finding['name'])}: {line(finding['message'])}", "      ", f"  {sign} ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from data_sync import tasks
@@ -14,7 +13,7 @@ from data_sync.services import pull as service
 from .. import progress
 from ..text.table import table, wrapped
 from ..text.words import count, line, listing
-from .call import FOUND, Answer, Call, Verbs, labels, number, source_of
+from .call import FOUND, Answer, Call, Stream, Verbs, labels, number, source_of
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -82,7 +81,7 @@ def counts_text(changeset: Changeset) -> str:
     return listing([count(number, operation) for operation, number in counts(changeset).items() if number])
 
 
-def summary_table(rows: list[dict[str, Any]]) -> Iterator[str]:
+def summary_table(rows: list[dict[str, Any]]) -> Stream:
     """What was compared and found, per model."""
     columns = ["compared", "create", "update", "delete", "cascades", "problems"]
     body = [[line(row["label"]), *(f"{row.get(name, 0):,}" for name in columns)] for row in rows]
@@ -95,7 +94,7 @@ def _cancel_if_active(pull: DataPull, call: Call) -> None:
         service.cancel_pull(pull.pk, call.actor)
 
 
-def _found(pull: DataPull, changeset: Changeset | None) -> Iterator[str]:
+def _found(pull: DataPull, changeset: Changeset | None) -> Stream:
     begin = f"Pull {pull.pk} of {line(pull.source_name)}: {count(pull.compared, 'row')} compared"
     if changeset is None:
         yield f"{begin}, nothing differs."
@@ -110,7 +109,7 @@ def _found(pull: DataPull, changeset: Changeset | None) -> Iterator[str]:
     yield f"Review it: data_sync show {changeset.pk}"
 
 
-def _differences(differences: list[dict[str, str]]) -> Iterator[str]:
+def _differences(differences: list[dict[str, str]]) -> Stream:
     """Where the two sides' models differ, one a line; the sentence of the failure names the first ones only."""
     for row in differences:
         place = f"{row['model']}.{row['field']}" if row["field"] else row["model"]

@@ -14,7 +14,7 @@ from data_sync.services.content import change_content
 from ..text.changes import Manner, describe
 from ..text.table import table, wrapped
 from ..text.words import count, line, listing, moment
-from .call import Answer, Call, Verbs, changeset_of, number
+from .call import Answer, Call, Stream, Verbs, changeset_of, number
 from .pulls import counts, counts_text, summary_table
 from .selection import add_filters, require_changes, selection_of
 
@@ -53,7 +53,7 @@ def list_changesets(call: Call) -> Answer:
     )
 
 
-def _list(changesets: list[Changeset], active: list[DataPull]) -> Iterator[str]:
+def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
     for pull in active:
         rows = f": {pull.rows_read:,} of {pull.rows_expected:,} rows" if pull.state == PullState.READING else ""
         yield f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}{rows}."
@@ -87,7 +87,7 @@ def _changes(changeset: Changeset, selection: review.Selection) -> Iterator[Chan
     return review.select(changeset, selection).iterator(chunk_size=BATCH)
 
 
-def _document(changeset: Changeset, selection: review.Selection) -> Iterator[str]:
+def _document(changeset: Changeset, selection: review.Selection) -> Stream:
     """The review as JSON, one change a line; changes in the order of review."""
     unmet = review.unmet_requirements(changeset)
     head = {
@@ -106,7 +106,7 @@ def _document(changeset: Changeset, selection: review.Selection) -> Iterator[str
     yield "\n]}\n"
 
 
-def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Iterator[str]:
+def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Stream:
     whole = selection.numbers is not None
     if not whole:
         yield from _heading(changeset)
@@ -122,7 +122,7 @@ def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Iter
         yield from _closing(changeset)
 
 
-def _heading(changeset: Changeset) -> Iterator[str]:
+def _heading(changeset: Changeset) -> Stream:
     yield f"Changeset {changeset.pk} from {line(changeset.source_name)}: {changeset.state}"
     if changeset.state_reason:
         yield from wrapped(line(changeset.state_reason), "    ")
@@ -133,7 +133,7 @@ def _heading(changeset: Changeset) -> Iterator[str]:
     yield from summary_table(changeset.summary)
 
 
-def _closing(changeset: Changeset) -> Iterator[str]:
+def _closing(changeset: Changeset) -> Stream:
     unmet = review.unmet_requirements(changeset)
     for accepted, missing in list(unmet.items())[:5]:
         numbers = listing([f"#{other}" for other in missing], 10)

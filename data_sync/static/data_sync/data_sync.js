@@ -42,7 +42,7 @@
 
   async function send(form, decision) {
     const body = new FormData(form);
-    body.set("decision", decision);
+    body.set("decide", decision);
     const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
     const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
     if (!isJson) {
@@ -65,7 +65,7 @@
     again.className = "button";
     again.textContent = message("retry");
     again.addEventListener("click", () => {
-      form.elements.decision.value = decision;
+      form.elements.decide.value = decision;
       decide(form, decision);
     });
     line.append(again);
@@ -89,7 +89,7 @@
         clearError(form);
         say(`#${form.elements.number.value} ${message(decision)}`);
       } catch (error) {
-        form.elements.decision.value = card.dataset.decision;
+        form.elements.decide.value = card.dataset.decision;
         showError(form, decision, error.message || message("failed"));
       }
     });
@@ -97,7 +97,7 @@
 
   root.addEventListener("change", (event) => {
     const form = event.target.closest("form.ds-decision");
-    if (form && event.target.name === "decision") {
+    if (form && event.target.name === "decide") {
       decide(form, event.target.value);
     }
   });

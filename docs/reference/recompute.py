@@ -1,0 +1,56 @@
+"""Recomputes what an exported changeset states of itself: python3 recompute.py changeset-42.json
+
+Needs nothing but Python. Exit code 0: all agrees; 1: it names what does not.
+"""
+
+import hashlib
+import json
+import sys
+
+SEALED = """number model operation natural_key before after diff files carried before_digest
+after_digest requires cascades problems""".split()
+
+
+def text(value):
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def sha256(*parts):
+    return "sha256:" + hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def record_digest(change, side):
+    files = {
+        name: sides[side] and {"checksum": sides[side]["checksum"], "size": sides[side]["size"]}
+        for name, sides in change["files"].items()
+    }
+    return sha256(text([change["model"], change["natural_key"], change[side], files]))
+
+
+def faults(document):
+    stated, changes, previous = document["changeset"], document["changes"], ""
+    for change in changes:
+        for side in ("before", "after"):
+            digest = "" if change[side] is None else record_digest(change, side)
+            if digest != change[f"{side}_digest"]:
+                yield f"change {change['number']}: {side}_digest"
+    seal = sha256("data-sync content 1\n", *(text({k: c[k] for k in SEALED}) + "\n" for c in changes))
+    if seal != stated["seal"] or seal != document["events"][0]["detail"]["content_seal"]:
+        yield "content seal"
+    decisions = (f"{change['number']} {change['decision']}\n" for change in changes)
+    approval = sha256("data-sync approval 1\n", seal, "\n", *decisions)
+    if stated["approval_seal"] and approval != stated["approval_seal"]:
+        yield "approval seal"
+    for number, event in enumerate(document["events"], start=1):
+        content = {name: event[name] for name in ("number", "at", "actor", "action", "detail")}
+        digest = sha256(text([previous, content]))
+        if (event["number"], event["previous"], event["hash"]) != (number, previous, digest):
+            yield f"event {number}"
+        previous = event["hash"]
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8") as file:
+        found = list(faults(json.load(file)))
+    print("\n".join(f"differs: {what}" for what in found) or "everything agrees")
+    sys.exit(1 if found else 0)

@@ -1,0 +1,241 @@
+"""Data sources, data pulls and export keys over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from data_sync.core.errors import SourceUnavailable
+from data_sync.models import DataPull, DataSource, ExportKey
+from data_sync.orm.read import LocalSource
+from data_sync.services import credentials, keys, sources
+
+from . import making
+from .test_review import text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def admin(client: Client) -> Client:
+    client.force_login(making.user("admin", "*"))
+    return client
+
+
+def url(model: str, name: str, *args: object) -> str:
+    return reverse(f"admin:data_sync_{model}_{name}", args=args)
+
+
+# Sources
+
+
+def test_a_source_is_added_and_its_key_never_shown(admin):
+    given = {"name": "Staging", "url": "https://staging.example.org/api", "key": "ds_secret-text"}
+
+    page = admin.post(url("datasource", "add"), given, follow=True)
+
+    source = DataSource.objects.get()
+    edit = admin.get(url("datasource", "edit", source.pk))
+    assert credentials.reveal(source.key) == "ds_secret-text"
+    for shown in (page, edit):
+        assert "ds_secret-text" not in shown.content.decode() and source.key not in shown.content.decode()
+    assert "stored encrypted" in text(page)
+
+
+def test_an_empty_key_keeps_the_stored_one(admin):
+    source = sources.add_source("Staging", "https://staging.example.org/api", "env:DATA_SYNC_KEY_STAGING", keys_actor())
+
+    admin.post(url("datasource", "edit", source.pk), {"name": "Stage", "url": source.url, "key": ""})
+
+    source.refresh_from_db()
+    assert (source.name, source.key) == ("Stage", "env:DATA_SYNC_KEY_STAGING")
+
+
+def keys_actor() -> Any:
+    from data_sync.services.actors import command_line
+
+    return command_line()
+
+
+def test_what_is_wrong_with_a_source_is_said_above_the_form(admin):
+    page = admin.post(url("datasource", "add"), {"name": "X", "url": "ftp://x.example/", "key": "k"})
+    again = admin.post(url("datasource", "add"), {"name": "X", "url": "http://10.0.0.1/api", "key": "k"})
+
+    assert page.status_code == again.status_code == 200
+    assert not DataSource.objects.exists()
+    assert "errorlist" in page.content.decode() and "errorlist" in again.content.decode()
+
+
+def test_a_connection_test_says_each_check_in_words(admin, monkeypatch):
+    found = [
+        sources.Check(name="reachable", ok=True, message="It answers."),
+        sources.Check(name="key accepted", ok=False, message="Refused: <b>make a new key</b>."),
+    ]
+    monkeypatch.setattr(sources, "check_source", lambda source: found)
+    source = making.source()
+
+    page = admin.post(url("datasource", "test", source.pk))
+
+    assert "✓ Passed: reachable It answers." in text(page)
+    assert "✗ Failed: key accepted" in text(page) and "<b>make" not in page.content.decode()
+    assert admin.get(url("datasource", "test", source.pk)).status_code == 405
+
+
+def test_a_source_is_removed_but_not_while_it_is_read(admin):
+    source = making.source()
+    making.pull(source=source, state="reading", active_source=source.pk)
+
+    refused = admin.post(url("datasource", "delete", source.pk), {"post": "yes"}, follow=True)
+    DataPull.objects.update(state="failed", active_source=None)
+    admin.post(url("datasource", "delete", source.pk), {"post": "yes"})
+
+    assert "is reading the source" in text(refused)
+    assert not DataSource.objects.exists()
+
+
+@pytest.mark.parametrize(("name", "verb"), [("add", "get"), ("edit", "get"), ("pull", "post"), ("test", "post")])
+def test_who_may_only_view_sources_can_do_nothing_to_them(client, name, verb):
+    client.force_login(making.user("guest", "view_datasource"))
+    source = making.source()
+    args = () if name == "add" else (source.pk,)
+
+    assert getattr(client, verb)(url("datasource", name, *args)).status_code == 403
+    assert client.get(url("datasource", "change", source.pk)).status_code == 200
+
+
+def test_the_list_of_sources_costs_the_same_for_many(admin, django_assert_max_num_queries):
+    for number in range(20):
+        making.pull(source=making.source(f"Source {number}"))
+
+    with django_assert_max_num_queries(7):
+        assert "staging.example.org" in text(admin.get(url("datasource", "changelist")))
+
+
+# Pulls
+
+
+@pytest.mark.django_db(transaction=True)
+def test_saving_a_pull_runs_it_and_shows_that_nothing_differs(admin, monkeypatch):
+    monkeypatch.setattr(sources, "open_source", lambda source: LocalSource())
+    source = making.source()
+
+    page = admin.post(url("datapull", "add"), {"source": source.pk, "models": ["testapp.term"]}, follow=True)
+
+    assert DataPull.objects.get().state == "done"
+    assert "Nothing differs. 0 rows compared" in text(page)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_source_did_wrong_is_on_the_pulls_page(admin, monkeypatch):
+    def unavailable(source: DataSource) -> Any:
+        raise SourceUnavailable("The source is <asleep>. Wake it.")
+
+    monkeypatch.setattr(sources, "open_source", unavailable)
+
+    page = admin.post(url("datasource", "pull", making.source().pk), follow=True)
+
+    assert "The pull failed" in text(page) and "The source is &lt;asleep&gt;. Wake it." in page.content.decode()
+
+
+def test_a_second_pull_of_a_source_is_refused_by_name(admin):
+    source = making.source()
+    first = making.pull(source=source, state="reading", active_source=source.pk)
+
+    page = admin.post(url("datasource", "pull", source.pk), follow=True)
+
+    assert f"Pull {first.pk}" in text(page) and DataPull.objects.count() == 1
+
+
+def test_a_schema_difference_is_a_table(admin):
+    differences = [{"model": "testapp.term", "field": "meaning", "difference": "is only here"}]
+    row = making.pull(state="failed", error="They differ.", report={"schema": differences, "models": []})
+
+    shown = text(admin.get(url("datapull", "change", row.pk)))
+
+    assert "testapp.term meaning is only here" in shown
+
+
+def test_progress_can_be_asked_for(admin):
+    row = making.pull(state="reading", rows_read=40, rows_expected=100)
+
+    answer = admin.get(url("datapull", "status", row.pk)).json()
+    page = admin.get(url("datapull", "change", row.pk)).content.decode()
+
+    assert answer == {"active": True, "words": "Reading both sides: 40 rows read", "value": 40, "max": 100}
+    assert '<progress value="40" max="100"' in page and ">Refresh</a>" in page
+
+
+def test_a_pull_is_cancelled(admin):
+    row = making.pull(state="queued")
+
+    admin.post(url("datapull", "cancel", row.pk))
+
+    row.refresh_from_db()
+    assert row.state == "cancelled"
+
+
+def test_pulling_needs_its_permission(client):
+    client.force_login(making.user("guest", "view_datapull"))
+    row = making.pull()
+
+    assert client.get(url("datapull", "change", row.pk)).status_code == 200
+    assert client.get(url("datapull", "add")).status_code == 403
+    assert client.post(url("datapull", "cancel", row.pk)).status_code == 403
+
+
+def test_the_list_of_pulls_tells_what_came_of_each(admin, django_assert_max_num_queries):
+    making.pull(compared=8120)
+    making.pull(state="failed", error="The source said no.")
+    stored = making.changeset([making.update(1)], pull=making.pull())
+
+    with django_assert_max_num_queries(7):
+        shown = text(admin.get(url("datapull", "changelist")))
+
+    assert "nothing differs" in shown and "The source said no." in shown and f"Changeset {stored.pk}" in shown
+
+
+# Export keys
+
+
+def test_a_key_is_shown_once_on_the_answer_and_kept_nowhere(admin):
+    page = admin.post(
+        url("exportkey", "add"), {"name": "Production", "models": ["testapp.term"], "expires_in_days": "30"}
+    )
+
+    key = ExportKey.objects.get()
+    found = [word for word in text(page).split() if word.startswith(key.prefix + ".")]
+    assert keys.authenticate(f"Bearer {found[0]}") == frozenset({"testapp.term"})
+    assert page.headers["Cache-Control"].find("no-store") >= 0
+    for later in (url("exportkey", "change", key.pk), url("exportkey", "changelist"), url("exportkey", "add")):
+        assert found[0] not in admin.get(later).content.decode()
+    assert found[0] not in str(dict(admin.session))
+
+
+def test_a_key_is_revoked_by_a_post(admin):
+    key, secret = keys.create_key("Production", keys_actor())
+
+    assert admin.get(url("exportkey", "revoke", key.pk)).status_code == 405
+    page = admin.post(url("exportkey", "revoke", key.pk), follow=True)
+
+    assert keys.authenticate(f"Bearer {secret}") is None
+    assert "revoked" in text(page) and "Revoke this key" not in text(page)
+
+
+def test_keys_need_their_permission(client):
+    client.force_login(making.user("guest", "view_exportkey"))
+    key, _ = keys.create_key("Production", keys_actor())
+
+    assert client.get(url("exportkey", "change", key.pk)).status_code == 200
+    assert client.get(url("exportkey", "add")).status_code == 403
+    assert client.post(url("exportkey", "revoke", key.pk)).status_code == 403
+
+
+def test_a_name_that_is_taken_is_said_above_the_form(admin):
+    keys.create_key("Production", keys_actor())
+
+    page = admin.post(url("exportkey", "add"), {"name": "Production"})
+
+    assert "choose another name" in text(page)

@@ -1,0 +1,365 @@
+"""The review page over HTTP: what it shows, whom it obeys, and what it costs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from data_sync.models import Change, Changeset, Event
+
+from . import making
+from .making import changeset, create, delete, update
+
+pytestmark = pytest.mark.django_db
+
+REVIEWER = ("view_changeset", "approve_changeset")
+
+
+@pytest.fixture
+def reviewer(client: Client) -> Client:
+    client.force_login(making.user("mira", *REVIEWER))
+    return client
+
+
+def review_url(stored: Changeset, query: str = "") -> str:
+    return reverse("admin:data_sync_changeset_change", args=(stored.pk,)) + query
+
+
+def decide_url(stored: Changeset) -> str:
+    return reverse("admin:data_sync_changeset_decide", args=(stored.pk,))
+
+
+def numbers(response: Any) -> list[int]:
+    """The changes on a page, in their order."""
+    return [int(number) for number in re.findall(r'<article [^>]*id="change-(\d+)"', response.content.decode())]
+
+
+def text(response: Any) -> str:
+    """A page's words, without its tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+# What it shows
+
+
+def test_deletes_come_before_updates_before_creates(reviewer):
+    stored = changeset([create(1), update(2), update(3), delete(4)])
+
+    assert numbers(reviewer.get(review_url(stored))) == [4, 2, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("?op=delete", [4]),
+        ("?model=testapp.tag", [3]),
+        ("?decision=accepted", [2]),
+        ("?flag=cascades", [4]),
+        ("?flag=problems", [1]),
+        ("?q=WORD-2", [2]),
+        ("?number=3", [3]),
+        ("?op=nonsense&decision=x&flag=y&number=abc&after=z&before=9", [4, 2, 3, 1]),
+        ("?q=absent", []),
+    ],
+)
+def test_filters_live_in_the_url(reviewer, query, shown):
+    problem = {"code": "x", "field": "y", "message": "It is too long."}
+    cascade = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
+    stored = changeset(
+        [
+            create(1, problems=[problem]),
+            update(2, decision="accepted"),
+            update(3, model="testapp.tag"),
+            delete(4, cascades=[cascade]),
+        ]
+    )
+
+    assert numbers(reviewer.get(review_url(stored, query))) == shown
+
+
+def test_pages_of_fifty_lead_forwards_and_back_without_gap_or_overlap(reviewer):
+    stored = changeset([*(create(n) for n in range(1, 81)), *(delete(n) for n in range(81, 131))])
+
+    def follow(query: str, rel: str) -> tuple[list[int], str | None]:
+        page = reviewer.get(review_url(stored, query))
+        link = re.search(rf'href="(\?[^"]*)" rel="{rel}"', page.content.decode())
+        return numbers(page), link and link[1].replace("&amp;", "&")
+
+    first, to_second = follow("", "next")
+    second, to_third = follow(to_second, "next")
+    third, end = follow(to_third, "next")
+    _, back = follow(to_third, "prev")
+
+    assert [*first, *second, *third] == [*range(81, 131), *range(1, 81)]
+    assert (len(first), len(second), end) == (50, 50, None)
+    assert follow(back, "prev")[0] == second
+    assert numbers(reviewer.get(review_url(stored, "?last=1"))) == [*range(31, 81)]
+
+
+def test_problems_cascades_and_requirements_are_told(reviewer):
+    cascade = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
+    stored = changeset(
+        [
+            update(1, problems=[{"code": "too_long", "field": "meaning", "message": "It is too long here."}]),
+            delete(2, cascades=[cascade], requires=[3]),
+            delete(3, decision="rejected"),
+        ]
+    )
+
+    shown = text(reviewer.get(review_url(stored)))
+
+    assert "Cannot be applied: It is too long here." in shown
+    assert "Also deletes 1 row of group editors" in shown
+    assert "Needs #3 Deleted Term word-3 (rejected)" in shown
+
+
+def test_what_a_source_sent_is_never_markup(reviewer):
+    evil = "<script>alert(1)</script>"
+    stored = changeset([update(1, evil, evil + "!", key=[evil]), create(2, evil)], source_name=evil, actor=evil)
+
+    page = reviewer.get(review_url(stored)).content.decode()
+
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(1)") > 4
+
+
+def test_the_page_carries_no_inline_script_or_style(reviewer):
+    stored = changeset([update(1), delete(2), create(3)])
+
+    page = reviewer.get(review_url(stored)).content.decode()
+
+    assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)|<style|\sstyle=|\son[a-z]+=", page)
+
+
+def test_a_changeset_of_models_that_are_gone_still_shows(reviewer):
+    stored = changeset([update(1, model="gone.model")])
+
+    page = reviewer.get(review_url(stored))
+
+    assert page.status_code == 200 and "gone.model" in text(page)
+
+
+def test_an_unknown_changeset_is_not_found(reviewer):
+    assert reviewer.get(reverse("admin:data_sync_changeset_change", args=(999,))).status_code == 404
+
+
+@pytest.mark.parametrize("state", ["applied", "rejected", "superseded", "stale", "applying", "reverted"])
+def test_a_closed_changeset_is_read_only(reviewer, state):
+    stored = changeset([update(1)], state=state)
+
+    page = reviewer.get(review_url(stored))
+
+    assert page.status_code == 200
+    assert b'type="radio"' not in page.content
+
+
+def test_who_may_only_look_gets_no_buttons(client):
+    client.force_login(making.user("guest", "view_changeset"))
+
+    page = client.get(review_url(changeset([update(1)]))).content
+
+    assert b'type="radio"' not in page and b"Accept all" not in page and b"Review &amp; apply" not in page
+
+
+@pytest.mark.parametrize("name", ["change", "confirm", "result", "history", "export", "status"])
+def test_pages_are_for_those_who_may_view_changesets(client, name):
+    stored = changeset([update(1)])
+    url = reverse(f"admin:data_sync_changeset_{name}", args=(stored.pk,))
+
+    assert client.get(url).status_code == 302
+    client.force_login(making.user("other", "view_datasource"))
+    assert client.get(url).status_code == 403
+
+
+# Deciding
+
+
+def test_a_decision_is_stored_and_leads_back_to_its_card(reviewer):
+    stored = changeset([update(1), update(2)])
+
+    answer = reviewer.post(
+        decide_url(stored),
+        {"number": "2", "decide": "accepted", "revision": "0", "query": "op=update&after=update-1"},
+    )
+
+    assert answer.status_code == 302
+    assert answer.url == review_url(stored, "?op=update&after=update-1#change-2")
+    assert list(stored.changes.values_list("number", "decision")) == [(1, "undecided"), (2, "accepted")]
+
+
+def test_a_script_gets_the_new_counts(reviewer):
+    stored = changeset([update(1), create(2)])
+
+    answer = reviewer.post(
+        decide_url(stored),
+        {"number": "2", "decide": "rejected", "revision": "0"},
+        headers={"Accept": "application/json"},
+    )
+
+    assert answer.json() == {
+        "revision": 1,
+        "decisions": {"undecided": 1, "accepted": 0, "rejected": 1},
+        "undecided": {"": 1, "testapp.term": 1, "testapp.term create": 0, "testapp.term update": 1},
+    }
+
+
+def test_a_decision_on_an_older_revision_changes_nothing_and_says_so(reviewer):
+    stored = changeset([update(1)], revision=3)
+    given = {"number": "1", "decide": "accepted", "revision": "2", "query": "op=update"}
+
+    page = reviewer.post(decide_url(stored), given)
+    answer = reviewer.post(decide_url(stored), given, headers={"Accept": "application/json"})
+
+    assert (page.status_code, answer.status_code) == (409, 409)
+    assert "Somebody else has decided" in text(page) and review_url(stored, "?op=update") in page.content.decode()
+    assert answer.json()["reload"] is True
+    assert stored.changes.get().decision == "undecided"
+
+
+def test_accepting_all_says_the_number_and_leaves_deletes_out(reviewer):
+    problem = {"code": "x", "field": "y", "message": "No."}
+    stored = changeset([update(1), create(2), delete(3), update(4, problems=[problem])])
+
+    page = reviewer.get(review_url(stored))
+    answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
+
+    assert "Accept 2 of 4 matching" in text(page)
+    assert "2 changes accepted. 1 delete was left out" in text(answer)
+    assert "1 change that cannot be applied was left out." in text(answer)
+    assert dict(stored.changes.values_list("number", "decision")) == {
+        1: "accepted",
+        2: "accepted",
+        3: "undecided",
+        4: "undecided",
+    }
+
+
+def test_deletes_are_accepted_where_they_are_what_is_filtered(reviewer):
+    stored = changeset([update(1), delete(2), delete(3)])
+
+    page = reviewer.get(review_url(stored, "?op=delete"))
+    reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0", "op": "delete"})
+
+    assert "Accept all 2 matching" in text(page)
+    assert dict(stored.changes.values_list("number", "decision")) == {1: "undecided", 2: "accepted", 3: "accepted"}
+
+
+def test_rejecting_all_keeps_to_the_filter(reviewer):
+    stored = changeset([update(1), update(2, model="testapp.tag")])
+
+    reviewer.post(decide_url(stored), {"decide": "rejected", "revision": "0", "model": "testapp.tag"})
+
+    assert dict(stored.changes.values_list("number", "decision")) == {1: "undecided", 2: "rejected"}
+
+
+def test_deciding_needs_its_permission(client):
+    stored = changeset([update(1)])
+    client.force_login(making.user("guest", "view_changeset"))
+
+    answer = client.post(decide_url(stored), {"number": "1", "decide": "accepted", "revision": "0"})
+
+    assert answer.status_code == 403
+    assert stored.changes.get().decision == "undecided"
+
+
+@pytest.mark.parametrize("given", [{}, {"decide": "maybe", "revision": "0"}, {"decide": "accepted", "revision": "x"}])
+def test_a_malformed_decision_is_refused(reviewer, given):
+    assert reviewer.post(decide_url(changeset([update(1)])), given).status_code == 404
+
+
+def test_a_decision_cannot_lead_to_another_site(reviewer):
+    stored = changeset([update(1)])
+
+    answer = reviewer.post(
+        decide_url(stored),
+        {"number": "1", "decide": "accepted", "revision": "0", "query": "//evil.example/"},
+    )
+
+    assert answer.url == review_url(stored, "?//evil.example/#change-1")
+
+
+def test_deciding_takes_a_token_and_a_post(reviewer):
+    stored = changeset([update(1)])
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(making.user("tomas", *REVIEWER))
+
+    answer = strict.post(decide_url(stored), {"number": "1", "decide": "accepted", "revision": "0"})
+
+    assert answer.status_code == 403
+    assert reviewer.get(decide_url(stored)).status_code == 405
+
+
+def test_looking_changes_nothing(client, django_assert_max_num_queries):
+    client.force_login(making.user("admin", "*"))
+    stored = changeset([update(1), delete(2)])
+    before = list(Change.objects.values()), list(Changeset.objects.values()), Event.objects.count()
+
+    for name in ("change", "confirm", "result", "history", "export", "reject", "status"):
+        assert client.get(reverse(f"admin:data_sync_changeset_{name}", args=(stored.pk,))).status_code == 200
+
+    assert (list(Change.objects.values()), list(Changeset.objects.values()), Event.objects.count()) == before
+
+
+# What it costs
+
+
+def queries_of(client: Client, stored: Changeset, query: str = "") -> int:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(review_url(stored, query)).status_code == 200
+    return len([entry for entry in captured if "data_sync" in entry["sql"] and "auth_permission" not in entry["sql"]])
+
+
+@pytest.mark.parametrize("query", ["", "?q=word", "?op=create", "?last=1"])
+def test_ten_cards_cost_as_many_queries_as_fifty(reviewer, query):
+    def of(size: int) -> Changeset:
+        return changeset([create(1), *(create(n, requires=[1]) for n in range(2, size + 1))])
+
+    few, many = queries_of(reviewer, of(10), query), queries_of(reviewer, of(120), query)
+
+    assert few == many <= 8
+
+
+def test_the_list_of_changesets_costs_five_queries(client, django_assert_max_num_queries):
+    client.force_login(making.user("admin", "*"))
+    for number in range(1, 21):
+        changeset([update(number)])
+    url = reverse("admin:data_sync_changeset_changelist")
+    client.get(url)
+
+    with django_assert_max_num_queries(5 + 2):  # session and user
+        page = client.get(url)
+
+    assert "+0 Added ~1 Changed −0 Deleted" in text(page).replace("+ 0", "+0").replace("~ 1", "~1").replace("− 0", "−0")
+
+
+def test_changesets_cannot_be_added_deleted_or_changed_in_bulk(client):
+    client.force_login(making.user("admin", "*"))
+    stored = changeset([update(1)])
+    base = reverse("admin:data_sync_changeset_changelist")
+
+    assert client.get(base + "add/").status_code in (403, 404)
+    assert client.post(f"{base}{stored.pk}/delete/", {"post": "yes"}).status_code in (403, 404)
+    assert b'name="action"' not in client.get(base).content
+
+
+def test_permissions_by_group_count(client):
+    from django.contrib.auth.models import Group
+
+    person = making.user("grouped")
+    group = Group.objects.create(name="reviewers")
+    group.permissions.set(Permission.objects.filter(codename__in=REVIEWER))
+    person.groups.add(group)
+    client.force_login(person)
+    stored = changeset([update(1)])
+
+    client.post(decide_url(stored), {"number": "1", "decide": "accepted", "revision": "0"})
+
+    assert stored.changes.get().decision == "accepted"

@@ -1,0 +1,220 @@
+"""Approving, applying, withdrawing, rejecting and overriding over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from data_sync.models import Changeset
+from tests.testapp.models import Term
+
+from . import making
+from .making import changeset, create, update
+from .test_review import text
+
+ALL = ("view_changeset", "approve_changeset", "apply_changeset", "add_term", "change_term", "delete_term")
+
+
+@pytest.fixture
+def boss(client: Client, db: Any) -> Client:
+    client.force_login(making.user("mira", *ALL))
+    return client
+
+
+def url(stored: Changeset, name: str) -> str:
+    return reverse(f"admin:data_sync_changeset_{name}", args=(stored.pk,))
+
+
+def test_the_confirmation_says_what_happens_and_what_stays_out(boss):
+    cascade = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
+    stored = changeset(
+        [
+            create(1, decision="accepted"),
+            update(2, decision="accepted"),
+            update(3, decision="rejected"),
+            update(4),
+            making.delete(5, decision="accepted", cascades=[cascade]),
+        ]
+    )
+
+    shown = text(boss.get(url(stored, "confirm")))
+
+    assert "3 accepted changes will be written" in shown
+    assert "1 rejected" in shown and "1 undecided: skipped, too" in shown
+    assert "Also deletes 1 row of group: editors" in shown
+    assert "Approve and apply 3 changes" in shown and "Approve only" in shown
+
+
+def test_unmet_requirements_name_both_sides_and_offer_no_button(boss):
+    stored = changeset([create(1, decision="rejected"), create(2, decision="accepted", requires=[1])])
+
+    page = boss.get(url(stored, "confirm"))
+
+    assert "#1 Added word-1 ⊘ rejected is needed by 1 accepted change: #2 word-2" in text(page)
+    assert f"{url(stored, 'change')}?number=1" in page.content.decode()
+    assert b'name="do"' not in page.content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_approve_and_apply_writes_the_accepted_changes_and_shows_each_outcome(boss):
+    stored = changeset([create(1, "a word", decision="accepted"), create(2)])
+
+    answer = boss.post(url(stored, "approve"), {"do": "both", "revision": "0"}, follow=True)
+
+    stored.refresh_from_db()
+    assert (stored.state, stored.apply_actor) == ("applied", "mira"), stored.state_reason
+    assert list(Term.objects.values_list("word", "meaning")) == [("word-1", "a word")]
+    assert "applied 1" in text(answer) and "skipped 1" in text(answer)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_is_no_longer_what_was_reviewed_stops_it_and_is_named(boss):
+    stored = changeset([update(1, decision="accepted")])
+    Term.objects.create(word="word-1", meaning="changed meanwhile")
+
+    answer = boss.post(url(stored, "approve"), {"do": "both", "revision": "0"}, follow=True)
+
+    stored.refresh_from_db()
+    assert stored.state == "stale"
+    assert Term.objects.get().meaning == "changed meanwhile"
+    assert "Nothing was written" in text(answer) and "Pull again, and review what differs now." in text(answer)
+
+
+def test_approve_only_waits_for_an_apply(boss):
+    stored = changeset([create(1, decision="accepted")])
+
+    answer = boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"}, follow=True)
+
+    stored.refresh_from_db()
+    assert stored.state == "approved"
+    assert "Apply 1 change" in text(answer) and "Withdraw the approval" in text(answer)
+    assert not Term.objects.exists()
+
+
+def test_who_may_approve_but_not_apply_is_offered_and_allowed_the_first_only(client, db):
+    client.force_login(making.user("mira", "view_changeset", "approve_changeset"))
+    stored = changeset([create(1, decision="accepted")])
+
+    page = client.get(url(stored, "confirm"))
+    answer = client.post(url(stored, "approve"), {"do": "both", "revision": "0"})
+
+    stored.refresh_from_db()
+    assert b'value="both"' not in page.content and b'value="approve"' in page.content
+    assert (answer.status_code, stored.state) == (403, "pending")
+
+
+def test_applying_needs_the_models_own_permission_and_approves_nothing_without(client, db):
+    client.force_login(making.user("mira", "view_changeset", "approve_changeset", "apply_changeset"))
+    stored = changeset([create(1, decision="accepted")])
+
+    answer = client.post(url(stored, "approve"), {"do": "both", "revision": "0"})
+
+    stored.refresh_from_db()
+    assert (answer.status_code, stored.state) == (403, "pending")
+
+
+def test_decisions_changed_meanwhile_stop_the_approval(boss):
+    stored = changeset([create(1, decision="accepted")], revision=2)
+
+    answer = boss.post(url(stored, "approve"), {"do": "both", "revision": "1"})
+
+    stored.refresh_from_db()
+    assert (answer.status_code, stored.state) == (409, "pending")
+
+
+def test_an_apply_of_another_approval_than_the_one_shown_is_stopped(boss):
+    stored = changeset([create(1, decision="accepted")], state="approved", revision=5, approved_revision=5)
+
+    answer = boss.post(url(stored, "approve"), {"do": "apply", "revision": "4"})
+
+    stored.refresh_from_db()
+    assert (answer.status_code, stored.apply_requested_at) == (409, None)
+
+
+def test_nothing_accepted_is_told_and_not_approved(boss):
+    stored = changeset([create(1)])
+
+    answer = boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"}, follow=True)
+
+    assert "accept some, or reject it" in text(answer)
+    stored.refresh_from_db()
+    assert stored.state == "pending"
+
+
+def test_a_decision_after_the_approval_takes_it_back(boss):
+    stored = changeset([create(1, decision="accepted")])
+    boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"})
+
+    boss.post(url(stored, "decide"), {"number": "1", "decide": "rejected", "revision": "0"})
+
+    stored.refresh_from_db()
+    assert (stored.state, stored.approval_seal) == ("pending", "")
+
+
+def test_an_approval_can_be_withdrawn(boss):
+    stored = changeset([create(1, decision="accepted")])
+    boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"})
+
+    boss.post(url(stored, "withdraw"))
+
+    stored.refresh_from_db()
+    assert stored.state == "pending"
+
+
+def test_a_changeset_is_rejected_with_a_reason_that_stays_readable(boss):
+    stored = changeset([create(1)])
+
+    answer = boss.post(url(stored, "reject"), {"reason": "Wrong week."}, follow=True)
+
+    assert "Rejected as a whole." in text(answer) and "Wrong week." in text(answer)
+    assert "Wrong week." in text(boss.get(url(stored, "history")))
+
+
+def test_a_blocked_changeset_says_why_and_is_let_through_with_a_reason_only(client, db):
+    client.force_login(making.user("mira", "view_changeset", "override_changeset_guard"))
+    guard = {"code": "empty_side", "model": "testapp.term", "message": "The source has no rows."}
+    stored = changeset([making.delete(1)], state="blocked", guards=[guard])
+
+    page = client.get(url(stored, "change"))
+    without = client.post(url(stored, "override"), {"reason": " "})
+    stored.refresh_from_db()
+    state_without = stored.state
+    client.post(url(stored, "override"), {"reason": "It was emptied on purpose."})
+    stored.refresh_from_db()
+
+    assert "The source has no rows." in text(page)
+    assert (without.status_code, state_without, stored.state) == (200, "blocked", "pending")
+
+
+@pytest.mark.parametrize("name", ["approve", "withdraw", "reject", "override"])
+def test_each_transition_needs_its_permission(client, db, name):
+    client.force_login(making.user("guest", "view_changeset"))
+    stored = changeset([create(1, decision="accepted")], state="blocked" if name == "override" else "pending")
+
+    answer = client.post(url(stored, name), {"do": "approve", "revision": "0", "reason": "x"})
+
+    assert answer.status_code == 403
+
+
+def test_views_that_move_a_changeset_stay_outside_of_atomic_requests(boss):
+    from django.urls import resolve
+
+    stored = changeset([create(1)])
+    for name in ("decide", "approve", "withdraw", "reject", "override", "confirm", "change"):
+        view = resolve(url(stored, name)).func
+        assert "default" in view._non_atomic_requests, name
+
+
+def test_the_export_is_one_json_document_for_those_who_may(boss, client):
+    stored = changeset([create(1)])
+    denied = boss.get(url(stored, "export"))
+    client.force_login(making.user("auditor", "view_changeset", "export_changeset"))
+
+    answer = client.get(url(stored, "export"))
+
+    assert denied.status_code == 403
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="changeset-{stored.pk}.json"'
+    assert b"".join(answer).startswith(b'{"changes":[')

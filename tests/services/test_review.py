@@ -1,0 +1,324 @@
+"""Deciding, approving, withdrawing: what a person has seen is what counts, and nobody decides unseen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConflict
+from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.models import Change, Changeset
+from data_sync.services import actors, review
+from data_sync.services.review import Selection
+from data_sync.services.seals import current_content_seal
+
+pytestmark = pytest.mark.django_db
+
+ACTOR = actors.command_line()
+
+
+def make(*operations: str, requires: dict[int, list[int]] | None = None, **values: Any) -> Changeset:
+    """A pending changeset with one change for each operation, sealed as a pull would."""
+    changeset = Changeset.objects.create(state=ChangesetState.PENDING.value, source_name="Staging", **values)
+    for number, operation in enumerate(operations, start=1):
+        name, flag, _ = operation.partition("!")
+        Change.objects.create(
+            changeset=changeset,
+            number=number,
+            model="testapp.country" if number % 2 else "testapp.tag",
+            operation=name,
+            key=[f"K{number}"],
+            key_text=f"K{number}",
+            requires=(requires or {}).get(number, []),
+            has_problems=bool(flag),
+            problems=[{"code": "x", "field": "", "message": "cannot"}] if flag else [],
+        )
+    changeset.content_seal = current_content_seal(changeset)
+    changeset.save()
+    return changeset
+
+
+def decide(
+    changeset: Changeset, wanted: str, *numbers: int, revision: int | None = None, **filters: Any
+) -> review.Decided:
+    selection = Selection(numbers=numbers or None, **filters)
+    return review.decide(changeset.pk, selection, Decision(wanted), ACTOR, revision=revision)
+
+
+def accepted(changeset: Changeset) -> list[int]:
+    return list(changeset.changes.filter(decision="accepted").order_by("number").values_list("number", flat=True))
+
+
+# Selecting
+
+
+@pytest.mark.parametrize(
+    ("selection", "numbers"),
+    [
+        (Selection(), [4, 5, 2, 3, 1]),
+        (Selection(numbers=(1, 4)), [4, 1]),
+        (Selection(numbers=()), []),
+        (Selection(model="testapp.tag"), [4, 2]),
+        (Selection(operation="update"), [2, 3]),
+        (Selection(search="k3"), [3]),
+        (Selection(flag="problems"), [3]),
+        (Selection(decision="accepted"), []),
+        (Selection(model="testapp.tag", operation="update"), [2]),
+    ],
+)
+def test_a_selection_is_what_its_filters_leave_deletes_first(selection: Selection, numbers: list[int]) -> None:
+    changeset = make("create", "update", "update!", "delete", "delete")
+    assert [change.number for change in review.select(changeset, selection)] == numbers
+
+
+# Deciding
+
+
+def test_a_bulk_decision_leaves_deletes_to_a_decision_of_their_own() -> None:
+    changeset = make("create", "update", "delete", "delete")
+    decided = decide(changeset, "accepted")
+    assert (decided.count, decided.skipped_deletes, accepted(changeset)) == (2, 2, [1, 2])
+    assert decide(changeset, "accepted", operation="delete").count == 2
+    assert accepted(changeset) == [1, 2, 3, 4]
+
+
+def test_a_delete_that_is_named_by_number_is_accepted() -> None:
+    changeset = make("create", "delete")
+    decide(changeset, "accepted", 2)
+    assert accepted(changeset) == [2]
+
+
+def test_a_bulk_rejection_rejects_deletes_too() -> None:
+    changeset = make("create", "delete")
+    assert decide(changeset, "rejected").count == 2
+
+
+def test_deciding_by_the_decision_itself_takes_all_that_were_selected() -> None:
+    changeset = make(*["create"] * 5)
+    assert decide(changeset, "accepted", decision="undecided").count == 5
+    assert decide(changeset, "undecided", decision="accepted").count == 5
+
+
+def test_what_has_a_problem_is_not_accepted_but_can_be_rejected() -> None:
+    changeset = make("create!", "create")
+    decided = decide(changeset, "accepted", 1, 2)
+    assert (decided.count, decided.skipped_problems, accepted(changeset)) == (1, 1, [2])
+    assert decide(changeset, "rejected", 1).count == 1
+
+
+def test_an_empty_selection_decides_nothing() -> None:
+    changeset = make("create")
+    decided = review.decide(changeset.pk, Selection(numbers=()), Decision.ACCEPTED, ACTOR, revision=None)
+    assert (decided.count, accepted(changeset)) == (0, [])
+
+
+def test_numbers_of_another_changeset_are_not_touched() -> None:
+    one, other = make("create"), make("create")
+    decide(one, "accepted")
+    assert accepted(other) == []
+
+
+def test_each_decision_raises_the_revision_and_an_older_page_gets_a_conflict() -> None:
+    changeset = make("create", "create")
+    assert decide(changeset, "accepted", 1, revision=0).revision == 1
+    with pytest.raises(RevisionConflict, match="revision 1; you saw 0"):
+        decide(changeset, "accepted", 2, revision=0)
+    assert accepted(changeset) == [1]
+    assert decide(changeset, "accepted", 2, revision=1).revision == 2
+
+
+def test_a_decision_takes_a_constant_number_of_statements() -> None:
+    def statements(changeset: Changeset) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            decide(changeset, "accepted")
+        return len(captured)
+
+    assert statements(make(*["create"] * 300)) == statements(make(*["create"] * 3))
+
+
+def test_decisions_are_counted_and_kept_in_the_audit_trail() -> None:
+    changeset = make("create", "update", "delete")
+    decide(changeset, "accepted", 1, 2)
+    decide(changeset, "rejected", 3)
+    assert review.decision_counts(changeset) == {"accepted": 2, "rejected": 1, "undecided": 0}
+    events = list(changeset.events.order_by("number"))
+    assert [(event.action, event.detail["decision"], event.detail["count"]) for event in events] == [
+        ("decided", "accepted", 2),
+        ("decided", "rejected", 1),
+    ]
+    assert events[1].previous == events[0].hash
+
+
+# Approving
+
+
+def test_nothing_accepted_cannot_be_approved() -> None:
+    changeset = make("create")
+    with pytest.raises(InvalidTransition, match="No change of changeset"):
+        review.approve(changeset.pk, ACTOR, revision=0)
+
+
+def test_what_is_accepted_must_have_what_it_requires() -> None:
+    changeset = make("create", "create", "create", requires={3: [1, 2], 2: [1]})
+    decide(changeset, "accepted", 1, 3)
+    assert review.unmet_requirements(changeset) == {3: [2]}
+    with pytest.raises(InvalidTransition, match=r"Change #3 is accepted and requires #2, not accepted"):
+        review.approve(changeset.pk, ACTOR, revision=1)
+    decide(changeset, "accepted", 2)
+    assert review.approve(changeset.pk, ACTOR, revision=2).state == ChangesetState.APPROVED
+
+
+def test_an_approval_is_of_the_revision_that_was_shown() -> None:
+    changeset = make("create", "create")
+    decide(changeset, "accepted")
+    decide(changeset, "rejected", 2)
+    with pytest.raises(RevisionConflict):
+        review.approve(changeset.pk, ACTOR, revision=1)
+    approved = review.approve(changeset.pk, ACTOR, revision=2)
+    assert (approved.approved_revision, approved.approval_seal[:7]) == (2, "sha256:")
+
+
+def test_approval_seals_differ_with_the_decisions() -> None:
+    seals = set()
+    for decisions in (["accepted", "accepted"], ["accepted", "rejected"], ["accepted", "undecided"]):
+        changeset = make("create", "create")
+        for number, decision in enumerate(decisions, start=1):
+            decide(changeset, decision, number)
+        seals.add(review.approve(changeset.pk, ACTOR, revision=2).approval_seal)
+    assert len(seals) == 3
+
+
+@pytest.mark.parametrize(
+    "values", [{"after": {"code": "XX"}}, {"operation": "delete"}, {"requires": [2]}, {"problems": []}, {"number": 9}]
+)
+def test_changes_that_are_not_those_that_were_pulled_cannot_be_approved(values: dict[str, Any]) -> None:
+    changeset = make("create!", "create")
+    decide(changeset, "accepted")
+    Change.objects.filter(changeset=changeset, number=1).update(**values)
+    with pytest.raises(InvalidTransition, match="content seal differs"):
+        review.approve(changeset.pk, ACTOR, revision=1)
+
+
+@pytest.mark.parametrize("decision", ["accepted", "rejected", "undecided"])
+def test_a_later_decision_voids_the_approval(decision: str) -> None:
+    changeset = make("create", "create")
+    decide(changeset, "accepted", 1)
+    review.approve(changeset.pk, ACTOR, revision=1)
+    decide(changeset, decision, 2)
+    changeset.refresh_from_db()
+    assert (changeset.state, changeset.approval_seal, changeset.approved_at) == (ChangesetState.PENDING, "", None)
+
+
+def test_an_approval_can_be_withdrawn_once() -> None:
+    changeset = make("create")
+    decide(changeset, "accepted")
+    review.approve(changeset.pk, ACTOR, revision=1)
+    review.withdraw(changeset.pk, ACTOR)
+    changeset.refresh_from_db()
+    assert (changeset.state, changeset.approval_seal) == (ChangesetState.PENDING, "")
+    with pytest.raises(InvalidTransition, match="is pending"):
+        review.withdraw(changeset.pk, ACTOR)
+
+
+def test_four_eyes_are_two_people(settings: Any) -> None:
+    settings.DATA_SYNC_FOUR_EYES = True
+    ada, bob = (get_user_model().objects.create_superuser(name) for name in ("ada", "bob"))
+    changeset = make("create", requested_by=ada)
+    decide(changeset, "accepted")
+    for actor in (actors.of_user(ada), ACTOR):
+        with pytest.raises(NotPermitted, match="Four eyes"):
+            review.approve(changeset.pk, actor, revision=1)
+    assert review.approve(changeset.pk, actors.of_user(bob), revision=1).approved_by == bob
+
+
+# Closing
+
+
+CLOSED = [
+    ChangesetState.APPLYING,
+    ChangesetState.APPLIED,
+    ChangesetState.STALE,
+    ChangesetState.REJECTED,
+    ChangesetState.SUPERSEDED,
+    ChangesetState.REVERTED,
+]
+
+
+@pytest.mark.parametrize("state", CLOSED)
+def test_nothing_can_be_done_to_what_is_closed(state: ChangesetState) -> None:
+    changeset = make("create")
+    decide(changeset, "accepted")
+    Changeset.objects.update(state=state.value)
+    tries = [
+        lambda: decide(changeset, "rejected"),
+        lambda: review.approve(changeset.pk, ACTOR, revision=1),
+        lambda: review.withdraw(changeset.pk, ACTOR),
+        lambda: review.reject(changeset.pk, ACTOR),
+        lambda: review.override(changeset.pk, ACTOR, "because"),
+    ]
+    for attempt in tries:
+        with pytest.raises(InvalidTransition, match=f"is {state.value}"):
+            attempt()
+    assert accepted(changeset) == [1]
+
+
+@pytest.mark.parametrize("state", [ChangesetState.PENDING, ChangesetState.APPROVED, ChangesetState.BLOCKED])
+def test_what_is_open_can_be_rejected_with_a_reason(state: ChangesetState) -> None:
+    changeset = make("create")
+    Changeset.objects.update(state=state.value)
+    review.reject(changeset.pk, ACTOR, "wrong environment")
+    changeset.refresh_from_db()
+    assert (changeset.state, changeset.state_reason) == (ChangesetState.REJECTED, "wrong environment")
+
+
+def test_a_changeset_that_does_not_exist_is_said_not_to() -> None:
+    with pytest.raises(InvalidTransition, match="There is no changeset 4711"):
+        review.decide(4711, Selection(), Decision.ACCEPTED, ACTOR, revision=None)
+
+
+# Permissions
+
+
+@pytest.mark.parametrize(
+    ("permission", "attempt"),
+    [
+        ("approve_changeset", lambda pk, who: review.decide(pk, Selection(), Decision.ACCEPTED, who, revision=None)),
+        ("approve_changeset", lambda pk, who: review.approve(pk, who, revision=0)),
+        ("approve_changeset", lambda pk, who: review.withdraw(pk, who)),
+        ("approve_changeset", lambda pk, who: review.reject(pk, who)),
+        ("override_changeset_guard", lambda pk, who: review.override(pk, who, "because")),
+    ],
+)
+def test_each_step_needs_its_permission(permission: str, attempt: Any) -> None:
+    changeset = make("create")
+    user = get_user_model().objects.create(username="ada")
+    others = Permission.objects.filter(content_type__app_label="data_sync").exclude(codename=permission)
+    user.user_permissions.set(others)
+    with pytest.raises(NotPermitted, match=permission):
+        attempt(changeset.pk, actors.of_user(user))
+    changeset.refresh_from_db()
+    assert (changeset.state, changeset.revision) == (ChangesetState.PENDING, 0)
+    assert not changeset.events.exists()
+
+
+# What would happen
+
+
+def test_the_consequences_count_what_is_accepted_only() -> None:
+    changeset = make("create", "update", "delete", "delete")
+    file = {"name": "a", "size": 7, "checksum": "sha256:" + "a" * 64}
+    Change.objects.filter(changeset=changeset, number=2).update(files={"f": {"before": None, "after": file}})
+    Change.objects.filter(changeset=changeset, number=3).update(
+        has_cascades=True, cascades=[{"model": "x.y", "pk": "1", "label": "Row", "effect": "delete", "column": "c"}]
+    )
+    decide(changeset, "accepted", 1, 2, 3)
+    would = review.consequences(changeset)
+    assert would.models == {"testapp.country": {"create": 1, "delete": 1}, "testapp.tag": {"update": 1}}
+    assert [(one["label"], one["change"]) for one in would.cascades] == [("Row", 3)]
+    assert (would.files, would.file_bytes, would.left_out) == (1, 7, 1)
+    assert would.total(Operation.DELETE) == 1
