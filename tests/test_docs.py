@@ -175,6 +175,18 @@ def test_the_parser_knows_each_verb_that_a_page_names() -> None:
     assert named and named <= set(verbs)
 
 
+@no_database
+def test_every_button_that_a_page_names_is_on_a_screen() -> None:
+    folders = (ROOT / "data_sync" / "templates", ROOT / "data_sync" / "admin")
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".py")]
+    screens = "\n".join(path.read_text(encoding="utf-8") for path in files).replace("&amp;", "&")
+    screens = re.sub(r"\{\{[^}]*\}\}|%\(\w+\)s", "0", screens)
+    guides = [path for path in PAGES if path.parent.name in ("tutorial", "how-to")]
+    named = {name for path in guides for name in re.findall(r"\*\*([^*]+)\*\*", path.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert [name for name in named if re.sub(r"\d+", "0", name) not in screens] == []
+
+
 # Examples are true
 
 

@@ -235,13 +235,17 @@ class _Builder:
         )
 
     def _links(self, name: str, shape: FieldShape) -> Row:
-        before, after = self._before.get(name) or [], self._after.get(name) or []
-        gone = [key for key in before if key not in after]
-        new = [key for key in after if key not in before]
+        before = {canonical.dumps(key): key for key in self._before.get(name) or []}
+        after = {canonical.dumps(key): key for key in self._after.get(name) or []}
+        gone = [key for text, key in before.items() if text not in after]
+        new = [key for text, key in after.items() if text not in before]
+        kept = [key for text, key in before.items() if text in after]
         return Row(
             label=shape.label,
-            here=links_cell(before, gone, Mark.REMOVED, lambda key: None, words=True),
-            incoming=links_cell(after, new, Mark.ADDED, lambda key: self._created_by(shape, key), words=True),
+            here=links_cell(gone, kept, Mark.REMOVED, lambda key: None, words=True),
+            incoming=links_cell(
+                new, kept, Mark.ADDED, lambda key: self._created_by(shape, key), words=True, names_kept=False
+            ),
         )
 
     def _one_sided(self, name: str) -> Row:
@@ -257,7 +261,7 @@ class _Builder:
                 created = None if mark is Mark.REMOVED else self._created_by(shape, value)
                 return reference_cell(value, created, mark, words=words)
             case "links":
-                return links_cell(value or [], value or [], mark, lambda key: self._created_by(shape, key), words=words)
+                return links_cell(value or [], [], mark, lambda key: self._created_by(shape, key), words=words)
             case "json":
                 return plain_cell(value, mark=mark, is_json=True, words=words)
             case _:

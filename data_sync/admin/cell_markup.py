@@ -19,6 +19,7 @@ from .cells import CLAMP_ITEMS, Absence, Cell, FileCell, Item, Reveal, Stretch
 MAX_SIGNS = 300
 """Signs for invisible characters per cell; a text that has more shows that with the first ones."""
 NOTHING = SafeString("")
+BREAK = SafeString("<wbr>")
 
 
 def cell(value: Cell) -> SafeString:
@@ -28,7 +29,7 @@ def cell(value: Cell) -> SafeString:
     if value.file is not None:
         return _file(value.file)
     if value.items or value.kept:
-        return _items(value.items, value.kept)
+        return _items(value)
     return format_html(
         '<div class="ds-text{}" dir="auto">{}</div>',
         " ds-code" if value.is_code else "",
@@ -39,7 +40,7 @@ def cell(value: Cell) -> SafeString:
 def path(text: str) -> SafeString:
     """A path with places to break the line at, always read from left to right."""
     parts = re.split(r"(?<=[^.\[])(?=[.\[])", text)
-    return format_html('<bdi dir="ltr">{}</bdi>', format_html_join(format_html("<wbr>"), "{}", ((p,) for p in parts)))
+    return format_html('<bdi dir="ltr">{}</bdi>', format_html_join(BREAK, "{}", ((part,) for part in parts)))
 
 
 def absence_words(absence: Absence) -> str:
@@ -127,14 +128,19 @@ def _fold(words: str, content: SafeString) -> SafeString:
     return format_html('<details class="ds-fold"><summary>{}</summary>{}</details>', words, content)
 
 
-def _items(own: Sequence[Item], kept: Sequence[Item]) -> SafeString:
+def _items(value: Cell) -> SafeString:
+    own = value.items
     parts = [_list(own[:CLAMP_ITEMS])] if own else []
     if len(own) > CLAMP_ITEMS:
         more = len(own) - CLAMP_ITEMS
         parts.append(_fold(ngettext("%(n)s more", "%(n)s more", more) % {"n": more}, _list(own[CLAMP_ITEMS:])))
-    if kept:
-        words = ngettext("%(n)s on both sides", "%(n)s on both sides", len(kept)) % {"n": len(kept)}
-        parts.append(_fold(words, _list(kept)))
+    if value.kept:
+        count = len(value.kept)
+        words = ngettext("%(n)s on both sides", "%(n)s on both sides", count) % {"n": count}
+        if value.names_kept:
+            parts.append(_fold(words, _list([Item(text=text) for text in value.kept])))
+        else:
+            parts.append(format_html('<div class="ds-quiet">{}</div>', words))
     return _joined(parts)
 
 
@@ -142,18 +148,20 @@ def _list(items: Sequence[Item]) -> SafeString:
     if len(items) == 1:
         return format_html('<div class="ds-item">{}</div>', _item(items[0]))
     return format_html(
-        '<ul class="ds-items">{}</ul>', format_html_join("", "<li>{}</li>", ((_item(item),) for item in items))
+        '<ul class="ds-items">{}</ul>',
+        # An item of this list is a block, and so isolated like a <bdi>; one element fewer for each of thousands.
+        format_html_join("", '<li dir="auto">{}</li>', ((_item(item, is_isolated=True),) for item in items)),
     )
 
 
-def _item(item: Item) -> SafeString:
+def _item(item: Item, *, is_isolated: bool = False) -> SafeString:
     match item.mark:
         case Mark.REMOVED:
             key = format_html("<del><bdi>{}</bdi></del>", item.text)
         case Mark.ADDED:
             key = format_html("<ins><bdi>{}</bdi></ins>", item.text)
         case Mark.EQUAL:
-            key = format_html("<bdi>{}</bdi>", item.text)
+            key = format_html("{}" if is_isolated else "<bdi>{}</bdi>", item.text)
     if item.created_by is None:
         return key
     words = _("created by #%(number)s") % {"number": item.created_by}

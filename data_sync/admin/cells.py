@@ -59,13 +59,15 @@ class FileCell:
 class Cell:
     """One side of one row. An `absence` stands for there being no value to show.
 
+    `kept` are the links that both sides have, which one side names and the other counts.
     `mark` is for the cell as a whole. `reveal` asks for signs where the sides would look the same.
     """
 
     absence: Absence | None = None
     stretches: tuple[Stretch, ...] = ()
     items: tuple[Item, ...] = ()
-    kept: tuple[Item, ...] = ()
+    kept: tuple[str, ...] = ()
+    names_kept: bool = True
     file: FileCell | None = None
     is_code: bool = False
     mark: Mark = Mark.EQUAL
@@ -142,16 +144,21 @@ def reference_cell(key: Any, created_by: int | None, mark: Mark, *, words: bool)
 
 
 def links_cell(
-    keys: Iterable[Any], marked: Iterable[Any], mark: Mark, created_by: Callable[[Any], int | None], *, words: bool
+    own: Iterable[Any],
+    kept: Iterable[Any],
+    mark: Mark,
+    created_by: Callable[[Any], int | None],
+    *,
+    words: bool,
+    names_kept: bool = True,
 ) -> Cell:
-    """One side of a many-to-many: what is only on this side, and behind a fold what both have."""
+    """One side of a many-to-many: the keys that only this side has, and behind a fold what both have."""
     of_words = mark if words else Mark.EQUAL
-    own = tuple(Item(text=_key(key), mark=of_words, created_by=created_by(key)) for key in marked)
-    shown = {item.text for item in own}
-    kept = tuple(Item(text=text) for text in map(_key, keys) if text not in shown)
-    if not own and not kept:
+    items = tuple(Item(text=_key(key), mark=of_words, created_by=created_by(key)) for key in own)
+    shared = tuple(map(_key, kept))
+    if not items and not shared:
         return Cell(absence="none")
-    return Cell(items=own, kept=kept, mark=mark if own else Mark.EQUAL)
+    return Cell(items=items, kept=shared, names_kept=names_kept, mark=mark if items else Mark.EQUAL)
 
 
 def file_cell(described: dict[str, Any] | None, url: str, is_picture: bool, mark: Mark) -> Cell:

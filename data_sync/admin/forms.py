@@ -81,7 +81,7 @@ class KeyForm(forms.Form):
 class PullForm(forms.Form):
     source = forms.ModelChoiceField(label=_("Source"), queryset=DataSource.objects.all())
     models = ModelsField(
-        label=_("Models"), help_text=_("What to compare. None chosen: every model that both sides have.")
+        label=_("Models"), help_text=_("What to compare. None chosen: every model that the source offers.")
     )
 
 

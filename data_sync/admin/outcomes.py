@@ -64,6 +64,7 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         rows=[
             ResultRow(change=row, model_name=model_name(row.model), remedy=_remedy(row.outcome)) for row in found[:PAGE]
         ],
+        has_reasons=any(row.outcome_reason for row in found),
         next=found[PAGE - 1].number if len(found) > PAGE else None,
         total=sum(counts.values()),
         page_name="result",

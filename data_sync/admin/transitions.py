@@ -51,7 +51,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         decisions=decisions,
         models=[
             (model_name(label), [(operation.value, counts.get(operation.value, 0)) for operation in Operation])
-            for label, counts in found.models.items()
+            for label, counts in sorted(found.models.items(), key=lambda item: _place(changeset, item[0]))
         ],
         totals=[(operation.value, found.total(operation)) for operation in Operation],
         effects=effects_of(found.cascades),
@@ -59,6 +59,11 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         page_name="confirm",
         **admin.permissions(request),
     )
+
+
+def _place(changeset: Changeset, label: str) -> int:
+    """Models in the changeset's own order."""
+    return changeset.model_labels.index(label) if label in changeset.model_labels else len(changeset.model_labels)
 
 
 def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from . import canonical
+
 
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON-plain values have the same canonical JSON."""
-    if one is other or type(one) is type(other) is str:
-        return bool(one == other)
-    keys = StrictKeys()
-    return keys.of(one) == keys.of(other)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict | list | float):
+        return one is other or canonical.dumps(one) == canonical.dumps(other)
+    return bool(one == other)
 
 
 class StrictKeys:

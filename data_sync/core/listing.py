@@ -102,14 +102,24 @@ class Listing:
         return place != -1
 
     def key_text(self, offset: int) -> str:
-        """The canonical text of the key of the record at an offset of the spool."""
-        return canonical.dumps(list(self.record(offset).key))
+        """The text of the key of the record at an offset of the spool: canonical if `record` does not refuse it."""
+        start = _START.match(self._line(offset))
+        assert start is not None
+        return start["key"].decode(errors="replace")
 
     def record(self, offset: int) -> Record:
         """The record at an offset of the spool, strictly parsed."""
-        self._spool.seek(offset)
-        raw = self._spool.readline()
+        raw = self._line(offset)
         try:
-            return parse_line(raw[:-1].decode())
+            record = parse_line(raw[:-1].decode())
+            start = _START.match(raw)
+            listed = start and (start["model"].decode(), start["key"].decode())
+            if listed != (record.model, canonical.dumps(list(record.key))):
+                raise MalformedStream("what stands beside it looks like a record")
         except (MalformedStream, UnicodeDecodeError) as error:
             raise MalformedStream(f"A record {self.side} cannot be read: {error}. It begins {raw[:120]!r}.") from None
+        return record
+
+    def _line(self, offset: int) -> bytes:
+        self._spool.seek(offset)
+        return self._spool.readline()

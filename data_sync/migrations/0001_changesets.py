@@ -1,9 +1,8 @@
 
+import data_sync.models.fields
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
-
-import data_sync.models.fields
 
 
 class Migration(migrations.Migration):
@@ -37,7 +36,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('source_name', models.CharField(editable=False, max_length=100)),
-                ('model_labels', models.JSONField(blank=True, default=list, help_text='Labels to pull; empty means every model both sides have.', verbose_name='models')),
+                ('model_labels', models.JSONField(blank=True, default=list, help_text='Labels to pull; empty means every model that the source offers.', verbose_name='models')),
                 ('state', models.CharField(choices=[('queued', 'queued'), ('reading', 'reading'), ('comparing', 'comparing'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='queued', editable=False, max_length=16, verbose_name='state')),
                 ('active_source', models.PositiveBigIntegerField(editable=False, help_text="The source's id while the pull is active, so that no source is pulled twice at once.", null=True, unique=True)),
                 ('actor', models.CharField(editable=False, max_length=200, verbose_name='who')),

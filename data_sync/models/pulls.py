@@ -30,7 +30,7 @@ class DataPull(models.Model):
         _("models"),
         default=list,
         blank=True,
-        help_text=_("Labels to pull; empty means every model both sides have."),
+        help_text=_("Labels to pull; empty means every model that the source offers."),
     )
     state = models.CharField(_("state"), max_length=16, choices=STATES, default=PullState.QUEUED.value, editable=False)
     active_source = models.PositiveBigIntegerField(

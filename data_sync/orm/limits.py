@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -115,6 +116,10 @@ def _capacity(field: Field, value: Any, plain: Any, using: str) -> str:
             whole = max(value.adjusted() + 1, 0) if value else 0
             if whole > digits - places:
                 return f"has {whole} digits before the point; the column here takes {digits - places}."
+        case models.FloatField(), float() if not math.isfinite(value):
+            takes = {"postgresql": True, "sqlite": not math.isnan(value)}
+            if not takes.get(connection.vendor, False):
+                return f"is {value}, which the column here cannot hold."
         case models.IntegerField(), int():
             low, high = connection.ops.integer_field_range(field.get_internal_type())
             if (low is not None and value < low) or (high is not None and value > high):

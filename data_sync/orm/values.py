@@ -66,7 +66,7 @@ def codec_of(field: Field) -> Codec:
         case models.DecimalField():
             return _decimal(field)
         case models.DateTimeField():
-            return Codec(_datetime_to_text, datetime.fromisoformat)
+            return Codec(_datetime_to_text, _datetime_from_plain)
         case models.DateField():
             return Codec(_quoted(date.isoformat), date.fromisoformat)
         case models.TimeField():

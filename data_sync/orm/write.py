@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from django.db import DatabaseError, models, transaction
@@ -23,7 +23,7 @@ from .schema import Link, ModelSchema, Reference, target_schema
 BATCH = 200
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Write:
     """A create (`pk` None until written) or update of one row. `files` are names in the field's storage."""
 
@@ -33,7 +33,7 @@ class Write:
     pk: Any = None
     files: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def changed(self) -> set[str]:
         """Names of the fields that differ; all of them for a create."""
         if self.before is None:
@@ -64,8 +64,7 @@ class Writer:
         """Updates the columns that differ; rows that differ in the same columns go together."""
         by_columns: dict[tuple[str, ...], list[Write]] = {}
         for write in writes:
-            changed = write.changed
-            columns = [name for name in schema.column_names if name in changed]
+            columns = [name for name in schema.column_names if name in write.changed]
             carried = [value.name for value in schema.carried if value.name in write.after.carried]
             by_columns.setdefault((*columns, *write.files, *carried), []).append(write)
         for names, group in by_columns.items():

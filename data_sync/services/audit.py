@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from django.db import transaction
@@ -40,7 +41,7 @@ def event_content(event: Event) -> dict[str, Any]:
     """What an event's hash covers, as it stands in exports. `at` is UTC, in ISO 8601."""
     return {
         "number": event.number,
-        "at": event.at.isoformat(),
+        "at": event.at.astimezone(UTC).isoformat(),
         "actor": event.actor,
         "action": event.action,
         "detail": event.detail,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from data_sync.core import canonical
@@ -53,12 +54,16 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "state": changeset.state,
         "source": changeset.source_name,
         "models": changeset.model_labels,
-        "created_at": changeset.created_at.isoformat(),
+        "created_at": _utc(changeset.created_at),
         "requested_by": changeset.actor,
         "compared": changeset.compared,
         "counts": {"create": changeset.creates, "update": changeset.updates, "delete": changeset.deletes},
         "seal": changeset.content_seal,
         "approval_seal": changeset.approval_seal,
         "revision": changeset.revision,
-        "applied_at": changeset.applied_at.isoformat() if changeset.applied_at else None,
+        "applied_at": _utc(changeset.applied_at),
     }
+
+
+def _utc(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat()

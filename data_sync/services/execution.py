@@ -205,7 +205,8 @@ class Execution:
                     reason = self._mismatch(write, now.get(write.pk), write.pk in in_scope)
                     if reason:
                         failed[write.number] = f"{_name(write.after)}: {reason}"
-            failed |= self._duplicates(schema, [write for write in self._writes[label] if write.before is None])
+            creates = [write for write in self._writes[label] if write.before is None and write.number not in failed]
+            failed |= self._duplicates(schema, creates)
         if failed:
             raise ChangeFailed(failed)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, suppress
+from threading import Thread
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -166,21 +167,28 @@ def _read_both(pull: DataPull, local: LocalSource, ours: Listing, source: Record
     The thread touches no database, so that it works on any connection setting.
     """
     progress = [0, 0]
+    reading: Future[None] = Future()
 
     def read_source() -> None:
-        with source.stream(theirs.models) as blocks:
-            theirs.read(blocks, lambda rows: progress.__setitem__(1, rows))
+        try:
+            with source.stream(theirs.models) as blocks:
+                theirs.read(blocks, lambda rows: progress.__setitem__(1, rows))
+        except BaseException as error:
+            reading.set_exception(error)
+        else:
+            reading.set_result(None)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="data_sync-source") as pool:
-        reading = pool.submit(read_source)
-        with local.stream(ours.models) as blocks:
-            ours.read(blocks, lambda rows: progress.__setitem__(0, rows))
-        while True:
-            done, _ = wait([reading], timeout=PROGRESS_SECONDS)
-            DataPull.objects.filter(pk=pull.pk).update(rows_read=sum(progress))
-            if done:
-                break
-        reading.result()
+    # A daemon, which nobody waits for when reading fails here or Ctrl-C is pressed: it may sit in a socket for
+    # minutes. Its next write ends it, because the spool is closed.
+    Thread(target=read_source, name="data_sync-source", daemon=True).start()
+    with local.stream(ours.models) as blocks:
+        ours.read(blocks, lambda rows: progress.__setitem__(0, rows))
+    while True:
+        done, _ = wait([reading], timeout=PROGRESS_SECONDS)
+        DataPull.objects.filter(pk=pull.pk).update(rows_read=sum(progress))
+        if done:
+            break
+    reading.result()
 
 
 def _fetch_files(comparison: Comparison, source: RecordSource) -> int:

@@ -164,29 +164,27 @@ def _clock_check(skew: timedelta | None) -> Check:
 
 
 def _schema_checks(there: Manifest) -> list[Check]:
+    """One check a model, as a pull of everything that the source offers would see it."""
     try:
         here = LocalSource().manifest()
     except DataSyncError as error:
         return [Check(name="models", ok=False, message=str(error))]
-    if not here.models:
-        return [Check(name="models", ok=False, message="No model is registered here; see data_sync.register_model.")]
-    found: dict[str, list[str]] = {label: [] for label in here.models}
-    for difference in schema_differences(here, there, here.models):
+    if not there.models:
+        return [Check(name="models", ok=False, message="The source offers no models to this key.")]
+    found: dict[str, list[str]] = {label: [] for label in there.models}
+    for difference in schema_differences(here, there, found):
         found[difference["model"]].append(f"{difference['field']} {difference['difference']}".strip())
-    checks = [
-        Check(
-            name=label,
-            ok=not differences,
-            message="; ".join(differences) + "."
-            if differences
-            else f"Same on both sides; {there.models[label].count} rows there.",
-        )
-        for label, differences in found.items()
+    return [_schema_check(label, differences, there) for label, differences in found.items()] + [
+        Check(name=label, ok=True, message="Not offered by the source, or not to this key; a pull leaves it alone.")
+        for label in here.models
+        if label not in there.models
     ]
-    only_there = sorted(set(there.models) - set(here.models))
-    return checks + [
-        Check(name=label, ok=True, message="Registered only at the source; it is not pulled.") for label in only_there
-    ]
+
+
+def _schema_check(label: str, differences: list[str], there: Manifest) -> Check:
+    if differences:
+        return Check(name=label, ok=False, message="; ".join(differences) + ".")
+    return Check(name=label, ok=True, message=f"Same on both sides; {there.models[label].count} rows there.")
 
 
 def _name(name: str) -> str:

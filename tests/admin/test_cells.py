@@ -153,7 +153,7 @@ def test_invisible_characters_without_end_do_not_flood_the_page():
 
 
 def test_links_show_what_is_on_one_side_and_fold_what_both_have():
-    cell = cells.links_cell([["a"], ["b"], ["c"]], [["b"]], Mark.ADDED, lambda key: 7, words=True)
+    cell = cells.links_cell([["b"]], [["a"], ["c"]], Mark.ADDED, lambda key: 7, words=True)
 
     shown = html(cell)
     assert "<ins><bdi>b</bdi></ins>" in shown

@@ -8,7 +8,6 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="data-sync-benchmark-") as folder:
         figures = _measure(Path(folder), options)
     print(table(figures))
-    if options.output:
-        options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        _say(f"All figures are in {options.output}.")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    _say(f"All figures are in {options.output}.")
     return 0
 
 
@@ -42,7 +41,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "table says so; 0 leaves them out; default as many as --rows",
     )
     parser.add_argument("--repeat", type=int, default=3, help="runs of each, the fastest counts; 3")
-    parser.add_argument("--output", type=Path, default=Path("benchmark.json"), help="benchmark.json")
+    parser.add_argument("--output", type=Path, default=Path("build/benchmark.json"), help="a JSON file")
     options = parser.parse_args(arguments)
     if options.small:
         options.rows, options.repeat = min(options.rows, 10_000), 1
@@ -67,20 +66,22 @@ def _measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     sides = Sides(folder / "many", rows)
     few_sides = Sides(folder / "few", few)
     figures |= {**sides.made, "differences": sides.differences}
-    _say("Reading both by values_list() ...")
-    figures["floor"] = fastest(repeat, sides.floor)
-    _say("Pulling ...")
-    figures["pull"] = fastest(repeat, sides.pull)
-    figures["pull_of_few"] = fastest(repeat, few_sides.pull)
-    _say("Applying ...")
-    applying = []
-    for _ in range(repeat):
-        figures["approve"] = sides.approve()
-        applying.append(sides.apply())
-    figures["apply"] = fastest(repeat, iter(applying).__next__)
-    figures["pull_again"] = sides.pull_again()
-    for step in ("save", "get_and_save"):
-        figures[step] = fastest(repeat, partial(sides.save, step))
+    runs = []
+    for number in range(1, repeat + 1):
+        _say(f"Reading, pulling and applying, {number} of {repeat} ...")
+        runs.append(
+            {
+                "floor": sides.floor(),
+                "pull": sides.pull(),
+                "pull_of_few": few_sides.pull(),
+                "approve": sides.approve(),
+                "apply": sides.apply(),
+                "pull_again": sides.pull_again(),
+                "save": sides.save("save"),
+                "get_and_save": sides.save("get_and_save"),
+            }
+        )
+    figures |= {step: fastest(run[step] for run in runs) for step in runs[0]}
     if options.peer_rows:
         _say(f"dumpdata and loaddata of {options.peer_rows} rows; 100000 take about five minutes ...")
         same = options.peer_rows == rows

@@ -31,9 +31,9 @@ def share_marked(diff: TextDiff) -> float:
 
 
 CHARACTERS = [*"aé. \t\n\r字テไทย!。", "e\u0301", "\u0301", "\u200d", "\u200b", "\u202e", "\ud800", "\u00a0"]
-TEXTS = st.text("ab. \n", max_size=40) | st.lists(
-    st.sampled_from([*CHARACTERS, "👩‍👩‍👧", "🇫🇷"]), max_size=30
-).map("".join)
+TEXTS = st.text("ab. \n", max_size=40) | st.lists(st.sampled_from([*CHARACTERS, "👩‍👩‍👧", "🇫🇷"]), max_size=30).map(
+    "".join
+)
 BUDGETS = st.sampled_from([0, 5, 50, 200, 300_000])
 
 
@@ -72,9 +72,7 @@ def test_something_is_marked_exactly_if_the_texts_differ(before: str, after: str
         pytest.param("one two three", "one three", "one[- two-] three", "one three", id="a word less"),
         pytest.param("a b", "a big b", "a b", "a{+ big+} b", id="a word more"),
         pytest.param("well, yes", "well yes", "well[-,-] yes", "well yes", id="a comma"),
-        pytest.param(
-            "1,234.50 €", "1,234.60 €", "[-1,234.50-] €", "{+1,234.60+} €", id="a number is one word"
-        ),
+        pytest.param("1,234.50 €", "1,234.60 €", "[-1,234.50-] €", "{+1,234.60+} €", id="a number is one word"),
         pytest.param("don’t go", "don’t run", "don’t [-go-]", "don’t {+run+}", id="an apostrophe"),
         pytest.param("", "new", "", "{+new+}", id="from nothing"),
         pytest.param("a ", "a", "a[- -]", "a", id="a trailing space"),
@@ -177,9 +175,7 @@ def test_over_the_budget_sentences_serve_where_there_are_no_lines() -> None:
 
 def test_where_words_are_too_costly_lines_are_marked_and_it_says_so() -> None:
     busy = " ".join("abcdefgh" * 40)
-    diff = diff_text(
-        f"{busy}\nsame\nlines\n{busy[::-1]}\n", f"{busy[::-1]}\nsame\nlines\n{busy}\n", budget=9000
-    )
+    diff = diff_text(f"{busy}\nsame\nlines\n{busy[::-1]}\n", f"{busy[::-1]}\nsame\nlines\n{busy}\n", budget=9000)
     assert (diff.level, diff.note) == ("line", "too_costly")
     assert Segment(mark=Mark.EQUAL, text="same\nlines\n") in diff.before
 
@@ -266,9 +262,7 @@ def numbered(first: int, last: int) -> str:
 
 
 def test_runs_of_unchanged_lines_are_folded_and_counted() -> None:
-    diff = diff_text(
-        numbered(1, 30) + "old\n" + numbered(31, 60), numbered(1, 30) + "new\n" + numbered(31, 60)
-    )
+    diff = diff_text(numbered(1, 30) + "old\n" + numbered(31, 60), numbered(1, 30) + "new\n" + numbered(31, 60))
     assert fold(diff.before, context=3) == [
         Segment(mark=Mark.EQUAL, text=numbered(1, 4)),
         Fold(text=numbered(5, 27), lines=23),

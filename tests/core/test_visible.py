@@ -13,8 +13,7 @@ from data_sync.core.visible import Piece, PieceKind, is_invisible, make_visible
 
 def shown(text: str, **options: bool) -> str:
     return "".join(
-        piece.label if piece.kind is PieceKind.TEXT else f"<{piece.label}>"
-        for piece in make_visible(text, **options)
+        piece.label if piece.kind is PieceKind.TEXT else f"<{piece.label}>" for piece in make_visible(text, **options)
     )
 
 
@@ -31,9 +30,7 @@ def shown(text: str, **options: bool) -> str:
         pytest.param("a \n b  ", "a<·>\n b<··>", id="spaces at line ends"),
         pytest.param("a  \r\n", "a<··><U+000D>\n", id="spaces before CR LF"),
         pytest.param("\x00\x1b[0m\x7f", "<U+0000><U+001B>[0m<U+007F>", id="control characters"),
-        pytest.param(
-            "a\u2028b\ue000\ud800", "a<U+2028>b<U+E000><U+D800>", id="separator, private use, surrogate"
-        ),
+        pytest.param("a\u2028b\ue000\ud800", "a<U+2028>b<U+E000><U+D800>", id="separator, private use, surrogate"),
         pytest.param("a\u3164\u2800\u115f", "a<U+3164><U+2800><U+115F>", id="letters without a shape"),
         pytest.param("x\ufe0fy\U000e0041", "x<U+FE0F>y<U+E0041>", id="selectors and tags out of place"),
         pytest.param("a\u200db", "a<U+200D>b", id="a joiner between Latin letters"),
@@ -74,9 +71,7 @@ TEXTS = st.text(max_size=60) | st.text(" a\n\r\t\u200b\u200d\u202e\u00a0👩ی",
 
 
 @given(TEXTS, st.booleans(), st.booleans(), st.booleans())
-def test_joined_pieces_are_the_text_again(
-    text: str, ends_line: bool, all_spaces: bool, all_hidden: bool
-) -> None:
+def test_joined_pieces_are_the_text_again(text: str, ends_line: bool, all_spaces: bool, all_hidden: bool) -> None:
     pieces = make_visible(text, ends_line=ends_line, all_spaces=all_spaces, all_hidden=all_hidden)
     assert "".join(piece.text for piece in pieces) == text
     assert all(piece.text for piece in pieces)

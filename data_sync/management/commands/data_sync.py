@@ -55,6 +55,8 @@ class Command(BaseCommand):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except KeyboardInterrupt:
+            if "--json" in argv and not self._answered:
+                self._write_document({"error": "Stopped."})
             self.stderr.write("\nStopped.")
             sys.exit(1)
         if self._code:

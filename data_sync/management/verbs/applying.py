@@ -43,6 +43,9 @@ def apply_changeset(call: Call) -> Answer:
     if changeset.state == ChangesetState.APPLIED:
         counts = listing([f"{number:,} {outcome}" for outcome, number in outcomes.items()])
         return Answer(document=document, text=[f"Changeset {changeset.pk} is applied: {counts}."])
+    if changeset.state in (ChangesetState.APPROVED, ChangesetState.APPLYING):
+        # Called within a transaction: it is applied once that is committed.
+        return Answer(document=document, text=[f"Changeset {changeset.pk} is {changeset.state}, and will be applied."])
     undone = list(_undone(changeset))
     return Answer(
         document=document | {"reason": changeset.state_reason, "changes": undone},

@@ -26,16 +26,12 @@ def add_verbs(verbs: Verbs) -> None:
 
 def pull_source(call: Call) -> Answer:
     pull = service.request_pull(source_of(call.options["source"]), call.options["models"], call.actor)
-    try:
-        with progress.shown(pull, call.progress):
-            tasks.submit("pull", pull.pk)
-    except KeyboardInterrupt:
-        # It would stay active, and no other pull of the source could start.
-        _cancel_if_active(pull, call)
-        raise
+    with progress.shown(pull, call.progress):
+        tasks.submit("pull", pull.pk)
     pull.refresh_from_db()
-    changeset = Changeset.objects.filter(pull=pull).first()
     document: dict[str, Any] = {"pull": pull.pk, "state": pull.state}
+    if PullState(pull.state).is_active:  # Called within a transaction: it runs once that is committed.
+        return Answer(document=document, text=[f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}."])
     if pull.state in (PullState.FAILED, PullState.CANCELLED):
         differences = pull.report.get("schema", [])
         return Answer(
@@ -43,6 +39,7 @@ def pull_source(call: Call) -> Answer:
             text=_differences(differences),
             failure=line(pull.error) or f"Pull {pull.pk} was cancelled.",
         )
+    changeset = Changeset.objects.filter(pull=pull).first()
     return Answer(
         document=document
         | {
@@ -86,12 +83,6 @@ def summary_table(rows: list[dict[str, Any]]) -> Stream:
     columns = ["compared", "create", "update", "delete", "cascades", "problems"]
     body = [[line(row["label"]), *(f"{row.get(name, 0):,}" for name in columns)] for row in rows]
     return table(["model", *columns], body, numbers=range(1, 7))
-
-
-def _cancel_if_active(pull: DataPull, call: Call) -> None:
-    pull.refresh_from_db()
-    if PullState(pull.state).is_active:
-        service.cancel_pull(pull.pk, call.actor)
 
 
 def _found(pull: DataPull, changeset: Changeset | None) -> Stream:

@@ -45,7 +45,7 @@ def list_sources(call: Call) -> Answer:
     found = [(source, _last_pull(source)) for source in DataSource.objects.all()]
     text = []
     for source, pull in found:
-        pulled = "never pulled" if pull is None else f"pull {pull.pk} is {pull.state}, of {moment(pull.created_at)}"
+        pulled = "never pulled" if pull is None else f"last pull {pull.pk}, {moment(pull.created_at)}: {pull.state}"
         text += [line(source.name), f"    {line(source.url)}", f"    key: {_key(source)}; {pulled}"]
     return Answer(
         document={"sources": [_document(source) for source, _ in found]},

@@ -1,0 +1,142 @@
+"""One text for one value; and a reader that takes nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_sync.core import canonical
+from data_sync.core.errors import MalformedStream
+
+from .strategies import texts, values
+
+
+@given(values)
+def test_what_is_written_is_read_back(value: Any) -> None:
+    text = canonical.dumps(value)
+    assert repr(canonical.loads(text)) == repr(json.loads(text))
+    assert canonical.dumps(canonical.loads(text)) == text
+
+
+@given(st.dictionaries(texts, values, max_size=6))
+def test_the_order_of_members_makes_no_difference(value: dict[str, Any]) -> None:
+    assert canonical.dumps(dict(reversed(value.items()))) == canonical.dumps(value)
+
+
+@given(texts)
+def test_quoting_is_dumping(text: str) -> None:
+    assert canonical.quote(text) == canonical.dumps(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"b": 1, "a": [1, 1.0, True, None]}, '{"a":[1,1.0,true,null],"b":1}'),
+        ("é\U0001f600\u2028", '"é\U0001f600\u2028"'),
+        ('"\\\n\x01', r'"\"\\\n\u0001"'),
+        ({"\U0001f600": 1, "\uffee": 2}, '{"\uffee":2,"\U0001f600":1}'),
+        (10**20, "100000000000000000000"),
+        (0.1, "0.1"),
+    ],
+)
+def test_the_text_is_exactly_this(value: Any, text: str) -> None:
+    assert canonical.dumps(value) == text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), [float("nan")]])
+def test_numbers_that_json_has_not_are_not_written(value: Any) -> None:
+    with pytest.raises(ValueError):
+        canonical.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"a":1}',
+        '[{"b":{"a":1,"a":2}}]',
+        "NaN",
+        "[Infinity]",
+        "-Infinity",
+        "1e400",
+        "-1e400",
+        "9" * 1001,
+        '"\\ud800"',
+        '"\\udc00\\ud800"',
+        '"\ud800"',
+        '"\\u0000"',
+        '"\0"',
+        '"\\\\\\u0000"',
+        "[" * 201 + "]" * 201,
+        "[" * 100_000,
+        '{"a":' * 201 + "1" + "}" * 201,
+        "",
+        " ",
+        "{",
+        "[1,]",
+        "01",
+        "'a'",
+        '"a',
+        '"\n"',
+        "1 2",
+        "nul",
+        "\ufeff1",
+    ],
+    ids=lambda text: ascii(text)[:30],
+)
+def test_what_is_ambiguous_or_endless_is_refused(text: str) -> None:
+    with pytest.raises(MalformedStream):
+        canonical.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('"\\\\u0000"', "\\u0000"),
+        ('"[[[[' + "[" * 500 + '"', "[[[[" + "[" * 500),
+        ("[" * 200 + "]" * 200, None),
+        ('"\\ud83d\\ude00"', "\U0001f600"),
+        ("9" * 1000, int("9" * 1000)),
+        ("1e308", 1e308),
+    ],
+    ids=lambda one: ascii(one)[:30],
+)
+def test_what_only_looks_like_it_is_read(text: str, value: Any) -> None:
+    assert value is None or canonical.loads(text) == value
+    canonical.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "normal"),
+    [(-0.0, "0.0"), (1e16, "10000000000000000"), (1e22, "1" + "0" * 22), (1.5, "1.5"), (3.0, "3.0"), (True, "true")],
+)
+def test_floats_have_the_form_that_every_database_gives_back(value: Any, normal: str) -> None:
+    for given_value, text in ((value, normal), ([value], f"[{normal}]"), ({"a": value}, f'{{"a":{normal}}}')):
+        assert canonical.dumps(canonical.normalise(given_value)) == text
+
+
+@given(values)
+def test_reading_normalised_is_normalising_what_was_read(value: Any) -> None:
+    text = canonical.dumps(value)
+    assert repr(canonical.loads_normalised(text)) == repr(canonical.normalise(canonical.loads(text)))
+
+
+@given(values)
+def test_normalising_twice_is_normalising_once(value: Any) -> None:
+    once = canonical.normalise(value)
+    assert canonical.dumps(canonical.normalise(once)) == canonical.dumps(once)
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        canonical.loads(text)
+    except MalformedStream:
+        pass
+
+
+def test_a_digest_is_sha_256_of_the_utf_8_bytes() -> None:
+    assert canonical.digest("é") == "sha256:4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"

@@ -1,0 +1,135 @@
+"""Two listings are compared key by key; a key stands for one row, and only for its own."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_sync.core import canonical
+from data_sync.core.compare import compare
+from data_sync.core.errors import DuplicateKey, MalformedStream
+from data_sync.core.listing import Listing
+from data_sync.core.records import Record
+from data_sync.core.wire import write_stream
+
+from .strategies import records, small_records
+
+MODEL = "app.copy"
+
+
+def listing(lines: list[str], side: str = "here", models: tuple[str, ...] = (MODEL,)) -> Listing:
+    made = Listing(side, io.BytesIO(), list(models))
+    made.read(write_stream(list(models), [(MODEL, lines)]))
+    return made
+
+
+def record(*key: Any, **fields: Any) -> Record:
+    return Record(model=MODEL, key=key, fields=fields)
+
+
+def of(*found: Record, side: str = "here") -> Listing:
+    return listing([one.line() for one in found], side)
+
+
+def differences(here: Listing, there: Listing) -> list[tuple[str, str]]:
+    return [(found.key_text, found.operation.value) for found in compare(here, there, MODEL)]
+
+
+def test_differences_are_found_and_ordered_by_key() -> None:
+    here = of(record("b", v=1), record("same", v=1), record("gone", v=1))
+    there = of(record("new", v=1), record("same", v=1), record("b", v=2))
+    assert differences(here, there) == [('["b"]', "update"), ('["gone"]', "delete"), ('["new"]', "create")]
+
+
+def test_offsets_lead_to_both_records() -> None:
+    here = of(record(0, v="same"), record(1, v="old"))
+    there = of(record(1, v="new"), record(0, v="same"))
+    (found,) = compare(here, there, MODEL)
+    assert found.here is not None and found.there is not None
+    assert here.record(found.here).fields == {"v": "old"}
+    assert there.record(found.there).fields == {"v": "new"}
+
+
+distinct = st.lists(small_records, max_size=8, unique_by=lambda one: canonical.dumps(list(one.key)))
+
+
+@given(distinct, distinct)
+def test_exactly_what_differs_is_found(here: list[Record], there: list[Record]) -> None:
+    ours, theirs = ({canonical.dumps(list(one.key)): one.digest() for one in side} for side in (here, there))
+    expected = [(key, "create") for key in theirs.keys() - ours.keys()]
+    expected += [(key, "delete") for key in ours.keys() - theirs.keys()]
+    expected += [(key, "update") for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]]
+    assert differences(of(*here), of(*there)) == sorted(expected)
+    assert differences(of(*here), of(*reversed(here))) == []
+
+
+@settings(max_examples=50)
+@given(st.lists(records(), max_size=3, unique_by=lambda one: canonical.dumps(list(one.key))))
+def test_every_record_is_read_back_and_known_by_its_key(found: list[Record]) -> None:
+    made = of(*found)
+    assert made.counts == {MODEL: len(found)}
+    for difference in compare(of(), made, MODEL):
+        assert difference.there is not None
+        read = made.record(difference.there)
+        assert canonical.dumps(list(read.key)) == difference.key_text == made.key_text(difference.there)
+    for one in found:
+        assert made.contains(MODEL, canonical.dumps(list(one.key)))
+    assert not made.contains(MODEL, '["no such key, with a hash of its own"]')
+
+
+@pytest.mark.parametrize("side", ["here", "at the source"])
+def test_a_key_twice_is_refused_by_name_and_side(side: str) -> None:
+    twice = of(record("a"), record("FR", "é"), record("FR", "é", v=2), side=side)
+    for pair in ((twice, of()), (of(), twice)):
+        with pytest.raises(DuplicateKey, match=rf'{side} have the natural key \["FR","é"\]'):
+            compare(*pair, MODEL)
+
+
+@pytest.mark.parametrize(("one", "other"), [((1,), (True,)), ((1,), (1.0,)), ((1,), ("1",)), (("a", "b"), ("a,b",))])
+def test_keys_that_look_alike_are_different_keys(one: Any, other: Any) -> None:
+    assert len(differences(of(record(*one)), of(record(*other)))) == 2
+
+
+IMPERSONATION = '[{"carried":{"x":[{},["app.copy",["hidden"],{"v":1},{}]]}},["app.copy",["shown"],{"v":1},{}]]'
+
+
+def test_a_record_beside_a_record_does_not_stand_for_it() -> None:
+    """Whatever stands beside a record, the key under which it is listed is its own."""
+    try:
+        made = listing([IMPERSONATION])
+        for difference in compare(of(), made, MODEL):
+            assert difference.there is not None
+            assert list(made.record(difference.there).key) == canonical.loads(difference.key_text)
+    except MalformedStream:
+        pass
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        "{}x",
+        '[{},["app.other",["a"],{},{}]]',
+        '[{},["app.copy","a",{},{}]]',
+        '[{},["app.copy",["a"]',
+        '[{},["app.copy",[["a"]],{},{}]]',
+        '[{},["app.copy",["a"],{},{}]',
+        '[{"a":"},[","b":1},"app.copy",["a"],{},{}]]',
+        "",
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_by_its_place(line: str) -> None:
+    with pytest.raises(MalformedStream, match="line at byte"):
+        listing([record("first").line(), line])
+
+
+def test_a_record_that_is_not_canonical_is_refused_when_it_matters() -> None:
+    there = listing(['[{},["app.copy",["a"],{"b":1,"a":1},{}]]'], "at the source")
+    (difference,) = compare(of(), there, MODEL)
+    assert difference.there is not None
+    with pytest.raises(MalformedStream, match="at the source cannot be read"):
+        there.record(difference.there)

@@ -1,0 +1,140 @@
+"""A stream proves that it is whole: cut anywhere, or altered in one bit, it is not accepted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_sync.core import wire
+from data_sync.core.errors import IncompleteStream, MalformedStream
+from data_sync.core.records import Record
+from data_sync.core.wire import StreamReader, write_stream
+
+from .strategies import records
+
+MODELS = ["app.country", "app.copy"]
+
+
+def stream(count: int = 3) -> bytes:
+    countries = [Record(model="app.country", key=(number,), fields={"ü": "\n"}).line() for number in range(count)]
+    return b"".join(write_stream(MODELS, [("app.country", countries), ("app.copy", [])]))
+
+
+def read(blocks: Iterable[bytes], models: list[str] = MODELS) -> list[bytes]:
+    reader = StreamReader(blocks, models)
+    lines = [line for some in reader for _, line in some]
+    assert sum(reader.counts.values()) == len(lines)
+    return lines
+
+
+def test_the_stream_is_exactly_this() -> None:
+    assert stream(1) == (
+        b'{"format":"data-sync-export","models":["app.country","app.copy"],"protocol":1}\n'
+        b'[{},["app.country",[0],{"\xc3\xbc":"\\n"},{}]]\n'
+        b'{"counts":{"app.copy":0,"app.country":1},"digest":'
+        b'"sha256:c42a9ca5fa59ce8c4eb2d3d5b5d9c5a4db64bb7bc2e8c14dd8ff0e1b0d6a1f2e","end":true}\n'
+    )
+
+
+@given(st.lists(records(), max_size=5), st.lists(st.integers(0, 5000), max_size=5))
+def test_what_was_written_is_read_whatever_the_blocks(found: list[Record], places: list[int]) -> None:
+    lines = [record.line() for record in found]
+    whole = b"".join(write_stream(["app.copy"], [("app.copy", lines)]))
+    cuts = sorted({0, *(place % (len(whole) + 1) for place in places), len(whole)})
+    blocks = [whole[start:end] for start, end in pairwise(cuts)]
+    assert read(blocks, ["app.copy"]) == [line.encode() for line in lines]
+
+
+def test_offsets_lead_to_the_lines() -> None:
+    whole = stream()
+    for some in StreamReader([whole], MODELS):
+        for offset, line in some:
+            assert whole[offset : offset + len(line)] == line
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_stream_that_is_cut_at_any_byte_is_not_accepted(count: int) -> None:
+    whole = stream(count)
+    for at in range(len(whole)):
+        with pytest.raises(MalformedStream):
+            read([whole[:at]])
+    read([whole])
+
+
+def test_a_cut_stream_is_called_incomplete() -> None:
+    with pytest.raises(IncompleteStream, match="before its closing line"):
+        read([stream()[:-100]])
+
+
+def test_one_flipped_bit_anywhere_is_not_accepted() -> None:
+    whole = stream()
+    for at in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[at] ^= 1 << bit
+            try:
+                found = read([bytes(flipped)])
+            except MalformedStream:
+                continue
+            pytest.fail(f"bit {bit} of byte {at}: {found}")
+
+
+@pytest.mark.parametrize("more", [b"\n", b" ", b"[]\n", b"x", stream()])
+def test_more_after_the_closing_line_is_not_accepted(more: bytes) -> None:
+    for blocks in ([stream() + more], [stream(), more]):
+        with pytest.raises(MalformedStream, match="after its closing line"):
+            read(blocks)
+
+
+def test_lines_that_change_places_are_not_accepted() -> None:
+    lines = stream().splitlines(keepends=True)
+    lines[1], lines[2] = lines[2], lines[1]
+    with pytest.raises(IncompleteStream, match="altered"):
+        read([b"".join(lines)])
+
+
+@pytest.mark.parametrize("models", [["app.copy", "app.country"], ["app.country"], [], [*MODELS, "app.more"]])
+def test_other_models_than_were_asked_for_are_not_accepted(models: list[str]) -> None:
+    with pytest.raises(MalformedStream, match="other models"):
+        read([stream()], models)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("format", "other"), ("protocol", 2), ("protocol", "1"), ("protocol", True), ("models", None)]
+)
+def test_another_opening_line_is_not_accepted(name: str, value: object) -> None:
+    opening, rest = stream().split(b"\n", 1)
+    altered = {**json.loads(opening), name: value}
+    with pytest.raises(MalformedStream):
+        read([json.dumps(altered).encode() + b"\n" + rest])
+
+
+@pytest.mark.parametrize("text", [b"[]", b"{}", b"null", b"<html>", b"\xff\n", b"\n\n\n", b""])
+def test_what_is_no_stream_is_not_accepted(text: bytes) -> None:
+    for ended in (text, text + b"\n"):
+        with pytest.raises(MalformedStream):
+            read([ended])
+
+
+def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_LINE", 1000)
+
+    def endless() -> Iterator[bytes]:
+        yield stream().split(b"\n")[0] + b"\n"
+        while True:
+            yield b"x" * 100
+
+    with pytest.raises(MalformedStream, match="longer than 1000 bytes"):
+        read(endless())
+
+
+def test_blocks_are_neither_tiny_nor_huge() -> None:
+    lines = [Record(model="app.copy", key=(number,), fields={"text": "x" * 50}).line() for number in range(5000)]
+    sizes = [len(block) for block in write_stream(["app.copy"], [("app.copy", lines)])]
+    assert len(sizes) > 3
+    assert all(wire.BLOCK <= size <= 2 * wire.BLOCK for size in sizes[:-1])

@@ -1,0 +1,176 @@
+"""The review page in a real browser: decisions as they are made, other people, small screens, assistive technology."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.admin import making
+from tests.admin.making import changeset, create, delete, update
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CASCADE = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
+PROBLEM = {"code": "too_long", "field": "meaning", "message": "It is too long for this database."}
+
+
+def everything():
+    """One of each kind of thing that a card can show."""
+    picture = {"name": "boots.png", "size": 2048, "checksum": "missing"}
+    return changeset(
+        [
+            update(1, "one two three\n" * 40, "one two 3\n" + "one two three\n" * 39),
+            update(2, "Bonjour", "Bonjour "),
+            update(3, "", "<script>alert(1)</script>"),
+            update(4, "مرحبا بكم", "مرحبا بالعالم"),
+            change_of_json(5),
+            create(6, "x" * 300, requires=[7]),
+            create(7, problems=[PROBLEM]),
+            delete(8, cascades=[CASCADE]),
+            making.change(
+                9, model="testapp.copy", before={}, after={}, files={"thumbnail": {"before": None, "after": picture}}
+            ),
+        ]
+    )
+
+
+def change_of_json(number):
+    return making.change(
+        number,
+        model="testapp.everything",
+        before={"json": {"tags": ["a", "b"], "on": True}},
+        after={"json": {"tags": ["a", "c"], "on": False}},
+    )
+
+
+def test_a_decision_is_saved_as_it_is_made_and_survives_a_reload(arrive):
+    stored = changeset([update(1), update(2), delete(3)])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/")
+    page, bar = person.page, person.page.locator(".ds-bar")
+
+    page.get_by_role("article", name="word-1").get_by_label("Accept").check()
+    page.get_by_role("article", name="word-2").get_by_label("Reject").check()
+    page.get_by_role("article", name="word-3").get_by_label("Accept").check()
+
+    expect(bar).to_contain_text("2 accepted · 1 rejected · 0 undecided")
+    expect(page.get_by_role("status")).to_contain_text("#3 accepted")
+    page.reload()
+    expect(page.get_by_role("article", name="word-2").get_by_label("Reject")).to_be_checked()
+    expect(bar).to_contain_text("2 accepted · 1 rejected · 0 undecided")
+
+
+def test_somebody_elses_decision_puts_the_radio_back_and_says_so(arrive):
+    stored = changeset([update(1), update(2)])
+    mira, tomas = arrive("mira"), arrive("tomas")
+    for person in (mira, tomas):
+        person.visit(f"changeset/{stored.pk}/change/")
+    mira.page.get_by_role("article", name="word-1").get_by_label("Accept").check()
+    expect(mira.page.locator(".ds-bar")).to_contain_text("1 accepted")
+
+    card = tomas.page.get_by_role("article", name="word-2")
+    card.get_by_label("Reject").click()
+
+    expect(card).to_contain_text("Somebody else has decided")
+    expect(card.get_by_label("Undecided")).to_be_checked()
+    assert stored.changes.get(number=2).decision == "undecided"
+    tomas.complaints = [text for text in tomas.complaints if "409" not in text]
+
+
+def test_a_session_that_has_ended_is_told(arrive):
+    stored = changeset([update(1)])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/")
+    person.page.context.clear_cookies(name="sessionid")
+
+    card = person.page.get_by_role("article", name="word-1")
+    card.get_by_label("Accept").click()
+
+    expect(card).to_contain_text("no longer logged in")
+    expect(card.get_by_label("Undecided")).to_be_checked()
+
+
+def test_a_permalink_shows_and_focuses_its_change(arrive):
+    stored = changeset([update(1), update(2)])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/")
+
+    person.page.get_by_role("link", name="#2").click()
+
+    expect(person.page.get_by_role("article")).to_have_count(1)
+    expect(person.page.locator("#change-2")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1366, 320])
+def test_screens_have_no_violations_of_accessibility_rules_and_fit(arrive, scheme, width):
+    stored = everything()
+    person = arrive(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = person.page
+    found = {}
+
+    for path in (f"changeset/{stored.pk}/change/", f"changeset/{stored.pk}/apply/", f"changeset/{stored.pk}/history/"):
+        person.visit(path)
+        page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+        assert person.complaints == []
+        results = Axe().run(page, context=".ds-root").response["violations"]
+        found |= {f"{path} {rule['id']}": [node["target"] for node in rule["nodes"][:3]] for rule in results}
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"
+
+        person.complaints.clear()  # Axe itself adds styles, which the policy forbids.
+
+    assert found == {}
+
+
+def test_right_to_left_fits_a_small_screen(arrive, settings):
+    settings.LANGUAGE_CODE = "ar"
+    stored = everything()
+    person = arrive(viewport={"width": 320, "height": 900})
+
+    person.visit(f"changeset/{stored.pk}/change/")
+
+    assert person.page.evaluate("document.documentElement.dir") == "rtl"
+    assert person.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_marks_do_not_depend_on_colour(arrive):
+    stored = changeset([update(1, "Boots 2025", "Boots 2026")])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/")
+
+    def decoration(selector: str) -> str:
+        return str(person.page.evaluate(f"getComputedStyle(document.querySelector('{selector}')).textDecorationLine"))
+
+    assert (decoration(".ds-diff del"), decoration(".ds-diff ins")) == ("line-through", "underline")
+
+
+def test_nothing_focused_hides_under_the_bar(arrive):
+    stored = changeset([update(number) for number in range(1, 12)])
+    person = arrive(viewport={"width": 1366, "height": 700})
+    person.visit(f"changeset/{stored.pk}/change/")
+    page = person.page
+    bar_top = page.locator(".ds-bar").bounding_box()["y"]
+
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        box = page.evaluate(
+            "(() => { const e = document.activeElement; if (!e.closest('.ds-card')) return null;"
+            " return e.getBoundingClientRect().bottom; })()"
+        )
+        assert box is None or box <= bar_top + 1
+
+
+def test_the_page_of_a_large_changeset_stays_light(arrive):
+    stored = changeset(
+        [update(number, "word " * 200, "word " * 100 + "other " + "word " * 99) for number in range(1, 121)]
+    )
+    person = arrive()
+
+    person.visit(f"changeset/{stored.pk}/change/")
+
+    assert person.page.get_by_role("article").count() == 50
+    assert person.page.evaluate("document.querySelectorAll('*').length") < 10_000
+    assert re.search("Next", person.page.locator(".ds-pager").inner_text())

@@ -1,0 +1,151 @@
+"""`source` and `key`: secrets come in by standard input, go out once, and are nowhere else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from data_sync.models import DataSource, ExportKey
+from data_sync.services import credentials, keys
+from tests.admin import making
+
+from .conftest import Run
+
+pytestmark = pytest.mark.django_db
+URL = "https://staging.example.org/api"
+KEY = "ds_0123456789ab.a-key-that-nobody-else-has-0123456789-abcdef"
+
+
+def test_a_source_is_added_with_a_key_from_standard_input(run: Run) -> None:
+    ran = run("source", "add", "Staging", URL, "--key", "-", given=f"{KEY}\n")
+    assert ran.code == 0
+    source = DataSource.objects.get()
+    assert (source.name, source.url, credentials.reveal(source.key)) == ("Staging", URL, KEY)
+    for output in (ran.out, ran.err, run("source", "list").out, run("source", "list", "--json").out):
+        assert KEY not in output and source.key not in output
+
+
+def test_a_source_is_added_with_a_key_in_a_variable(run: Run) -> None:
+    """The variable need not exist: doctor says so, and a pull does."""
+    added = run("source", "add", "Staging", URL, "--key", "env:STAGING_KEY", "--json")
+    assert (added.code, added.document) == (0, {"name": "Staging", "url": URL, "key": "env:STAGING_KEY"})
+    assert run("source", "list", "--json").document == {"sources": [added.document]}
+    assert "env:STAGING_KEY; never pulled" in run("source", "list").out
+
+
+def test_a_key_is_asked_for_at_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("io.StringIO.isatty", lambda self: True, raising=False)
+    monkeypatch.setattr("data_sync.management.verbs.sources.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: KEY)
+    assert run("source", "add", "Staging", URL).code == 0
+    assert credentials.reveal(DataSource.objects.get().key) == KEY
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "reason"),
+    [
+        (["a", URL, "--key", KEY], "", "A key on the command line would stay in the shell's history."),
+        (["a", URL], "", "Give --key env:VAR"),
+        (["a", URL, "--key", "-"], "", "must be 1 to 1000 printable ASCII characters"),
+        (["a", URL, "--key", "-"], "two words\n", "without spaces"),
+        (["a", URL, "--key", "-"], "x" * 20_000, "must be 1 to 1000"),
+        (["a", URL, "--key", "env:"], "", "the name of an environment variable"),
+        (["", URL, "--key", "env:A"], "", "needs a name"),
+        (["a\nb", URL, "--key", "env:A"], "", "needs a name"),
+        (["a", "staging", "--key", "env:A"], "", "https://"),
+        (["a", "http://staging.example.org", "--key", "env:A"], "", "http"),
+        (["a", "https://user:secret@example.org", "--key", "env:A"], "", ""),
+        (["Staging", URL, "--key", "env:A"], "", "There is a source named “Staging” already"),
+    ],
+)
+def test_what_cannot_be_a_source_is_refused(run: Run, words: list[str], given: str, reason: str) -> None:
+    making.source()
+    ran = run("source", "add", *words, given=given)
+    assert (ran.code, ran.out) == (1, "")
+    assert reason in ran.err and KEY not in ran.err and "Traceback" not in ran.err
+    assert DataSource.objects.count() == 1
+
+
+def test_a_source_is_removed_and_its_changesets_stay(run: Run) -> None:
+    source = making.source()
+    changeset = making.changeset([making.update()], source=source)
+    assert run("source", "remove", "Staging", "--json").document == {"removed": "Staging"}
+    changeset.refresh_from_db()
+    assert (DataSource.objects.count(), changeset.source, changeset.source_name) == (0, None, "Staging")
+    again = run("source", "remove", "Staging")
+    assert again.code == 1 and "There is no source named “Staging”" in again.err
+
+
+def test_a_source_that_is_being_pulled_from_is_not_removed(run: Run) -> None:
+    source = making.source()
+    making.pull(source=source, state="reading", active_source=source.pk)
+    ran = run("source", "remove", "Staging")
+    assert ran.code == 1 and "cancel it" in ran.err
+    assert DataSource.objects.exists()
+
+
+def test_lists_say_how_to_begin(run: Run) -> None:
+    assert "data_sync source add" in run("source", "list").out
+    assert "data_sync key create" in run("key", "list").out
+    assert "data_sync pull" in run("list").out
+
+
+def test_a_key_is_printed_once_and_alone(run: Run) -> None:
+    """`KEY=$(manage.py data_sync key create production)` gives the key."""
+    ran = run("key", "create", "production")
+    assert ran.code == 0 and "cannot be shown again" in ran.err
+    text = ran.out.strip()
+    assert keys.authenticate(f"Bearer {text}") is not None
+    secret = text.partition(".")[2]
+    for words in (["key", "list"], ["key", "list", "--json"], ["key", "revoke", "production"]):
+        later = run(*words)
+        assert later.code == 0 and secret not in later.out + later.err
+
+
+def test_a_key_may_be_limited_to_models_and_days(run: Run) -> None:
+    words = ["--models", "testapp.Copy, testapp.tag,", "--expires", "30"]
+    document = run("key", "create", "production", *words, "--json").document
+    assert set(document) == {"name", "key"}
+    key = ExportKey.objects.get()
+    assert keys.authenticate(f"Bearer {document['key']}") == {"testapp.copy", "testapp.tag"}
+    assert key.expires_at is not None and timedelta(29) < key.expires_at - timezone.now() <= timedelta(30)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["production"], "There is an export key named “production” already"),
+        ([""], "needs a name"),
+        (["a", "--models", "testapp.nothing"], "'testapp.nothing' is not registered"),
+        (["a", "--expires", "0"], "1 to"),
+        (["a", "--expires", "-3"], "1 to"),
+        (["a", "--expires", "9999999999"], "1 to"),
+    ],
+)
+def test_what_cannot_be_a_key_is_refused(run: Run, words: list[str], reason: str) -> None:
+    run("key", "create", "production")
+    ran = run("key", "create", *words)
+    assert (ran.code, ran.out) == (1, "") and reason in ran.err
+    assert ExportKey.objects.count() == 1
+
+
+def test_a_revoked_key_is_refused_and_revoking_again_changes_nothing(run: Run) -> None:
+    text = run("key", "create", "production").out.strip()
+    first = run("key", "revoke", "production", "--json")
+    assert first.document["state"] == "revoked"
+    assert keys.authenticate(f"Bearer {text}") is None
+    again = run("key", "revoke", "production")
+    assert again.code == 0 and "was revoked on" in again.out
+    assert run("key", "list", "--json").document["keys"] == [first.document]
+    assert run("key", "revoke", "another").code == 1
+
+
+def test_the_list_of_keys_tells_their_state_in_80_columns(run: Run) -> None:
+    run("key", "create", "for a consumer with a long name, 大阪 and others", "--models", "testapp.copy,testapp.tag")
+    run("key", "create", "old", "--expires", "1")
+    ExportKey.objects.filter(name="old").update(expires_at=timezone.now())
+    out = run("key", "list").out
+    assert "expired" in out and "active" in out
+    assert max(map(len, out.splitlines())) < 80
