@@ -61,14 +61,10 @@ def wheel() -> str:
     with tempfile.TemporaryDirectory() as folder:
         # From a copy, because setuptools leaves a build folder behind and packs what an older one holds.
         tree = Path(folder) / "tree"
-        shutil.copytree(
-            ROOT / "data_sync", tree / "data_sync", ignore=shutil.ignore_patterns("__pycache__", ".*")
-        )
+        shutil.copytree(ROOT / "data_sync", tree / "data_sync", ignore=shutil.ignore_patterns("__pycache__", ".*"))
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, tree)
-        expected = {
-            path.relative_to(tree).as_posix() for path in tree.glob("data_sync/**/*") if path.is_file()
-        }
+        expected = {path.relative_to(tree).as_posix() for path in tree.glob("data_sync/**/*") if path.is_file()}
         options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
         complaint = run("-m", "pip", "wheel", *options, str(tree))
         if complaint:
@@ -86,9 +82,7 @@ CHECKS = {
     "format (ruff format)": lambda: run("-m", "ruff", "format", "--check", "--output-format", "concise", "."),
     "types (mypy)": lambda: run("-m", "mypy"),
     "layers (import-linter)": lambda: run("-c", LINT_IMPORTS),
-    "migrations (makemigrations)": lambda: run(
-        "-m", "django", "makemigrations", "--check", "--dry-run", "data_sync"
-    ),
+    "migrations (makemigrations)": lambda: run("-m", "django", "makemigrations", "--check", "--dry-run", "data_sync"),
     "documentation (sphinx)": documentation,
     "wheel (setuptools)": wheel,
 }

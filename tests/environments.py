@@ -25,7 +25,7 @@ from django.db import connections, models
 from data_sync import registry
 from data_sync.core.states import ChangesetState, Decision, PullState
 from data_sync.models import Changeset, DataPull
-from data_sync.services import actors, apply, pull, review, sources
+from data_sync.services import actors, apply, approval, pull, review, sources
 
 Contents = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
@@ -86,7 +86,7 @@ class Environments:
 
     def approve(self, changeset: Changeset) -> Changeset:
         changeset.refresh_from_db()
-        return review.approve(changeset.pk, self.actor, revision=changeset.revision)
+        return approval.approve(changeset.pk, self.actor, revision=changeset.revision)
 
     def approved(self, *labels: str) -> Changeset:
         """Pulls, accepts everything and approves."""

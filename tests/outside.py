@@ -72,8 +72,7 @@ def existing(database: dict[str, Any]) -> dict[str, Any]:
 def server(name: str) -> dict[str, str]:
     """Host, port, user and password of a database server."""
     return {
-        key: os.environ.get(f"DATA_SYNC_TEST_{name.upper()}_{key}", default)
-        for key, default in _SERVERS[name].items()
+        key: os.environ.get(f"DATA_SYNC_TEST_{name.upper()}_{key}", default) for key, default in _SERVERS[name].items()
     }
 
 

@@ -75,9 +75,7 @@ def test_extras_that_were_installed_before_are_kept(
     assert calls == [("run", "tests")]
 
 
-def test_changed_requirements_are_installed(
-    calls: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changed_requirements_are_installed(calls: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     outside(monkeypatch)
     start("demo")
     monkeypatch.setattr(bootstrap, "_fingerprint", lambda: "another")
@@ -101,9 +99,7 @@ def test_an_interrupted_installation_is_done_again(
     assert "install" in [call[0] for call in calls]
 
 
-def test_a_folder_that_is_no_environment_is_never_cleared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_is_no_environment_is_never_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "precious").touch()
     monkeypatch.setattr(bootstrap, "VENV", str(tmp_path))
     with pytest.raises(SystemExit, match="not a virtual environment"):

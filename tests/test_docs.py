@@ -27,7 +27,7 @@ from data_sync.admin.pages import ScreensAdmin
 from data_sync.core import states
 from data_sync.management.commands.data_sync import Command
 from data_sync.orm.read import LocalSource
-from data_sync.services import review
+from data_sync.services import approval
 from data_sync.services.document import changeset_document
 from tests.environments import Environments
 from tests.testapp.models import Category, Copy, Country, Everything, Language, Product, Tag
@@ -362,7 +362,7 @@ def test_an_export_agrees_with_itself_from_pull_to_apply(
     environments.accept_all(changeset)
     environments.approve(changeset)
     assert _recompute(_export(changeset, environments, tmp_path)) == agreed
-    review.withdraw(changeset.pk, environments.actor)
+    approval.withdraw(changeset.pk, environments.actor)
     assert _recompute(_export(changeset, environments, tmp_path)) == agreed
     environments.approve(changeset)
     environments.apply(changeset)

@@ -37,9 +37,7 @@ def test_a_missing_server_is_left_out_and_named(name: str, capsys: pytest.Captur
 
 @pytest.mark.usefixtures("at_home", "nobody_home")
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
-def test_a_missing_server_fails_where_services_are_required(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_server_fails_where_services_are_required(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert runner.main(["--only", name, "--require-services"]) == 1
     assert f"FAILED    no {name} server answers" in capsys.readouterr().out
 
@@ -52,9 +50,7 @@ def test_a_missing_server_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("at_home")
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 1), (2, 1), (5, 1)])
-def test_any_failure_of_pytest_is_the_commands(
-    code: int, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_failure_of_pytest_is_the_commands(code: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner.subprocess, "call", lambda *_, **__: code)
     monkeypatch.setattr(outside, "why_no_chromium", lambda: None)
     assert runner.main(["--only", "sqlite", "-k", "something"]) == expected

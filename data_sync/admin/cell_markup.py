@@ -17,7 +17,9 @@ from data_sync.core.visible import Piece, PieceKind, make_visible
 from .cells import CLAMP_ITEMS, Absence, Cell, FileCell, Item, Reveal, Stretch
 
 MAX_SIGNS = 300
-"""Signs for invisible characters per cell; a text that has more shows that with the first ones."""
+"""Signs for invisible characters per cell, or little more; a text that needs more says so."""
+PORTION = 1_000
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 NOTHING = SafeString("")
 BREAK = SafeString("<wbr>")
 
@@ -73,37 +75,52 @@ def _stretches(stretches: Sequence[Stretch], reveal: Reveal) -> SafeString:
         if stretch.folded is not None:
             text = _fold(fold_words(*stretch.folded, unchanged=stretch.mark is Mark.EQUAL and len(stretches) > 2), text)
         parts.append(text)
+    if signs.are_used_up:
+        parts.append(format_html('<div class="ds-quiet">{}</div>', _("Further invisible characters are not marked.")))
     return _joined(parts)
 
 
 class _Signs:
-    """Puts signs for what cannot be seen into one cell's text."""
+    """Puts signs for what cannot be seen into one cell's text, as many as a reader can use."""
 
     def __init__(self, reveal: Reveal) -> None:
         self._reveal = reveal
         self._left = MAX_SIGNS
+        self.are_used_up = False
 
     def text(self, stretch: Stretch, ends_line: bool) -> SafeString:
         is_marked = stretch.mark is not Mark.EQUAL
         spaces, characters = self._reveal == "spaces" and is_marked, self._reveal == "characters" and is_marked
-        pieces = make_visible(stretch.text, ends_line=ends_line, all_spaces=spaces, all_hidden=characters)
-        return format_html(
-            "{}{}",
-            _joined(list(self._pieces(pieces, line_ends=spaces))),
-            _code_points("".join(p.text for p in pieces if p.kind is PieceKind.TEXT)) if characters else NOTHING,
-        )
+        parts: list[SafeString] = []
+        plain: list[str] = []
+        place, text = 0, stretch.text
+        # In portions: cutting all of a text that has nothing to see into pieces would take seconds.
+        while place < len(text) and self._left > 0:
+            following = text[place + PORTION : place + PORTION + 2]
+            pieces = make_visible(
+                text[place : place + PORTION],
+                ends_line=following.startswith(("\n", "\r\n")) if following else ends_line,
+                all_spaces=spaces,
+                all_hidden=characters,
+            )
+            parts += [self._piece(piece, line_ends=spaces) for piece in pieces]
+            plain += [piece.text for piece in pieces if piece.kind is PieceKind.TEXT]
+            place += PORTION
+        if place < len(text):
+            self.are_used_up = True
+            parts.append(format_html("{}", _BIDI.sub("\ufffd", text[place:])))
+        return format_html("{}{}", _joined(parts), _code_points("".join(plain)) if characters else NOTHING)
 
-    def _pieces(self, pieces: Sequence[Piece], *, line_ends: bool) -> Iterator[SafeString]:
-        for piece in pieces:
-            if piece.kind is PieceKind.TEXT or self._left <= 0:
-                shown = piece.text.replace("\n", "↵\n") if line_ends else piece.text
-                yield format_html("{}", shown)
-                continue
-            self._left -= 1
-            if piece.kind is PieceKind.SPACES:
-                yield format_html('<span class="ds-spaces">{}</span>', piece.label)
-            else:
-                yield format_html('<span class="ds-code-point" title="{}">{}</span>', piece.title, piece.label)
+    def _piece(self, piece: Piece, *, line_ends: bool) -> SafeString:
+        match piece.kind:
+            case PieceKind.TEXT:
+                return format_html("{}", piece.text.replace("\n", "↵\n") if line_ends else piece.text)
+            case PieceKind.SPACES:
+                self._left -= 1
+                return format_html('<span class="ds-spaces">{}</span>', piece.label)
+            case PieceKind.CODE_POINT:
+                self._left -= 1
+                return format_html('<span class="ds-code-point" title="{}">{}</span>', piece.title, piece.label)
 
 
 def _code_points(text: str) -> SafeString:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_POST
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted
 from data_sync.core.states import PullState
-from data_sync.models import DataPull
+from data_sync.models import DataPull, DataSource
 from data_sync.services import pull
 
 from .forms import PullForm
@@ -67,7 +68,8 @@ class DataPullAdmin(ScreensAdmin):
         changeset = getattr(row, "changeset", None)
         if changeset is not None:
             return format_html(
-                "{} {}",
+                '<a href="{}">{}</a> {}',
+                reverse("admin:data_sync_changeset_change", args=(changeset.pk,)),
                 _("Changeset %(number)s") % {"number": changeset.pk},
                 counts(changeset.creates, changeset.updates, changeset.deletes),
             )
@@ -115,7 +117,7 @@ class DataPullAdmin(ScreensAdmin):
         """Saving starts the pull, and leads to its page."""
         actor = actor_of(request)
         actor.require(PERMISSION)
-        form = PullForm(request.POST or None, initial={"source": request.GET.get("source")})
+        form = PullForm(request.POST or None, initial={"source": request.GET.get("source") or _only_source()})
         if request.method == "POST" and form.is_valid():
             try:
                 requested = pull.request_pull(form.cleaned_data["source"], form.cleaned_data["models"], actor)
@@ -147,6 +149,12 @@ class DataPullAdmin(ScreensAdmin):
             self.url("change", pk),
             _("The pull is cancelled."),
         )
+
+
+def _only_source() -> int | None:
+    """Where there is one source only, nobody has to choose it."""
+    sources = DataSource.objects.values_list("pk", flat=True)[:2]
+    return sources[0] if len(sources) == 1 else None
 
 
 def progress_words(row: DataPull) -> str:

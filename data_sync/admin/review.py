@@ -15,15 +15,16 @@ from django.utils.translation import ngettext
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset
-from data_sync.services import review
+from data_sync.services import approval, review
 
 from . import overview
-from .cards import Card, Neighbour, build_card
+from .cards import build_card
 from .cells import Patience
 from .filters import Filters
 from .names import model_name
 from .pages import actor_of, get_row, render
 from .paging import page_of
+from .presentation import Card, Neighbour
 from .shapes import shape_of, shapes
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         operations=Change.OPERATIONS,
         decision_choices=Change.DECISIONS,
         filter_model_name=model_name(filters.model) if filters.model else "",
+        is_rejectable=changeset.state in approval.REJECTABLE,
         may_decide=changeset.state in review.DECIDABLE and actor.may("data_sync.approve_changeset"),
         **admin.permissions(request),
     )

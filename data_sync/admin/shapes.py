@@ -11,8 +11,8 @@ from django.utils.text import capfirst
 from data_sync.core.errors import RegistrationError
 from data_sync.orm.schema import Link, ModelSchema, Reference, schemas
 
-from .cards import FieldShape, ModelShape
 from .names import model_name
+from .presentation import FieldShape, ModelShape
 
 
 def shapes() -> dict[str, ModelShape]:

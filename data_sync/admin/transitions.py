@@ -16,7 +16,7 @@ from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset
 from data_sync.services import apply as applying
-from data_sync.services import review
+from data_sync.services import approval, consequences, review
 from data_sync.services.actors import Actor
 
 from .effects import effects_of
@@ -36,9 +36,9 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
     """What approving and applying would do, before either."""
     admin.require_view(request)
     changeset = get_row(Changeset, pk, "pull", "approved_by")
-    if changeset.state not in (ChangesetState.PENDING, ChangesetState.APPROVED):
+    if changeset.state not in (*approval.APPROVABLE, ChangesetState.APPROVED):
         return redirect(admin.url("change", pk))
-    found = review.consequences(changeset)
+    found = consequences.consequences(changeset)
     decisions = review.decision_counts(changeset)
     return render(
         request,
@@ -49,6 +49,8 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         changeset=changeset,
         found=found,
         decisions=decisions,
+        is_approvable=changeset.state in approval.APPROVABLE,
+        is_rejectable=changeset.state in approval.REJECTABLE,
         models=[
             (model_name(label), [(operation.value, counts.get(operation.value, 0)) for operation in Operation])
             for label, counts in sorted(found.models.items(), key=lambda item: _place(changeset, item[0]))
@@ -104,7 +106,7 @@ def _approve_and_apply(
         # One transaction: who may approve but not apply has then not approved by accident.
         with transaction.atomic():
             if is_approving:
-                review.approve(pk, actor, revision=revision)
+                approval.approve(pk, actor, revision=revision)
             elif changeset.approved_revision != revision:
                 raise RevisionConflict(
                     _("The approval is no longer the one this page showed. Nothing was applied; look again.")
@@ -120,7 +122,7 @@ def _approve_and_apply(
 
 def withdraw(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     done = _("The approval is withdrawn.")
-    return attempt(request, lambda: review.withdraw(pk, actor_of(request)), admin.url("change", pk), done)
+    return attempt(request, lambda: approval.withdraw(pk, actor_of(request)), admin.url("change", pk), done)
 
 
 def reject(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -137,7 +139,7 @@ def reject(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         ),
         submit=_("Reject the changeset"),
         is_required=False,
-        step=lambda reason: review.reject(pk, actor, reason),
+        step=lambda reason: approval.reject(pk, actor, reason),
     )
 
 
@@ -155,7 +157,7 @@ def override(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespon
         ),
         submit=_("Let it through"),
         is_required=True,
-        step=lambda reason: review.override(pk, actor, reason),
+        step=lambda reason: approval.override(pk, actor, reason),
     )
 
 

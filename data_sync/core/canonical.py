@@ -92,11 +92,14 @@ def _read(text: str, parse_float: Callable[[str], float | int]) -> Any:
     # Only a text longer than the longest integer can hold a longer one; the check takes a call for each.
     parse_int = _integer if len(text) > MAX_DIGITS else None
     try:
-        return _decoder(parse_float, parse_int).decode(text)
+        value = _decoder(parse_float, parse_int).decode(text)
     except RecursionError:
         raise MalformedStream("it is nested too deeply") from None
     except ValueError as error:
         raise MalformedStream(str(error)) from None
+    if ("\\ud" in text or "\\uD" in text) and _SURROGATE.search(dumps(value)):
+        raise MalformedStream("a text holds half a surrogate pair")
+    return value
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,18 @@ from data_sync.core.errors import InvalidTransition
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
+VOID: dict[str, Any] = {
+    "approval_seal": "",
+    "approved_revision": None,
+    "approved_at": None,
+    "approved_by": None,
+    "apply_requested_at": None,
+    "apply_requested_by": None,
+    "apply_actor": "",
+    "state_reason": "",
+}
+"""What a changeset loses when its approval is void."""
+
 
 def move(
     changeset_id: int,

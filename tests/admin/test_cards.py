@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from data_sync.admin.cards import Card, FieldShape, ModelShape, Neighbour, build_card
+from data_sync.admin.cards import build_card
 from data_sync.admin.cells import Cell, Patience
+from data_sync.admin.presentation import Card, FieldShape, ModelShape, Neighbour
 from data_sync.core.text import Mark
 from data_sync.models import Change
 

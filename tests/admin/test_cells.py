@@ -146,10 +146,14 @@ def test_characters_that_look_the_same_show_what_they_are():
     assert "U+0301" in html(right)
 
 
-def test_invisible_characters_without_end_do_not_flood_the_page():
-    flood = "".join(f"{chr(0x200B)}{chr(0x200E)}" for _ in range(5000))
+def test_invisible_characters_without_end_do_not_flood_the_page_nor_turn_its_text_round():
+    flood = "\u200b\u200e" * 5000 + "\u202eabc"
 
-    assert html(cells.plain_cell(flood)).count("<span") <= 310
+    shown = html(cells.plain_cell(flood))
+
+    assert shown.count("<span") < 1500
+    assert "Further invisible characters are not marked." in shown
+    assert "\u202e" not in shown and "\u200e" not in shown
 
 
 def test_links_show_what_is_on_one_side_and_fold_what_both_have():

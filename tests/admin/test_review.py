@@ -363,3 +363,29 @@ def test_permissions_by_group_count(client):
     client.post(decide_url(stored), {"number": "1", "decide": "accepted", "revision": "0"})
 
     assert stored.changes.get().decision == "accepted"
+
+
+def hostile_texts() -> dict[str, tuple[str, str]]:
+    size = 100_000
+    return {
+        "words": (" ".join(f"a{n} b" for n in range(size // 8)), " ".join(f"c{n} b" for n in range(size // 8))),
+        "letters": ("ab" * (size // 2), "ba" * (size // 2)),
+        "lines": ("x\n" * (size // 2), "x\ny\n" * (size // 4)),
+        "invisible": ("\u200b\u200d" * (size // 2), "\u200d\u200b" * (size // 2)),
+        "marks": ("e" + "\u0301" * size, "e" + "\u0302" * size),
+        "spaces": (" " * size, " \t" * (size // 2)),
+    }
+
+
+@pytest.mark.parametrize("kind", list(hostile_texts()))
+def test_a_hostile_field_does_not_take_the_page_down(reviewer, kind):
+    import time
+
+    stored = changeset([update(number, *hostile_texts()[kind]) for number in range(1, 6)])
+    reviewer.get(review_url(stored, "?number=99"))
+
+    start = time.perf_counter()
+    page = reviewer.get(review_url(stored))
+
+    assert time.perf_counter() - start < 3
+    assert page.content.count(b"<span") + page.content.count(b"<del>") < 20_000

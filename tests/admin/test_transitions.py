@@ -134,6 +134,17 @@ def test_an_apply_of_another_approval_than_the_one_shown_is_stopped(boss):
     assert (answer.status_code, stored.apply_requested_at) == (409, None)
 
 
+def test_after_a_failure_the_same_decisions_can_be_approved_again(boss):
+    stored = changeset([create(1, decision="accepted")], state="failed", state_reason="The disk was full.")
+
+    page = boss.get(url(stored, "confirm"))
+    boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"})
+
+    stored.refresh_from_db()
+    assert "The disk was full." in text(page) and "Approve and apply 1 change" in text(page)
+    assert stored.state == "approved"
+
+
 def test_nothing_accepted_is_told_and_not_approved(boss):
     stored = changeset([create(1)])
 

@@ -17,7 +17,7 @@ from django.db import models, transaction
 
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Changeset, DataSource
-from data_sync.services import actors, review, sources
+from data_sync.services import actors, approval, review, sources
 from data_sync.services import apply as applying
 from data_sync.services import pull as pulling
 from tests.benchmarks import data
@@ -223,7 +223,7 @@ def approve() -> dict[str, Any]:
     with Clock() as clock:
         numbers = tuple(changeset.changes.values_list("number", flat=True))
         decided = review.decide(changeset.pk, review.Selection(numbers=numbers), Decision.ACCEPTED, actor, revision=0)
-        review.approve(changeset.pk, actor, revision=decided.revision)
+        approval.approve(changeset.pk, actor, revision=decided.revision)
     return clock.result(accepted=decided.count)
 
 

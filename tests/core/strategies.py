@@ -38,5 +38,5 @@ def records(model: str = "app.copy") -> st.SearchStrategy[Record]:
         key=keys,
         fields=st.dictionaries(texts, values, max_size=4),
         files=st.dictionaries(texts, st.none() | files, max_size=2),
-        carried=st.dictionaries(texts, values, max_size=2),
+        carried=st.dictionaries(texts, scalars, max_size=2),
     )

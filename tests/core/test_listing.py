@@ -112,7 +112,6 @@ def test_a_record_beside_a_record_does_not_stand_for_it() -> None:
     "line",
     [
         "[]",
-        "{}x",
         '[{},["app.other",["a"],{},{}]]',
         '[{},["app.copy","a",{},{}]]',
         '[{},["app.copy",["a"]',
@@ -133,3 +132,21 @@ def test_a_record_that_is_not_canonical_is_refused_when_it_matters() -> None:
     assert difference.there is not None
     with pytest.raises(MalformedStream, match="at the source cannot be read"):
         there.record(difference.there)
+
+
+def test_one_flipped_bit_anywhere_in_a_stream_is_not_accepted() -> None:
+    models = ["app.copy", "app.other"]
+    lines = [record(number, text="ü\n").line() for number in range(2)]
+    whole = b"".join(write_stream(models, [("app.copy", lines)]))
+    for at in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[at] ^= 1 << bit
+            with pytest.raises(MalformedStream):
+                Listing("here", io.BytesIO(), models).read([bytes(flipped)])
+
+
+def test_a_closing_line_that_counts_other_rows_is_not_accepted() -> None:
+    whole = b"".join(write_stream([MODEL], [(MODEL, [record(1).line()])]))
+    with pytest.raises(MalformedStream, match="counts"):
+        Listing("here", io.BytesIO(), [MODEL]).read([whole.replace(b'{"app.copy":1}', b'{"app.copy":2}')])

@@ -106,6 +106,7 @@ def test_marks(before: str, after: str, marks_before: str, marks_after: str) -> 
         ("soft", "so\u00adft", False, True),
         ("☺", "☺\ufe0f", False, True),
         ("x" * 300 + " caf\u00e9", "x" * 300 + " cafe\u0301", False, True),
+        ("x" * 98 + "a\u0316\u0301", "x" * 98 + "a\u0301\u0316", False, True),
         ("a b", "a c", False, False),
         ("é b", "é  c", False, False),
         ("ﬁ", "fi", False, False),
@@ -178,6 +179,13 @@ def test_where_words_are_too_costly_lines_are_marked_and_it_says_so() -> None:
     diff = diff_text(f"{busy}\nsame\nlines\n{busy[::-1]}\n", f"{busy[::-1]}\nsame\nlines\n{busy}\n", budget=9000)
     assert (diff.level, diff.note) == ("line", "too_costly")
     assert Segment(mark=Mark.EQUAL, text="same\nlines\n") in diff.before
+
+
+def test_a_single_line_that_is_too_costly_is_marked_as_a_whole() -> None:
+    busy = " ".join("abcdefgh" * 40)
+    diff = diff_text(busy, busy[::-1], budget=9000)
+    assert (diff.level, diff.note) == ("whole", "too_costly")
+    assert share_marked(diff) > 0.99
 
 
 def test_where_lines_are_too_costly_too_all_between_is_marked_and_it_says_so() -> None:

@@ -63,6 +63,36 @@ def test_a_decision_is_saved_as_it_is_made_and_survives_a_reload(arrive):
     expect(bar).to_contain_text("2 accepted · 1 rejected · 0 undecided")
 
 
+def test_bar_summary_and_navigation_agree_after_a_decision(arrive):
+    stored = changeset([update(1), create(2)])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/")
+    page = person.page
+    entry = page.locator(".ds-nav a", has_text="Changed").locator(".ds-ok")
+    expect(entry).to_be_hidden()
+
+    page.get_by_role("article", name="word-1").get_by_label("Accept").check()
+
+    expect(entry).to_be_visible()
+    expect(page.locator("[data-ds-decided]")).to_have_text("1")
+    page.reload()
+    expect(entry).to_be_visible()
+    expect(page.locator("[data-ds-decided]")).to_have_text("1")
+
+
+def test_a_bulk_button_never_says_a_number_that_is_no_longer_true(arrive):
+    stored = changeset([update(1), update(2)])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/?decision=undecided")
+    page = person.page
+    expect(page.get_by_role("button", name="Accept all 2 matching")).to_be_visible()
+
+    page.get_by_role("article", name="word-1").get_by_label("Accept").check()
+
+    page.get_by_role("link", name="Reload to see how many match now").click()
+    expect(page.get_by_role("button", name="Accept 1 matching")).to_be_visible()
+
+
 def test_somebody_elses_decision_puts_the_radio_back_and_says_so(arrive):
     stored = changeset([update(1), update(2)])
     mira, tomas = arrive("mira"), arrive("tomas")

@@ -30,14 +30,22 @@ class Ran:
         return json.loads(self.out)
 
 
+class Terminal(io.StringIO):
+    """A stream in memory that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `data_sync` with these words; `given` is its standard input, which is no terminal."""
+    """Runs `data_sync` with these words; `given` is its standard input, which is a `terminal` or not."""
     # Commands close connections when they end; those of the tests are needed again.
     monkeypatch.setattr(base.connections, "close_all", lambda: None)
 
-    def run_words(*words: object, given: str = "") -> Ran:
-        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    def run_words(*words: object, given: str = "", terminal: bool = False) -> Ran:
+        stdin = Terminal(given) if terminal else io.StringIO(given)
+        monkeypatch.setattr("sys.stdin", stdin)
         out, err = io.StringIO(), io.StringIO()
         command = Command(stdout=out, stderr=err, no_color=True)
         try:

@@ -36,10 +36,8 @@ def test_a_source_is_added_with_a_key_in_a_variable(run: Run) -> None:
 
 
 def test_a_key_is_asked_for_at_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("io.StringIO.isatty", lambda self: True, raising=False)
-    monkeypatch.setattr("data_sync.management.verbs.sources.sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("getpass.getpass", lambda prompt: KEY)
-    assert run("source", "add", "Staging", URL).code == 0
+    assert run("source", "add", "Staging", URL, terminal=True).code == 0
     assert credentials.reveal(DataSource.objects.get().key) == KEY
 
 

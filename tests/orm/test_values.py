@@ -202,8 +202,8 @@ GOLDEN_LINE = (
     '[{},["testapp.everything",["golden"],{"address":"2001:db8::1","address_or_null":null,'
     '"amount":"-12.5000","amount_or_null":null,"big":-9223372036854775808,"big_or_null":null,'
     '"binary":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P'
-    '0BBQkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AgYKDhIWG'
-    'h4iJiouMjY6PkJGSk5SVlpeYmZqbnJ2en6ChoqOkpaanqKmqq6ytrq+wsbKztLW2t7i5uru8vb6/wMHCw8TFxsfIycrLzM3'
+    "0BBQkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AgYKDhIWG"
+    "h4iJiouMjY6PkJGSk5SVlpeYmZqbnJ2en6ChoqOkpaanqKmqq6ytrq+wsbKztLW2t7i5uru8vb6/wMHCw8TFxsfIycrLzM3"
     'Oz9DR0tPU1dbX2Nna29zd3t/g4eLj5OXm5+jp6uvs7e7v8PHy8/T19vf4+fr7/P3+/w==","binary_or_null":null,'
     '"boolean":true,"boolean_or_null":null,"char":"\\"\\\\\\t\u2028é\U0001f600","char_or_null":"","date":"0001-02-03",'
     '"date_or_null":null,"duration":"-2 00:00:00.000007","duration_or_null":null,'

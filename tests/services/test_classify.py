@@ -9,7 +9,7 @@ import pytest
 from data_sync.core.errors import InvalidTransition
 from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset
-from data_sync.services import review
+from data_sync.services import approval, review
 from tests.environments import Environments
 from tests.testapp.models import (
     Category,
@@ -249,8 +249,8 @@ def test_a_blocked_changeset_can_be_overridden_with_a_reason(environments: Envir
     environments.accept_all(changeset)
     for empty in ("", "  "):
         with pytest.raises(InvalidTransition, match="Say why"):
-            review.override(changeset.pk, environments.actor, empty)
-    review.override(changeset.pk, environments.actor, "The country list is gone on purpose.")
+            approval.override(changeset.pk, environments.actor, empty)
+    approval.override(changeset.pk, environments.actor, "The country list is gone on purpose.")
     changeset.refresh_from_db()
     assert changeset.state == ChangesetState.PENDING
     event = changeset.events.get(action="overridden")

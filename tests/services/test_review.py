@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset
-from data_sync.services import actors, review
+from data_sync.services import actors, approval, consequences, review
 from data_sync.services.review import Selection
 from data_sync.services.seals import current_content_seal
 
@@ -160,17 +160,17 @@ def test_decisions_are_counted_and_kept_in_the_audit_trail() -> None:
 def test_nothing_accepted_cannot_be_approved() -> None:
     changeset = make("create")
     with pytest.raises(InvalidTransition, match="No change of changeset"):
-        review.approve(changeset.pk, ACTOR, revision=0)
+        approval.approve(changeset.pk, ACTOR, revision=0)
 
 
 def test_what_is_accepted_must_have_what_it_requires() -> None:
     changeset = make("create", "create", "create", requires={3: [1, 2], 2: [1]})
     decide(changeset, "accepted", 1, 3)
-    assert review.unmet_requirements(changeset) == {3: [2]}
+    assert consequences.unmet_requirements(changeset) == {3: [2]}
     with pytest.raises(InvalidTransition, match=r"Change #3 is accepted and requires #2, not accepted"):
-        review.approve(changeset.pk, ACTOR, revision=1)
+        approval.approve(changeset.pk, ACTOR, revision=1)
     decide(changeset, "accepted", 2)
-    assert review.approve(changeset.pk, ACTOR, revision=2).state == ChangesetState.APPROVED
+    assert approval.approve(changeset.pk, ACTOR, revision=2).state == ChangesetState.APPROVED
 
 
 def test_an_approval_is_of_the_revision_that_was_shown() -> None:
@@ -178,8 +178,8 @@ def test_an_approval_is_of_the_revision_that_was_shown() -> None:
     decide(changeset, "accepted")
     decide(changeset, "rejected", 2)
     with pytest.raises(RevisionConflict):
-        review.approve(changeset.pk, ACTOR, revision=1)
-    approved = review.approve(changeset.pk, ACTOR, revision=2)
+        approval.approve(changeset.pk, ACTOR, revision=1)
+    approved = approval.approve(changeset.pk, ACTOR, revision=2)
     assert (approved.approved_revision, approved.approval_seal[:7]) == (2, "sha256:")
 
 
@@ -189,7 +189,7 @@ def test_approval_seals_differ_with_the_decisions() -> None:
         changeset = make("create", "create")
         for number, decision in enumerate(decisions, start=1):
             decide(changeset, decision, number)
-        seals.add(review.approve(changeset.pk, ACTOR, revision=2).approval_seal)
+        seals.add(approval.approve(changeset.pk, ACTOR, revision=2).approval_seal)
     assert len(seals) == 3
 
 
@@ -201,14 +201,14 @@ def test_changes_that_are_not_those_that_were_pulled_cannot_be_approved(values: 
     decide(changeset, "accepted")
     Change.objects.filter(changeset=changeset, number=1).update(**values)
     with pytest.raises(InvalidTransition, match="content seal differs"):
-        review.approve(changeset.pk, ACTOR, revision=1)
+        approval.approve(changeset.pk, ACTOR, revision=1)
 
 
 @pytest.mark.parametrize("decision", ["accepted", "rejected", "undecided"])
 def test_a_later_decision_voids_the_approval(decision: str) -> None:
     changeset = make("create", "create")
     decide(changeset, "accepted", 1)
-    review.approve(changeset.pk, ACTOR, revision=1)
+    approval.approve(changeset.pk, ACTOR, revision=1)
     decide(changeset, decision, 2)
     changeset.refresh_from_db()
     assert (changeset.state, changeset.approval_seal, changeset.approved_at) == (ChangesetState.PENDING, "", None)
@@ -217,12 +217,12 @@ def test_a_later_decision_voids_the_approval(decision: str) -> None:
 def test_an_approval_can_be_withdrawn_once() -> None:
     changeset = make("create")
     decide(changeset, "accepted")
-    review.approve(changeset.pk, ACTOR, revision=1)
-    review.withdraw(changeset.pk, ACTOR)
+    approval.approve(changeset.pk, ACTOR, revision=1)
+    approval.withdraw(changeset.pk, ACTOR)
     changeset.refresh_from_db()
     assert (changeset.state, changeset.approval_seal) == (ChangesetState.PENDING, "")
     with pytest.raises(InvalidTransition, match="is pending"):
-        review.withdraw(changeset.pk, ACTOR)
+        approval.withdraw(changeset.pk, ACTOR)
 
 
 def test_four_eyes_are_two_people(settings: Any) -> None:
@@ -232,8 +232,8 @@ def test_four_eyes_are_two_people(settings: Any) -> None:
     decide(changeset, "accepted")
     for actor in (actors.of_user(ada), ACTOR):
         with pytest.raises(NotPermitted, match="Four eyes"):
-            review.approve(changeset.pk, actor, revision=1)
-    assert review.approve(changeset.pk, actors.of_user(bob), revision=1).approved_by == bob
+            approval.approve(changeset.pk, actor, revision=1)
+    assert approval.approve(changeset.pk, actors.of_user(bob), revision=1).approved_by == bob
 
 
 # Closing
@@ -256,10 +256,10 @@ def test_nothing_can_be_done_to_what_is_closed(state: ChangesetState) -> None:
     Changeset.objects.update(state=state.value)
     tries = [
         lambda: decide(changeset, "rejected"),
-        lambda: review.approve(changeset.pk, ACTOR, revision=1),
-        lambda: review.withdraw(changeset.pk, ACTOR),
-        lambda: review.reject(changeset.pk, ACTOR),
-        lambda: review.override(changeset.pk, ACTOR, "because"),
+        lambda: approval.approve(changeset.pk, ACTOR, revision=1),
+        lambda: approval.withdraw(changeset.pk, ACTOR),
+        lambda: approval.reject(changeset.pk, ACTOR),
+        lambda: approval.override(changeset.pk, ACTOR, "because"),
     ]
     for attempt in tries:
         with pytest.raises(InvalidTransition, match=f"is {state.value}"):
@@ -271,7 +271,7 @@ def test_nothing_can_be_done_to_what_is_closed(state: ChangesetState) -> None:
 def test_what_is_open_can_be_rejected_with_a_reason(state: ChangesetState) -> None:
     changeset = make("create")
     Changeset.objects.update(state=state.value)
-    review.reject(changeset.pk, ACTOR, "wrong environment")
+    approval.reject(changeset.pk, ACTOR, "wrong environment")
     changeset.refresh_from_db()
     assert (changeset.state, changeset.state_reason) == (ChangesetState.REJECTED, "wrong environment")
 
@@ -288,10 +288,10 @@ def test_a_changeset_that_does_not_exist_is_said_not_to() -> None:
     ("permission", "attempt"),
     [
         ("approve_changeset", lambda pk, who: review.decide(pk, Selection(), Decision.ACCEPTED, who, revision=None)),
-        ("approve_changeset", lambda pk, who: review.approve(pk, who, revision=0)),
-        ("approve_changeset", lambda pk, who: review.withdraw(pk, who)),
-        ("approve_changeset", lambda pk, who: review.reject(pk, who)),
-        ("override_changeset_guard", lambda pk, who: review.override(pk, who, "because")),
+        ("approve_changeset", lambda pk, who: approval.approve(pk, who, revision=0)),
+        ("approve_changeset", lambda pk, who: approval.withdraw(pk, who)),
+        ("approve_changeset", lambda pk, who: approval.reject(pk, who)),
+        ("override_changeset_guard", lambda pk, who: approval.override(pk, who, "because")),
     ],
 )
 def test_each_step_needs_its_permission(permission: str, attempt: Any) -> None:
@@ -317,7 +317,7 @@ def test_the_consequences_count_what_is_accepted_only() -> None:
         has_cascades=True, cascades=[{"model": "x.y", "pk": "1", "label": "Row", "effect": "delete", "column": "c"}]
     )
     decide(changeset, "accepted", 1, 2, 3)
-    would = review.consequences(changeset)
+    would = consequences.consequences(changeset)
     assert would.models == {"testapp.country": {"create": 1, "delete": 1}, "testapp.tag": {"update": 1}}
     assert [(one["label"], one["change"]) for one in would.cascades] == [("Row", 3)]
     assert (would.files, would.file_bytes, would.left_out) == (1, 7, 1)

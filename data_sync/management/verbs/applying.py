@@ -95,11 +95,11 @@ def _pieces(changeset: Changeset, call: Call) -> Stream:
 
 def _write(path: Path, pieces: Iterable[str]) -> int:
     """Writes the file whole or not at all: under another name first. Raises `InvalidInput` where it cannot."""
-    if path.exists() and not path.is_file():
-        raise InvalidInput(f"{path} is no file that could be written; name another one, or - for standard output.")
-    path = path.resolve()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{path} is no file that could be written; name another one, or - for standard output.")
+        path = path.resolve()
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with part.open("x", encoding="utf-8", newline="\n") as file:
                 file.writelines(pieces)

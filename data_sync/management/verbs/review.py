@@ -9,7 +9,7 @@ from django.db import transaction
 from data_sync.core.errors import InvalidInput
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Changeset
-from data_sync.services import review
+from data_sync.services import approval, review
 from data_sync.services.review import Decided, Selection
 
 from ..text.words import count, line, listing
@@ -90,7 +90,7 @@ def _require_acceptable(changeset: Changeset, selection: Selection) -> None:
 
 
 def approve_changeset(call: Call) -> Answer:
-    changeset = review.approve(call.options["changeset"], call.actor, revision=changeset_of(call).revision)
+    changeset = approval.approve(call.options["changeset"], call.actor, revision=changeset_of(call).revision)
     accepted = review.decision_counts(changeset)[Decision.ACCEPTED]
     return Answer(
         document={
@@ -108,7 +108,7 @@ def approve_changeset(call: Call) -> Answer:
 
 def override_guards(call: Call) -> Answer:
     changeset = changeset_of(call)
-    review.override(changeset.pk, call.actor, call.options["reason"])
+    approval.override(changeset.pk, call.actor, call.options["reason"])
     guards = [line(guard["message"]) for guard in changeset.guards]
     return Answer(
         document={

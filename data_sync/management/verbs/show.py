@@ -8,7 +8,7 @@ from typing import Any
 
 from data_sync.core.states import ChangesetState, Decision, PullState
 from data_sync.models import Change, Changeset, DataPull
-from data_sync.services import review
+from data_sync.services import consequences, review
 from data_sync.services.content import change_content
 
 from ..text.changes import Manner, describe
@@ -89,7 +89,7 @@ def _changes(changeset: Changeset, selection: review.Selection) -> Iterator[Chan
 
 def _document(changeset: Changeset, selection: review.Selection) -> Stream:
     """The review as JSON, one change a line; changes in the order of review."""
-    unmet = review.unmet_requirements(changeset)
+    unmet = consequences.unmet_requirements(changeset)
     head = {
         "changeset": _head(changeset),
         "models": changeset.summary,
@@ -134,7 +134,7 @@ def _heading(changeset: Changeset) -> Stream:
 
 
 def _closing(changeset: Changeset) -> Stream:
-    unmet = review.unmet_requirements(changeset)
+    unmet = consequences.unmet_requirements(changeset)
     for accepted, missing in list(unmet.items())[:5]:
         numbers = listing([f"#{other}" for other in missing], 10)
         yield f"#{accepted} is accepted and requires {numbers}, not accepted."

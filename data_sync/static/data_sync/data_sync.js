@@ -38,6 +38,22 @@
         place.textContent = place.dataset.total - undecided;
       }
     }
+    for (const place of root.querySelectorAll("[data-ds-done]")) {
+      place.hidden = progress.undecided[place.dataset.dsDone] !== 0;
+    }
+    retireBulk();
+  }
+
+  // Where decisions are what is filtered, each one alters how many "all matching" are: ask for a new page.
+  function retireBulk() {
+    const bulk = root.querySelector(".ds-bulk");
+    if (!bulk || !bulk.querySelector("input[name=decision]")) {
+      return;
+    }
+    const link = document.createElement("a");
+    link.href = window.location.pathname + window.location.search;
+    link.textContent = message("reload");
+    bulk.replaceWith(link);
   }
 
   async function send(form, decision) {

@@ -1,0 +1,98 @@
+"""What a review shows of a change, as values: made by `cards`, laid out by templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from data_sync.core.states import Decision, Operation
+from data_sync.models import Change
+
+from .cells import ABSENT, Cell
+from .effects import Effect
+
+Note = Literal["too_costly", "whitespace_only", "unicode_only"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldShape:
+    label: str
+    kind: Literal["value", "json", "reference", "links", "file"] = "value"
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """A model in words; `fields` may lack what is no longer registered."""
+
+    label: str
+    name: str
+    fields: Mapping[str, FieldShape] = field(default_factory=dict)
+
+    def field(self, name: str) -> FieldShape:
+        return self.fields.get(name) or FieldShape(label=name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A change that another one requires."""
+
+    number: int
+    model: str
+    model_name: str
+    key: Any
+    key_text: str
+    operation: str
+    decision: str
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.decision == Decision.REJECTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a card's table. `path` says where inside the field; "" is the field itself."""
+
+    label: str
+    path: str = ""
+    here: Cell = ABSENT
+    incoming: Cell = ABSENT
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged:
+    """A field that both sides have alike, or that only travels along."""
+
+    label: str
+    value: Cell
+    travels: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """`without_value` and `unchanged` are folded away. `requires` leaves out what a cell says is created by another."""
+
+    change: Change
+    model_name: str
+    rows: tuple[Row, ...]
+    without_value: tuple[Row, ...]
+    unchanged: tuple[Unchanged, ...]
+    requires: tuple[Neighbour, ...]
+    effects: tuple[Effect, ...]
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether there is anything to say above the table."""
+        return bool(self.change.problems or self.effects or self.requires or self.change.outcome_reason)
+
+    @property
+    def more_required(self) -> int:
+        """How many requirements there are beyond the three that show."""
+        return len(self.requires) - 3
+
+    @property
+    def is_one_sided(self) -> bool:
+        return self.change.operation != Operation.UPDATE

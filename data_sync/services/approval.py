@@ -1,0 +1,108 @@
+"""Approving what was decided, and the other ways on from a review: withdraw, reject, override."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from data_sync import conf
+from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConflict
+from data_sync.core.states import ChangesetState, Decision
+from data_sync.models import Changeset
+from data_sync.models.time import UtcNow
+
+from . import audit
+from .actors import Actor
+from .consequences import unmet_requirements
+from .review import decision_counts
+from .seals import current_approval_seal, current_content_seal
+from .transitions import VOID, move, refusal
+
+APPROVABLE = (ChangesetState.PENDING, ChangesetState.FAILED)
+REJECTABLE = (ChangesetState.PENDING, ChangesetState.APPROVED, ChangesetState.BLOCKED)
+
+
+def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
+    """Approves the decisions of this revision, and seals them.
+
+    Raises `RevisionConflict` if somebody decided meanwhile, `InvalidTransition` with the reason if
+    nothing is accepted, a requirement is not, or the stored changes are not those that were pulled.
+    """
+    actor.require("data_sync.approve_changeset")
+    with transaction.atomic():
+        taken = Changeset.objects.filter(
+            pk=changeset_id, state__in=[state.value for state in APPROVABLE], revision=revision
+        ).update(revision=revision)
+        changeset = Changeset.objects.filter(pk=changeset_id).first()
+        if not taken or changeset is None:
+            if changeset is not None and changeset.state in APPROVABLE:
+                raise RevisionConflict(
+                    f"Somebody else has decided on changeset {changeset_id} meanwhile. Nothing was approved; reload."
+                )
+            raise InvalidTransition(refusal(changeset_id, "be approved"))
+        _require_approvable(changeset, actor)
+        seal = current_approval_seal(changeset)
+        move(
+            changeset_id,
+            APPROVABLE,
+            ChangesetState.APPROVED,
+            only_if={"revision": revision},
+            approval_seal=seal,
+            approved_revision=revision,
+            approved_at=UtcNow(),
+            approved_by=actor.user,
+            state_reason="",
+        )
+        audit.record(
+            changeset_id,
+            actor,
+            "approved",
+            {"revision": revision, "approval_seal": seal, "counts": decision_counts(changeset)},
+        )
+    return Changeset.objects.get(pk=changeset_id)
+
+
+def _require_approvable(changeset: Changeset, actor: Actor) -> None:
+    if conf.four_eyes() and (actor.user is None or actor.user == changeset.requested_by):
+        raise NotPermitted("Four eyes are required: somebody other than who asked for the pull must approve, by name.")
+    if current_content_seal(changeset) != changeset.content_seal:
+        raise InvalidTransition(
+            f"The stored changes of changeset {changeset.pk} are not those that were pulled: its content seal differs. "
+            "Find out who altered them, and pull again."
+        )
+    if not changeset.changes.filter(decision=Decision.ACCEPTED.value).exists():
+        raise InvalidTransition(f"No change of changeset {changeset.pk} is accepted; accept some, or reject it.")
+    unmet = unmet_requirements(changeset)
+    if unmet:
+        number, missing = next(iter(unmet.items()))
+        named = ", ".join(f"#{other}" for other in missing)
+        more = f" ({len(unmet) - 1} more like it)" if len(unmet) > 1 else ""
+        raise InvalidTransition(
+            f"Change #{number} is accepted and requires {named}, not accepted{more}. Accept that too, or reject this."
+        )
+
+
+def withdraw(changeset_id: int, actor: Actor) -> None:
+    """Takes an approval back."""
+    actor.require("data_sync.approve_changeset")
+    with transaction.atomic():
+        move(changeset_id, [ChangesetState.APPROVED], ChangesetState.PENDING, **VOID)
+        audit.record(changeset_id, actor, "withdrawn", {})
+
+
+def reject(changeset_id: int, actor: Actor, reason: str = "") -> None:
+    """Closes a changeset without applying it."""
+    actor.require("data_sync.approve_changeset")
+    with transaction.atomic():
+        move(changeset_id, REJECTABLE, ChangesetState.REJECTED, **(VOID | {"state_reason": reason}))
+        audit.record(changeset_id, actor, "rejected", {"reason": reason})
+
+
+def override(changeset_id: int, actor: Actor, reason: str) -> None:
+    """Lets a blocked changeset through its guards. The reason is kept; an empty one is refused."""
+    actor.require("data_sync.override_changeset_guard")
+    if not reason.strip():
+        raise InvalidTransition("Say why the guard does not apply here; the reason is kept with the changeset.")
+    with transaction.atomic():
+        move(changeset_id, [ChangesetState.BLOCKED], ChangesetState.PENDING, state_reason="")
+        guards = Changeset.objects.get(pk=changeset_id).guards
+        audit.record(changeset_id, actor, "overridden", {"reason": reason.strip(), "guards": guards})

@@ -1,0 +1,65 @@
+"""What applying the accepted changes would do, and what they still lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, QuerySet
+
+from data_sync.core import ordering
+from data_sync.core.states import Decision, Operation
+from data_sync.models import Change, Changeset
+
+from .content import wanted_files
+
+
+def unmet_requirements(changeset: Changeset) -> dict[int, list[int]]:
+    """For each accepted change, the changes it requires that are not accepted; empty when closed."""
+    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
+    requires: dict[int, list[int]] = dict(accepted.values_list("number", "requires"))
+    return ordering.unmet(requires, requires)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequences:
+    """What applying the accepted changes would do. `models` maps labels to counts per operation; `cascades`
+    has the stored cascades, each with its `change` number; sizes are in bytes."""
+
+    models: dict[str, dict[str, int]] = field(default_factory=dict)
+    cascades: list[dict[str, Any]] = field(default_factory=list)
+    files: int = 0
+    file_bytes: int = 0
+    unmet: dict[int, list[int]] = field(default_factory=dict)
+    left_out: int = 0
+
+    def total(self, operation: Operation) -> int:
+        return sum(counts.get(operation.value, 0) for counts in self.models.values())
+
+
+def consequences(changeset: Changeset) -> Consequences:
+    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
+    per_model: dict[str, dict[str, int]] = {}
+    for label, operation, count in accepted.values_list("model", "operation").annotate(count=Count("pk")):
+        per_model.setdefault(label, {})[operation] = count
+    cascades = [
+        {**cascade, "change": number}
+        for number, of_change in accepted.filter(has_cascades=True).order_by("number").values_list("number", "cascades")
+        for cascade in of_change
+    ]
+    files = list(_files(accepted))
+    return Consequences(
+        models=per_model,
+        cascades=cascades,
+        files=len(files),
+        file_bytes=sum(files),
+        unmet=unmet_requirements(changeset),
+        left_out=changeset.changes.exclude(decision=Decision.ACCEPTED.value).count(),
+    )
+
+
+def _files(accepted: QuerySet[Change]) -> Iterable[int]:
+    with_files = accepted.exclude(files="{}").only("operation", "files")
+    for change in with_files.iterator(chunk_size=500):
+        yield from (file.size for file in wanted_files(change).values())

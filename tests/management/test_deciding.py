@@ -1,0 +1,186 @@
+"""`accept`, `reject`, `approve`, `override`: what is said is what is done, and no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from data_sync.models import Changeset
+from data_sync.services import review
+from tests.admin import making
+
+from .conftest import Run
+
+pytestmark = pytest.mark.django_db
+PROBLEM = [{"code": "x", "field": "meaning", "message": "meaning has 300 characters; the column here takes 200."}]
+OTHER = "testapp.tag"
+
+
+def named(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@pytest.fixture
+def changeset() -> Changeset:
+    """1 and 2 are updates, 3 of another model; 4 a create that cannot be applied; 5 and 6 deletes."""
+    return making.changeset(
+        [
+            making.update(1),
+            making.update(2),
+            making.update(3, model=OTHER),
+            making.create(4, problems=PROBLEM),
+            making.delete(5),
+            making.delete(6, model=OTHER),
+        ]
+    )
+
+
+def decided(changeset: Changeset, decision: str) -> list[int]:
+    return list(changeset.changes.filter(decision=decision).order_by("number").values_list("number", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        (["--all"], [1, 2, 3, 5, 6]),
+        (["--all", "--operation", "update"], [1, 2, 3]),
+        (["--all", "--operation", "delete"], [5, 6]),
+        (["--all", "--model", OTHER], [3, 6]),
+        (["--all", "--model", "testapp.Tag", "--operation", "delete"], [6]),
+        (["--change", "2"], [2]),
+        (["--change", "2", "6", "--change", "1"], [1, 2, 6]),
+        (["--change", "2", "2"], [2]),
+    ],
+    ids=named,
+)
+def test_accepted_is_what_was_said_deletes_too(
+    run: Run, changeset: Changeset, words: list[str], numbers: list[int]
+) -> None:
+    ran = run("accept", changeset.pk, *words, "--json")
+    assert ran.code == 0
+    assert decided(changeset, "accepted") == numbers
+    assert ran.document["decided"] == len(numbers)
+    assert ran.document["decisions"] == {"accepted": len(numbers), "rejected": 0, "undecided": 6 - len(numbers)}
+
+
+def test_all_leaves_out_what_has_problems_and_counts_it(run: Run, changeset: Changeset) -> None:
+    ran = run("accept", changeset.pk, "--all", "--json")
+    assert (ran.code, ran.document["left_out"]) == (0, 1)
+    assert decided(changeset, "undecided") == [4]
+    assert "1 change left out because of problems" in run("accept", changeset.pk, "--all").out
+
+
+def test_a_named_change_with_a_problem_is_refused_and_so_are_those_named_with_it(
+    run: Run, changeset: Changeset
+) -> None:
+    ran = run("accept", changeset.pk, "--change", 1, 4)
+    assert ran.code == 1 and "#4: meaning has 300 characters" in ran.err
+    assert decided(changeset, "accepted") == []
+    assert run("reject", changeset.pk, "--change", 1, 4).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [(["--all"], [1, 2, 3, 4, 5, 6]), (["--all", "--operation", "delete"], [5, 6]), (["--change", "4"], [4])],
+    ids=named,
+)
+def test_rejected_is_what_was_said(run: Run, changeset: Changeset, words: list[str], numbers: list[int]) -> None:
+    assert run("reject", changeset.pk, *words).code == 0
+    assert decided(changeset, "rejected") == numbers
+
+
+@pytest.mark.parametrize("verb", ["accept", "reject", "show"])
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--change", "1", "7", "99"], "has no change #7, #99."),
+        (["--change", "1", "--operation", "delete"], "has no change #1 of that model or operation."),
+        (["--change", "999999999999999999"], "has no change"),
+        (["--all", "--model", "testapp.nothing"], "is not about testapp.nothing, but about: testapp.t"),
+    ],
+    ids=named,
+)
+def test_what_the_changeset_does_not_have_is_refused_whole(
+    run: Run, changeset: Changeset, verb: str, words: list[str], reason: str
+) -> None:
+    given = [word for word in words if verb != "show" or word != "--all"]
+    ran = run(verb, changeset.pk, *given)
+    assert (ran.code, ran.out) == (1, "") and reason in ran.err
+    assert len(decided(changeset, "undecided")) == 6
+
+
+def test_a_decision_voids_the_approval_and_a_closed_changeset_takes_none(run: Run, changeset: Changeset) -> None:
+    run("accept", changeset.pk, "--all")
+    assert run("approve", changeset.pk).code == 0
+    assert run("reject", changeset.pk, "--change", 1, "--json").document["state"] == "pending"
+    Changeset.objects.update(state="applied")
+    ran = run("accept", changeset.pk, "--all")
+    assert ran.code == 1 and "applied" in ran.err
+    assert decided(changeset, "rejected") == [1]
+
+
+def test_all_is_one_transaction(run: Run, changeset: Changeset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deletes are a decision of their own, of which the first must not be left over alone."""
+    real = review.decide
+
+    def fail_at_deletes(changeset_id: int, selection: review.Selection, *args: object, **named: object) -> object:
+        if selection.operation == "delete":
+            raise review.InvalidTransition("somebody was quicker")
+        return real(changeset_id, selection, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(review, "decide", fail_at_deletes)
+    assert run("accept", changeset.pk, "--all").code == 1
+    assert decided(changeset, "accepted") == []
+
+
+# Approving
+
+
+def test_approving_says_what_was_approved(run: Run, changeset: Changeset) -> None:
+    run("accept", changeset.pk, "--change", 1, 5)
+    ran = run("approve", changeset.pk, "--json")
+    assert ran.document == {"changeset": changeset.pk, "state": "approved", "revision": 1, "accepted": 2}
+
+
+def test_nothing_accepted_is_nothing_to_approve(run: Run, changeset: Changeset) -> None:
+    ran = run("approve", changeset.pk, "--json")
+    assert ran.code == 1 and "is accepted" in ran.document["error"]
+
+
+def test_what_is_required_has_to_be_accepted_too(run: Run) -> None:
+    changeset = making.changeset([making.create(1), making.create(2, requires=[1])])
+    run("accept", changeset.pk, "--change", 2)
+    refused = run("approve", changeset.pk)
+    assert refused.code == 1 and "#2" in refused.err and "#1" in refused.err
+    shown = run("show", changeset.pk)
+    assert "#2 is accepted and requires #1, not accepted." in shown.out
+    assert run("show", changeset.pk, "--json").document["unmet"] == [{"change": 2, "requires": [1]}]
+    run("accept", changeset.pk, "--change", 1)
+    assert run("approve", changeset.pk).code == 0
+
+
+def test_the_command_line_cannot_approve_where_four_eyes_are_required(
+    run: Run, changeset: Changeset, settings: pytest.FixtureRequest
+) -> None:
+    settings.DATA_SYNC_FOUR_EYES = True  # type: ignore[attr-defined]
+    making.user("mira", "approve_changeset")
+    run("accept", changeset.pk, "--change", 1)
+    refused = run("approve", changeset.pk)
+    assert refused.code == 1 and "our eyes" in refused.err
+    assert run("approve", changeset.pk, "--as", "mira").code == 0
+
+
+# Overriding
+
+
+def test_a_guard_is_overridden_with_a_reason_that_is_kept(run: Run) -> None:
+    guards = [{"code": "empty_side", "model": "testapp.term", "rows": 3, "message": "The source has no rows."}]
+    changeset = making.changeset([making.delete(1)], state="blocked", guards=guards, state_reason="The source …")
+    shown = run("show", changeset.pk)
+    assert "data_sync override" in shown.out
+    refused = run("override", changeset.pk, "--reason", "  ")
+    assert refused.code == 1
+    ran = run("override", changeset.pk, "--reason", "We start anew.", "--json")
+    assert ran.document == {"changeset": changeset.pk, "state": "pending", "guards": guards}
+    assert changeset.events.get().detail["reason"] == "We start anew."
+    again = run("override", changeset.pk, "--reason", "Again.")
+    assert again.code == 1 and "pending" in again.err
