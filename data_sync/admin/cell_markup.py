@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html, format_html_join

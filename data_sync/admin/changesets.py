@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_POST
 from data_sync.models import Changeset
 
 from . import files, outcomes, review, transitions
+from .dates import DatedList
 from .markup import badge, counts
 from .pages import Crumb, ScreensAdmin
 
@@ -34,6 +36,9 @@ class ChangesetAdmin(ScreensAdmin):
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return DatedList
 
     def screens(self) -> dict[str, Any]:
         return {

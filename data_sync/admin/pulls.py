@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -20,6 +21,7 @@ from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.services import pull
 
+from .dates import DatedList
 from .forms import PullForm
 from .markup import badge, counts
 from .names import model_name
@@ -36,6 +38,9 @@ class DataPullAdmin(ScreensAdmin):
     list_select_related = ("changeset",)
     date_hierarchy = "created_at"
     show_full_result_count = False
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return DatedList
 
     def screens(self) -> dict[str, Any]:
         return {

@@ -71,6 +71,18 @@ def canonical_record(model: str, key: Key, fields: Mapping[str, Any], files: Map
     return canonical.dumps([model, list(key), fields, covered])
 
 
+def new_files(before: Record | None, after: Record | None) -> dict[str, FileValue]:
+    """The files that a write needs the bytes of, by field: those with another checksum than before."""
+    if after is None:
+        return {}
+    old = {} if before is None else before.files
+    return {
+        name: file
+        for name, file in after.files.items()
+        if file is not None and file.checksum not in (MISSING, getattr(old.get(name), "checksum", None))
+    }
+
+
 def key_text(key: Key) -> str:
     """A key for people to read: its parts joined by " · ". Not for comparing."""
     return " · ".join("∅" if part is None else str(part) for part in key)
@@ -91,6 +103,8 @@ class RecordText:
         beside, body = canonical.loads(self.beside), canonical.loads(self.canonical)
         if canonical.dumps(body) != self.canonical:
             raise MalformedStream("the record is not in canonical form")
+        if not beside.keys() <= {"carried", "names"}:
+            raise MalformedStream("it has more beside the record than carried values and names")
         match body:
             case [str(model), list(key), dict(fields), dict(files)]:
                 names = beside.get("names", {})
@@ -99,7 +113,7 @@ class RecordText:
                     key=tuple(key),
                     fields=fields,
                     files={name: _file(name, value, names) for name, value in files.items()},
-                    carried=_mapping(beside.get("carried", {})),
+                    carried=_plain_values(beside.get("carried", {})),
                 )
             case _:
                 raise MalformedStream("the record is not [model, key, fields, files]")
@@ -121,9 +135,9 @@ def parse_line(line: str) -> Record:
     return split_line(line).record()
 
 
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise MalformedStream("the values beside the record are not an object")
+def _plain_values(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or any(isinstance(member, list | dict) for member in value.values()):
+        raise MalformedStream("what stands beside the record is not an object of plain values")
     return value
 
 
@@ -134,6 +148,6 @@ def _file(name: str, value: Any, names: Any) -> FileValue | None:
         case {"checksum": str(checksum), "size": int(size)} if (
             len(value) == 2 and size >= 0 and _CHECKSUM.fullmatch(checksum)
         ):
-            return FileValue(name=str(_mapping(names).get(name, "")), size=size, checksum=checksum)
+            return FileValue(name=str(_plain_values(names).get(name, "")), size=size, checksum=checksum)
         case _:
             raise MalformedStream(f"the file {name!r} is not described by checksum and size")

@@ -8,8 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from data_sync.core import canonical
-from data_sync.core.records import FileValue, Record
-from data_sync.core.states import Operation
+from data_sync.core.records import FileValue, Record, new_files
 from data_sync.models import Change
 from data_sync.models.fields import CanonicalJSONField, as_stored
 
@@ -76,14 +75,6 @@ def _record(change: Change, fields: dict[str, Any], side: str) -> Record:
 
 def wanted_files(change: Change) -> dict[str, FileValue]:
     """The files whose bytes must come from the source, by field."""
-    if change.operation == Operation.DELETE:
+    if change.after is None:
         return {}
-    return {
-        name: FileValue(**sides["after"])
-        for name, sides in change.files.items()
-        if sides["after"] is not None and _checksum(sides["after"]) != _checksum(sides["before"])
-    }
-
-
-def _checksum(file: dict[str, Any] | None) -> str | None:
-    return None if file is None else file["checksum"]
+    return new_files(None if change.before is None else before_record(change), after_record(change))

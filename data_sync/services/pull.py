@@ -26,7 +26,7 @@ from data_sync.orm.staging import is_staged, stage
 
 from . import sources
 from .actors import Actor
-from .classify import Comparison
+from .comparison import Comparison
 from .store import store_changeset, supersede
 
 logger = logging.getLogger("data_sync")

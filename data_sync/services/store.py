@@ -13,7 +13,8 @@ from data_sync.registry import registrations
 
 from . import audit
 from .actors import Actor
-from .classify import Comparison
+from .classify import classified
+from .comparison import Comparison
 from .content import change_content
 
 OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED)
@@ -105,7 +106,7 @@ def _row(label: str, comparison: Comparison) -> dict[str, Any]:
 def _store(
     changeset: Changeset, comparison: Comparison, per_model: dict[str, dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    for batch in comparison.changes():
+    for batch in classified(comparison):
         for change in batch:
             change.changeset = changeset
             row = per_model[change.model]

@@ -90,7 +90,7 @@ def test_within_a_transaction_an_apply_is_only_requested(environments: Environme
 # Exporting
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_an_export_is_the_document(run: Run, tmp_path: Path) -> None:
     changeset = making.changeset([making.update(1, "大阪\x1b[0m", "京都"), making.delete(2)])
     printed = run("export", changeset.pk)
@@ -105,7 +105,7 @@ def test_an_export_is_the_document(run: Run, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["changeset.json"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("where", ["missing/changeset.json", ".", "/dev/null", "x" * 400])
 def test_where_no_file_can_be_none_is_written(run: Run, tmp_path: Path, where: str) -> None:
     changeset = making.changeset([making.update()])
@@ -114,7 +114,7 @@ def test_where_no_file_can_be_none_is_written(run: Run, tmp_path: Path, where: s
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_an_export_that_fails_leaves_the_older_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changeset = making.changeset([making.update()])
     file = tmp_path / "changeset.json"
@@ -130,7 +130,7 @@ def test_an_export_that_fails_leaves_the_older_file(run: Run, tmp_path: Path, mo
     assert (file.read_text(), os.listdir(tmp_path)) == ("older", ["changeset.json"])
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_nothing_is_printed_of_an_export_that_is_not_permitted(run: Run) -> None:
     changeset = making.changeset([making.update()])
     making.user("mira", "view_changeset")

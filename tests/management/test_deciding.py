@@ -10,7 +10,7 @@ from tests.admin import making
 
 from .conftest import Run
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 PROBLEM = [{"code": "x", "field": "meaning", "message": "meaning has 300 characters; the column here takes 200."}]
 OTHER = "testapp.tag"
 

@@ -91,7 +91,7 @@ def test_what_cannot_be_pulled_is_refused(run: Run, environments: Environments, 
     assert not DataPull.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_pull_that_fails_ends_with_1_and_says_why(run: Run, settings: Any) -> None:
     settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
     DataSource.objects.create(name="Staging", url=NOWHERE, key="env:PATH")
@@ -152,7 +152,7 @@ class Lines:
 # Cancelling
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_an_active_pull_is_cancelled_and_the_source_is_free(run: Run) -> None:
     pull = making.pull(state="reading", active_source=1, rows_read=3, rows_expected=9)
     assert f"Pull {pull.pk} of Staging is reading: 3 of 9 rows." in run("list").out
@@ -206,12 +206,12 @@ def test_other_models_at_the_source_are_a_fault(
     assert fault["name"] == "testapp.tag" and "max_length" in fault["message"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_an_unknown_source_is_an_error_and_no_fault(run: Run) -> None:
     assert run("doctor", "Nowhere").code == 1
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_a_wrong_setting_is_a_fault_that_doctor_tells_and_other_verbs_stop_at(run: Run, settings: Any) -> None:
     settings.DATA_SYNC_SPOOL_DIR = "/nowhere/at/all"
     ran = run("doctor", "--json")
@@ -222,7 +222,7 @@ def test_a_wrong_setting_is_a_fault_that_doctor_tells_and_other_verbs_stop_at(ru
     assert stopped.code == 1 and "data_sync.E021" in stopped.document["error"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_missing_tables_are_a_fault(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = "data_sync.management.verbs.doctor.MigrationExecutor.migration_plan"
     monkeypatch.setattr(executor, lambda self, targets: [("0001", False)])

@@ -13,7 +13,7 @@ from tests.admin import making
 
 from .conftest import Run
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases="__all__")
 URL = "https://staging.example.org/api"
 KEY = "ds_0123456789ab.a-key-that-nobody-else-has-0123456789-abcdef"
 

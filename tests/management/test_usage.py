@@ -141,7 +141,7 @@ def everything() -> list[Any]:
     return [list(model.objects.order_by("pk").values()) for model in apps.get_app_config("data_sync").get_models()]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
 def test_an_unknown_or_inactive_user_may_do_nothing(run: Run, prepared: dict[str, int], words: list[str]) -> None:
     gone = making.user("gone", "*")
@@ -155,7 +155,7 @@ def test_an_unknown_or_inactive_user_may_do_nothing(run: Run, prepared: dict[str
     assert everything() == before
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
 def test_a_user_without_permissions_may_do_nothing(run: Run, prepared: dict[str, int], words: list[str]) -> None:
     """RELIABILITY 13: a verb asks for its permission, by name, before anything else."""
@@ -167,7 +167,7 @@ def test_a_user_without_permissions_may_do_nothing(run: Run, prepared: dict[str,
     assert everything() == before
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_the_actor_is_kept(run: Run) -> None:
     making.user("mira", "approve_changeset", "view_changeset")
     changeset = making.changeset([making.update()])
@@ -180,7 +180,7 @@ def test_the_actor_is_kept(run: Run) -> None:
 # Errors
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("json_option", [[], ["--json"]])
 def test_a_database_without_tables_is_a_sentence(
     run: Run, monkeypatch: pytest.MonkeyPatch, json_option: list[str]
@@ -195,7 +195,7 @@ def test_a_database_without_tables_is_a_sentence(
     assert ran.out == "" if not json_option else "no such table" in ran.document["error"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_what_nobody_foresaw_leaves_a_traceback_and_a_document(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("oops")
@@ -221,7 +221,7 @@ class Capture:
         pass
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 @pytest.mark.parametrize("json_option", [[], ["--json"]])
 def test_ctrl_c_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch, json_option: list[str]) -> None:
     def stop(*_: object) -> None:
@@ -233,14 +233,14 @@ def test_ctrl_c_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPat
     assert ran.out == "" if not json_option else ran.document == {"error": "Stopped."}
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_an_error_from_outside_commands_no_terminal(run: Run) -> None:
     ran = run("pull", "a\x1b]0;owned\x07b")
     assert ran.code == 1
     assert "\x1b" not in ran.err and "⟨U+001B⟩" in ran.err
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.parametrize("words", [["show", "{}"], ["show", "{}", "--json"], ["export", "{}"]], ids=" ".join)
 def test_a_reader_that_goes_away_is_no_error_to_tell(words: list[str]) -> None:
     """As in `data_sync show 42 | head`."""
@@ -259,7 +259,7 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(words: list[str]) -> None:
         assert (writer.stderr.read(), writer.wait(60)) == (b"", 1)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-16"])
 def test_json_is_utf_8_and_text_is_printed_in_any_encoding(encoding: str) -> None:
     making.changeset([making.update(1, "大阪", "京都")], source_name="Zürich 大阪")
@@ -278,7 +278,7 @@ def test_json_is_utf_8_and_text_is_printed_in_any_encoding(encoding: str) -> Non
 # Called from Python
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases="__all__")
 def test_called_from_python_errors_are_command_errors_and_there_is_no_exit() -> None:
     with pytest.raises(CommandError, match="There is no changeset 7"):
         call_command("data_sync", "show", "7")

@@ -9,7 +9,6 @@ from django.core import checks
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from data_sync.checks import TAG
 from data_sync.models import DataSource
 from data_sync.registry import registrations
 from data_sync.services import sources
@@ -63,7 +62,7 @@ def _examine_database() -> Iterator[Finding]:
 
 
 def _examine_settings() -> Iterator[Finding]:
-    messages = [message for message in checks.run_checks(tags=[TAG]) if not message.is_silenced()]
+    messages = [message for message in checks.run_checks(tags=["data_sync"]) if not message.is_silenced()]
     for message in messages:
         level = "fault" if message.is_serious() else "warning"
         hint = f" {message.hint}" if message.hint else ""
