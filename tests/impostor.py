@@ -76,13 +76,18 @@ class Impostor:
 
     def _honest(self, what: str, query: str) -> bytes:
         if what == "manifest":
-            return http("200 OK", json.dumps(self.manifest).encode(), Content_Type="application/json")
+            return _closing("200 OK", json.dumps(self.manifest).encode(), "application/json")
         if what == "export":
             labels = parse_qs(query)["models"][0].split(",")
-            return http("200 OK", self.stream(*labels), Content_Type="application/x-ndjson")
+            return _closing("200 OK", self.stream(*labels), "application/x-ndjson")
         if what in self.files:
-            return http("200 OK", self.files[what], Content_Type="application/octet-stream")
-        return http("404 Not Found", b'{"error":"No such file."}', Content_Type="application/json")
+            return _closing("200 OK", self.files[what], "application/octet-stream")
+        return _closing("404 Not Found", b'{"error":"No such file."}', "application/json")
+
+
+def _closing(status: str, body: bytes, kind: str) -> bytes:
+    """An answer that says what this server does: close the connection after it."""
+    return http(status, body, Content_Type=kind, Connection="close")
 
 
 def record(model: str, *key: Any, files: dict[str, FileValue | None] | None = None, **fields: Any) -> Record:

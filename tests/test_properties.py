@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -94,10 +95,22 @@ def build(world: dict[str, Any], alias: str) -> None:
         Everything.objects.using(alias).create(name=name, json_or_null=value, amount=amount, text_or_null=text)
 
 
+class Direct(LocalSource):
+    """The source's database, read in the thread in which a pull reads its source."""
+
+    @contextmanager
+    def stream(self, models: Sequence[str]) -> Iterator[Iterator[bytes]]:
+        try:
+            with super().stream(models) as blocks:
+                yield blocks
+        finally:
+            connections["source"].close()
+
+
 @pytest.fixture
 def direct(environments: Environments, monkeypatch: pytest.MonkeyPatch) -> Environments:
     """Reads the source's database in this process, because a server makes a hundred pulls slow."""
-    monkeypatch.setattr(sources, "open_source", lambda _: LocalSource(using="source"))
+    monkeypatch.setattr(sources, "open_source", lambda _: Direct(using="source"))
     return environments
 
 

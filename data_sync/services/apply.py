@@ -22,10 +22,13 @@ from data_sync.models.time import UtcNow
 
 from . import audit
 from .actors import Actor, command_line, of_user
-from .execution import Execution
+from .execution import write_rows
 from .history import record_history
+from .plan import Plan
 from .promotions import discard_promoted, promote_files
+from .read_back import read_back
 from .seals import current_approval_seal
+from .staleness import check_rows
 from .transitions import refusal
 
 logger = logging.getLogger("data_sync")
@@ -67,6 +70,7 @@ def run_apply(changeset_id: int) -> Changeset:
     try:
         files = promote_files(changeset)
         _write(changeset, token, actor, files)
+        discard_promoted(changeset, before_attempt=changeset.attempt + 1)
     except LeaseLost:
         discard_promoted(changeset, before_attempt=changeset.attempt + 1)
         raise
@@ -129,14 +133,13 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
             raise InvalidTransition(
                 f"The decisions of changeset {changeset.pk} are not those that were approved. Approve it again."
             )
-        execution = Execution(changeset, files)
-        execution.check()
-        execution.write()
-        execution.read_back()
-        record_history(changeset, execution, actor)
-        _store_outcomes(changeset, execution.unchanged)
-        changeset.promoted_files.filter(attempt=changeset.attempt).delete()
-        counts = {**execution.counts(), "skipped": _skipped(changeset)}
+        plan = Plan(changeset, files)
+        check_rows(plan)
+        write_rows(plan)
+        read_back(plan)
+        record_history(changeset, plan, actor)
+        _store_outcomes(changeset, plan.unchanged)
+        counts = {**plan.counts(), "skipped": _skipped(changeset)}
         audit.record(
             changeset.pk,
             actor,

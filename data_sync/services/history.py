@@ -13,28 +13,28 @@ from data_sync.models import Changeset
 from data_sync.orm.references import batches
 
 from .actors import Actor
-from .execution import Execution
+from .plan import Plan
 
 if TYPE_CHECKING:
     from django.contrib.admin.models import LogEntry
 
 
-def record_history(changeset: Changeset, execution: Execution, actor: Actor) -> None:
+def record_history(changeset: Changeset, plan: Plan, actor: Actor) -> None:
     """One entry a row, in the actor's name; none where the actor is no user or the admin is not installed."""
     if actor.user is None or not apps.is_installed("django.contrib.admin"):
         return
     from django.contrib.admin.models import LogEntry
 
-    for batch in batches(_entries(changeset, execution, actor)):
+    for batch in batches(_entries(changeset, plan, actor)):
         LogEntry.objects.bulk_create(batch)
 
 
-def _entries(changeset: Changeset, execution: Execution, actor: Actor) -> Iterator[LogEntry]:
+def _entries(changeset: Changeset, plan: Plan, actor: Actor) -> Iterator[LogEntry]:
     from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
     from django.contrib.contenttypes.models import ContentType
 
     flags = {Operation.CREATE: ADDITION, Operation.UPDATE: CHANGE, Operation.DELETE: DELETION}
-    for schema, operation, pk, record, names in execution.touched():
+    for schema, operation, pk, record, names in plan.touched():
         fields = f": {', '.join(names)}" if names else ""
         yield LogEntry(
             user_id=actor.user.pk,

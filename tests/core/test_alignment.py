@@ -48,6 +48,11 @@ def test_common_ends_cost_nothing() -> None:
     assert [run.equal for run in runs] == [True, False, True]
 
 
+def test_what_occurs_twice_on_one_side_is_no_anchor() -> None:
+    runs = align("xabcdy", "zabcdwabc", Budget(10**6)) or []
+    assert ["xabcdy"[run.before.start : run.before.stop] for run in runs if run.equal] == ["abcd"]
+
+
 def test_looking_at_the_items_is_paid_for() -> None:
     assert align("abc", "bca", Budget(0)) is None
     assert align(range(10_000), range(10_000, 20_000), Budget(100_000)) is None

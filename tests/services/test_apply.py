@@ -202,12 +202,12 @@ def test_a_row_that_a_default_manager_hides_is_found_and_updated(environments: E
 
 
 def test_more_rows_than_one_batch(environments: Environments) -> None:
-    for alias, rows in (("source", range(450)), ("default", range(250, 900))):
+    for alias, rows in (("source", range(210)), ("default", range(210, 420))):
         Tag.objects.using(alias).bulk_create(Tag(name=f"tag-{number}") for number in rows)
-    Product.objects.using("source").bulk_create(Product(sku=f"p{n}", name="new") for n in range(450))
-    Product.objects.bulk_create(Product(sku=f"p{n}", name="old") for n in range(450))
+    Product.objects.using("source").bulk_create(Product(sku=f"p{n}", name="new") for n in range(210))
+    Product.objects.bulk_create(Product(sku=f"p{n}", name="old") for n in range(210))
     changeset = environments.sync()
-    assert (changeset.creates, changeset.updates, changeset.deletes) == (250, 450, 450)
+    assert (changeset.creates, changeset.updates, changeset.deletes) == (210, 210, 210)
     environments.assert_equal()
 
 
