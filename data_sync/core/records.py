@@ -45,6 +45,16 @@ class Record:
     files: Mapping[str, FileValue | None] = field(default_factory=dict)
     carried: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def key_text(self) -> str:
+        """The canonical text of the key: what keys are compared and looked up by."""
+        return canonical.dumps(list(self.key))
+
+    @property
+    def name(self) -> str:
+        """The record in messages: model and key."""
+        return f"{self.model} {self.key_text}"
+
     def canonical(self) -> str:
         return canonical_record(self.model, self.key, self.fields, self.files)
 

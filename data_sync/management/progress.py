@@ -12,6 +12,8 @@ from django.db import DatabaseError, connection
 from data_sync.core.states import PullState
 from data_sync.models import DataPull
 
+from .text.words import line
+
 SECONDS = 0.5
 
 
@@ -33,14 +35,14 @@ def shown(pull: DataPull, terminal: TextIO | None) -> Iterator[None]:
 
 
 def _watch(pull: DataPull, terminal: TextIO, done: threading.Event) -> None:
-    _write(terminal, f"Pull {pull.pk} of {pull.source_name} …")
+    _write(terminal, f"Pull {pull.pk} of {line(pull.source_name)} …")
     while not done.wait(SECONDS):
         try:
             now = DataPull.objects.get(pk=pull.pk)
         except (DatabaseError, DataPull.DoesNotExist):
             continue  # SQLite is being written to; the next look will do.
         rows = f" {now.rows_read:,} of {now.rows_expected:,} rows" if now.state == PullState.READING else ""
-        _write(terminal, f"Pull {pull.pk} of {pull.source_name}: {now.state}{rows} …")
+        _write(terminal, f"Pull {pull.pk} of {line(pull.source_name)}: {now.state}{rows} …")
     connection.close()
 
 

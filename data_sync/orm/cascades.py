@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from django.db import models
 
-from .references import batches
+from .batches import batches
+from .tables import lock, table
 
 Effect = Literal["delete", "null", "default", "protect", "nothing", "unlink"]
 Row = tuple[type[models.Model], Any]
@@ -51,19 +52,28 @@ class Reach:
 
 
 def reach_of(
-    roots: Iterable[Row], using: str, is_spared: Callable[[Cascade], bool] = lambda cascade: False
+    roots: Iterable[Row],
+    using: str,
+    is_spared: Callable[[Cascade], bool] = lambda cascade: False,
+    *,
+    locked: bool = False,
 ) -> dict[Row, Reach]:
     """What deleting each of these rows would reach; a handful of queries a level, not a row.
 
     A row that several roots reach is listed with each. `is_spared` says of a row that it will no
-    longer refer by that column when the delete comes; it is not followed.
+    longer refer by that column when the delete comes; it is not followed. `locked`: each level is locked
+    before the next is looked for, so that none can be added until the transaction ends.
     """
     reaches = {root: Reach() for root in roots}
     level: dict[Row, set[Row]] = {root: {root} for root in reaches}
     seen: set[tuple[Row, Row, str]] = set()
     while level:
+        by_model = _by_model(level)
+        if locked:
+            for model, pks in by_model.items():
+                lock(model, pks, using)
         following: dict[Row, set[Row]] = {}
-        for cascade, parent in _referring(level, using):
+        for cascade, parent in _referring(by_model, using):
             row = (cascade.model, cascade.pk)
             for root in level[parent]:
                 mark = (root, row, "" if cascade.effect == "delete" else cascade.column)
@@ -85,11 +95,15 @@ def reach_of(
     return reaches
 
 
-def _referring(level: Iterable[Row], using: str) -> Iterator[tuple[Cascade, Row]]:
-    """Every row that refers to a row of this level, with that row."""
+def _by_model(rows: Iterable[Row]) -> dict[type[models.Model], list[Any]]:
     by_model: dict[type[models.Model], list[Any]] = {}
-    for model, pk in level:
+    for model, pk in rows:
         by_model.setdefault(model, []).append(pk)
+    return by_model
+
+
+def _referring(by_model: dict[type[models.Model], list[Any]], using: str) -> Iterator[tuple[Cascade, Row]]:
+    """Every row that refers to a row of this level, with that row."""
     for model, pks in by_model.items():
         for relation in model._meta.get_fields(include_hidden=True):
             if not relation.auto_created or relation.concrete or not (relation.one_to_many or relation.one_to_one):
@@ -113,8 +127,8 @@ def _rows_of_relation(
     for batch in batches(pks):
         values: dict[Any, Any] = {pk: pk for pk in batch}
         if target != model._meta.pk.attname:
-            values = dict(model._base_manager.using(using).filter(pk__in=batch).values_list(target, "pk"))
-        rows = referring._base_manager.using(using).filter(**{f"{column.attname}__in": list(values)}).order_by("pk")
+            values = dict(table(model, using).filter(pk__in=batch).values_list(target, "pk"))
+        rows = table(referring, using).filter(**{f"{column.attname}__in": list(values)}).order_by("pk")
         for pk, value in rows.values_list("pk", column.attname).iterator(chunk_size=2000):
             yield Cascade(referring, pk, effect, column.name), (model, values[value])
 
@@ -137,7 +151,7 @@ def _generic_rows(model: type[models.Model], generic: Any, pks: list[Any], using
     for batch in batches(pks):
         keys = {model._meta.pk.get_prep_value(pk): pk for pk in batch}
         keys |= {str(pk): pk for pk in batch}
-        rows = related._base_manager.using(using).filter(
+        rows = table(related, using).filter(
             **{generic.content_type_field_name: kind, f"{generic.object_id_field_name}__in": batch}
         )
         for pk, value in rows.order_by("pk").values_list("pk", generic.object_id_field_name):

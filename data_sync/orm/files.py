@@ -11,7 +11,7 @@ from django.core.files.storage import Storage
 from data_sync.core.records import MISSING, FileValue
 from data_sync.models import FileChecksum
 
-from .references import batches
+from .batches import batches
 from .schema import File, ModelSchema
 
 CHUNK = 1 << 16

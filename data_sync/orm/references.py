@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import models
 
 from data_sync.core import canonical
 from data_sync.core.errors import RecordError
 
+from .batches import batches
 from .schema import KeyPart, ModelSchema, schema_of
 
 KeyText = str
@@ -19,16 +19,7 @@ KeyText = str
 KeyParts = tuple[str, ...]
 """The canonical text of each part."""
 
-BATCH = 400
 CACHED_KEYS = 100_000
-Item = TypeVar("Item")
-
-
-def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
-    """Lists of at most `size` items (`itertools.batched` is 3.12's)."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 class KeysOfRows:
@@ -120,6 +111,10 @@ class RowsOfKeys:
                 f"{len(found)} rows of {self._schema.model._meta.label} have the natural key {key}; change all but one."
             )
         return found[0] if found else None
+
+    def all(self, key: KeyText) -> list[Any]:
+        """Every row with this loaded key: none, one, or twins."""
+        return self._found[key]
 
     def count(self, key: KeyText) -> int:
         return len(self._found[key])

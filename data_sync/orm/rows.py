@@ -14,9 +14,11 @@ from data_sync.core import canonical
 from data_sync.core.errors import MalformedStream, RecordError
 from data_sync.core.records import RecordText
 
+from .batches import batches
 from .files import Checksums
-from .references import KeyParts, KeysOfRows, batches, null_in_key
+from .references import KeyParts, KeysOfRows, null_in_key
 from .schema import KeyPart, Link, ModelSchema, Value, target_schema
+from .tables import table
 
 CHUNK = 2000
 PK = "pk"
@@ -190,7 +192,7 @@ class RowReader:
 
     def _links(self, link: Link, chunk: Chunk) -> list[str]:
         """The keys that each row is linked with, in canonical order."""
-        rows = link.through._base_manager.using(self._using).order_by()
+        rows = table(link.through, self._using)
         column, pks = link.source_column, chunk.pks
         # A range is quicker to select than a list.
         span = {f"{column}__gte": pks[0], f"{column}__lte": pks[-1]}

@@ -17,6 +17,7 @@ from data_sync.core.ordering import CycleError, in_dependency_order
 from data_sync.registry import Registration
 
 from .sensitive import sensitive_reasons
+from .tables import table
 from .values import Codec, Field, codec_of, fingerprint
 
 Path = tuple[str, ...]
@@ -107,14 +108,14 @@ class ModelSchema:
         return self.model._meta.pk
 
     def rows(self, using: str) -> models.QuerySet[Any]:
-        """The rows in scope, unfiltered by default managers."""
-        rows = self.model._base_manager.using(using).all()
+        """The rows in scope, whatever the managers of the model hide."""
+        rows = table(self.model, using)
         scope = self.registration.queryset
         return rows if scope is None else scope(rows)
 
     def every_row(self, using: str) -> models.QuerySet[Any]:
         """All rows of the table, in scope or not."""
-        return self.model._base_manager.using(using).all()
+        return table(self.model, using)
 
     def manifest(self, count: int) -> ModelManifest:
         fields = {value.name: fingerprint(value.field) for value in self.values}

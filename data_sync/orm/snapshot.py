@@ -41,3 +41,15 @@ def snapshot(using: str) -> Iterator[None]:
         case _:
             with transaction.atomic(using=using):
                 yield
+
+
+def read_what_is_committed(using: str) -> None:
+    """Has the next transaction read what others have committed, also after its first read.
+
+    What Django asks of every database by default; a project may have chosen MariaDB's own
+    REPEATABLE READ, under which rows that were locked late are still read as they were before.
+    """
+    connection = connections[using]
+    if connection.vendor == "mysql" and not connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")

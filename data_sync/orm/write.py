@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, models, transaction
@@ -12,33 +11,15 @@ from django.db.models.deletion import Collector
 from django.db.models.signals import ModelSignal, post_save, pre_save
 
 from data_sync.core import canonical
-from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed
-from data_sync.core.ordering import CycleError, in_dependency_order
-from data_sync.core.records import Record
 
-from .references import RowsOfKeys, batches
+from .batches import batches
+from .references import RowsOfKeys
 from .schema import Link, ModelSchema, Reference, target_schema
+from .tables import table
+from .writes import Write, levels
 
 BATCH = 200
-
-
-@dataclass(kw_only=True)
-class Write:
-    """A create (`pk` None until written) or update of one row. `files` are names in the field's storage."""
-
-    number: int
-    after: Record
-    before: Record | None = None
-    pk: Any = None
-    files: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def changed(self) -> set[str]:
-        """Names of the fields that differ; all of them for a create."""
-        if self.before is None:
-            return set(self.after.fields)
-        return {name for name, value in self.after.fields.items() if not same(value, self.before.fields[name])}
 
 
 class Writer:
@@ -51,11 +32,11 @@ class Writer:
     def __init__(self, using: str) -> None:
         self._using = using
         self._rows: dict[tuple[str, str], RowsOfKeys] = {}
-        self._later: dict[tuple[str, str], list[tuple[Reference, Write]]] = {}
+        self._later: dict[tuple[str, str], dict[int, tuple[Reference, Write]]] = {}
 
     def create(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
         """Inserts rows, those that others refer to first; nullable references that cannot be resolved yet wait."""
-        for level in _levels(schema, writes):
+        for level in levels(schema, writes):
             for batch in batches(level, BATCH):
                 self._load(schema, batch)
                 self._attempt(batch, partial(self._insert, schema))
@@ -75,7 +56,7 @@ class Writer:
     def finish(self, writes: Mapping[str, Sequence[Write]], by_label: Mapping[str, ModelSchema]) -> None:
         """The second phase: references that waited, and many-to-many links."""
         for (label, _), waiting in self._later.items():
-            for batch in batches(waiting, BATCH):
+            for batch in batches(waiting.values(), BATCH):
                 self._close_references(by_label[label], batch)
         self._later.clear()
         for label, group in writes.items():
@@ -100,12 +81,11 @@ class Writer:
                 act(writes)
         except (DatabaseError, ValueError, TypeError, OverflowError) as error:
             if len(writes) == 1:
-                key = canonical.dumps(list(writes[0].after.key))
-                reason = f"{writes[0].after.model} {key}: the database refused it: {error}"
+                reason = f"{writes[0].name}: the database refused it: {error}"
                 raise ChangeFailed({writes[0].number: reason}) from error
+            # Together they may meet on a unique value that they do not meet on one after the other.
             for write in writes:
                 self._attempt([write], act)
-            raise
 
     # Rows
 
@@ -151,7 +131,7 @@ class Writer:
         for column in {column for (label, column) in self._rows if label == schema.label} | {"pk"}:
             known = self._known(schema, column)
             for write, row in zip(writes, rows, strict=True):
-                known.add(canonical.dumps(list(write.after.key)), getattr(row, column))
+                known.add(write.key_text, getattr(row, column))
         self._send(post_save, schema, rows, created=True)
 
     def _restore_carried(self, schema: ModelSchema, rows: list[models.Model], carried: dict[str, list[Any]]) -> None:
@@ -169,7 +149,7 @@ class Writer:
     def _find_keys(self, schema: ModelSchema, rows: list[models.Model], writes: list[Write]) -> None:
         """For databases that do not return the primary keys of a bulk insert."""
         found = RowsOfKeys(schema, "pk", self._using)
-        texts = [canonical.dumps(list(write.after.key)) for write in writes]
+        texts = [write.key_text for write in writes]
         found.load(texts)
         for row, text in zip(rows, texts, strict=True):
             row.pk = found.get(text)
@@ -203,7 +183,7 @@ class Writer:
             return None
         rows, text = self._found(schema, reference), canonical.dumps(value)
         if rows.get(text) is None and reference.field.null:
-            self._later.setdefault((schema.label, reference.name), []).append((reference, write))
+            self._later.setdefault((schema.label, reference.name), {})[write.number] = (reference, write)
             return None
         return self._resolve(rows, text, reference.name, write)
 
@@ -228,7 +208,7 @@ class Writer:
     def _link(self, schema: ModelSchema, link: Link, writes: Sequence[Write]) -> None:
         target = target_schema(link)
         rows = self._known(target, "pk")
-        through = link.through._base_manager.using(self._using)
+        through = table(link.through, self._using)
         for batch in batches(writes, BATCH):
             wanted: dict[Any, set[Any]] = {}
             texts = {write.number: [canonical.dumps(key) for key in write.after.fields[link.name]] for write in batch}
@@ -249,38 +229,3 @@ class Writer:
                 for source, targets in wanted.items()
                 for linked in sorted(targets, key=str)
             )
-
-
-def _levels(schema: ModelSchema, writes: Sequence[Write]) -> list[list[Write]]:
-    """The writes such that a row comes after those of its own model that it refers to."""
-    selves = [reference for reference in schema.references if reference.target is schema.model]
-    if not selves:
-        return [list(writes)]
-    by_key = {canonical.dumps(list(write.after.key)): write for write in writes}
-    needs = {
-        text: [
-            other
-            for reference in selves
-            if write.after.fields[reference.name] is not None
-            and (other := canonical.dumps(write.after.fields[reference.name])) in by_key
-        ]
-        for text, write in by_key.items()
-    }
-    try:
-        order = in_dependency_order(by_key, needs)
-    except CycleError:
-        return [list(writes)]  # A cycle through a nullable reference: closed in the second phase.
-    depth: dict[str, int] = {}
-    levels: list[list[Write]] = []
-    for text in order:
-        depth[text] = max((depth[need] + 1 for need in needs[text] if need != text), default=0)
-        while len(levels) <= depth[text]:
-            levels.append([])
-        levels[depth[text]].append(by_key[text])
-    return levels
-
-
-def delete_levels(schema: ModelSchema, deletes: Mapping[Any, Record]) -> list[list[Any]]:
-    """Primary keys of rows to delete, such that a row comes before those of its own model it refers to."""
-    writes = [Write(number=0, after=record, pk=pk) for pk, record in deletes.items()]
-    return [[write.pk for write in level] for level in reversed(_levels(schema, writes))]

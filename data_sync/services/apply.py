@@ -19,6 +19,7 @@ from data_sync.core.errors import ChangeFailed, DataSyncError, InvalidTransition
 from data_sync.core.states import ChangesetState, Decision, Operation, Outcome
 from data_sync.models import Changeset
 from data_sync.models.time import UtcNow
+from data_sync.orm.snapshot import read_what_is_committed
 
 from . import audit
 from .actors import Actor, command_line, of_user
@@ -126,6 +127,7 @@ def _requester(changeset: Changeset) -> Actor:
 def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int, str], str]) -> None:
     """The one transaction. Its first statement takes the write lock and shows that the lease is ours."""
     holds = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=token)
+    read_what_is_committed("default")
     with transaction.atomic(durable=True):
         if not holds.update(attempt=changeset.attempt):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")

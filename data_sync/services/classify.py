@@ -8,8 +8,8 @@ from typing import Any
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import FileValue, Record, key_text
 from data_sync.models import Change
+from data_sync.orm.batches import batches
 from data_sync.orm.limits import Problem, problem, required_columns, value_problems
-from data_sync.orm.references import batches
 from data_sync.orm.rows import PK
 
 from .comparison import Comparison, Sides

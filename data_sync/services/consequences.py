@@ -60,6 +60,6 @@ def consequences(changeset: Changeset) -> Consequences:
 
 
 def _files(accepted: QuerySet[Change]) -> Iterable[int]:
-    with_files = accepted.exclude(files="{}").only("operation", "files")
+    with_files = accepted.exclude(files={}).defer("diff", "requires", "cascades", "problems")
     for change in with_files.iterator(chunk_size=500):
         yield from (file.size for file in wanted_files(change).values())

@@ -7,11 +7,14 @@ from typing import Any
 
 from django.db import models
 
+from data_sync import registry
+from data_sync.core.equality import same
 from data_sync.core.states import Operation
 from data_sync.orm.cascades import Cascade, Row, reach_of
 from data_sync.orm.limits import Problem, problem
+from data_sync.orm.tables import table
 
-from .comparison import Comparison, Sides
+from .comparison import Comparison, Numbered
 
 LABELLED = 100
 """How many rows a delete takes along are shown by name; more are shown by primary key."""
@@ -22,21 +25,25 @@ class Deletions:
 
     def __init__(self, comparison: Comparison, using: str) -> None:
         self._using = using
-        self._changed: dict[Row, Sides] = {}
-        deletes = [item for item in comparison.numbered if item.operation == Operation.DELETE]
-        if deletes:
-            for sides in map(comparison.sides_of, comparison.numbered):
-                if sides.row is not None:
-                    self._changed[sides.row] = sides
-        roots = [row for row, sides in self._changed.items() if sides.after is None]
+        self._comparison = comparison
+        self._changed: dict[Row, Numbered] = {}
+        roots: list[Row] = []
+        if any(change.operation == Operation.DELETE for change in comparison.numbered):
+            for change in comparison.numbered:
+                row = comparison.sides_of(change).row
+                if row is not None:
+                    self._changed[row] = change
+            roots = [row for row, change in self._changed.items() if change.operation == Operation.DELETE]
         self._reaches = reach_of(roots, using, self._moves_away)
 
     def _moves_away(self, cascade: Cascade) -> bool:
         """Whether an update among the changes gives the row another value in the referring column."""
-        sides = self._changed.get((cascade.model, cascade.pk))
-        if sides is None or sides.before is None or sides.after is None:
+        change = self._changed.get((cascade.model, cascade.pk))
+        if change is None or change.operation != Operation.UPDATE:
             return False
-        return sides.before.fields.get(cascade.column) != sides.after.fields.get(cascade.column)
+        sides = self._comparison.sides_of(change)
+        assert sides.before is not None and sides.after is not None
+        return not same(sides.before.fields.get(cascade.column), sides.after.fields.get(cascade.column))
 
     def cascades(self, row: Row) -> list[dict[str, Any]]:
         """Rows that are no changes of their own and that the delete would delete, null or unlink."""
@@ -55,19 +62,20 @@ class Deletions:
 
     def requires(self, row: Row) -> set[int]:
         """Numbers of the changes that delete, or move away, the rows that refer to this one."""
-        return {self._changed[(cascade.model, cascade.pk)].item.number for cascade in self._reaches[row].apart}
+        return {self._changed[(cascade.model, cascade.pk)].number for cascade in self._reaches[row].apart}
 
     def problems(self, row: Row) -> list[Problem]:
         """Rows that refer to this one, that no change deletes or moves, and that forbid the delete."""
-        counts = Counter((cascade.model, cascade.column) for cascade in self._reaches[row].obstacles)
+        reach = self._reaches[row]
+        obstacles = Counter((cascade.model, cascade.column) for cascade in reach.obstacles)
+        kept = Counter(
+            (cascade.model, cascade.column)
+            for cascade in reach.cascades
+            if cascade.effect == "delete" and _is_kept(cascade.model)
+        )
         return [
-            problem(
-                "protected",
-                column,
-                f"{count} {'row' if count == 1 else 'rows'} of {model._meta.label_lower} here refer to it by {column}, "
-                "which forbids the delete. Move or remove them first.",
-            )
-            for (model, column), count in counts.items()
+            *(_protected(*which, count, "which forbids the delete") for which, count in obstacles.items()),
+            *(_protected(*which, count, 'and are registered with deletes="never"') for which, count in kept.items()),
         ]
 
     def _labels(self, cascades: list[Cascade]) -> dict[Row, str]:
@@ -76,7 +84,29 @@ class Deletions:
         for cascade in cascades:
             by_model.setdefault(cascade.model, []).append(cascade.pk)
         return {
-            (model, row.pk): str(row)[:200]
+            (model, row.pk): _label(row)
             for model, pks in by_model.items()
-            for row in model._base_manager.using(self._using).filter(pk__in=pks)
+            for row in table(model, self._using).filter(pk__in=pks)
         }
+
+
+def _label(row: models.Model) -> str:
+    """A row's `str()`, which is the project's own code; "" where it fails."""
+    try:
+        return str(row)[:200]
+    except Exception:
+        return ""
+
+
+def _is_kept(model: type[models.Model]) -> bool:
+    registration = registry.registration_of(model)
+    return registration is not None and registration.deletes == "never"
+
+
+def _protected(model: type[models.Model], column: str, count: int, why: str) -> Problem:
+    rows = "row" if count == 1 else "rows"
+    return problem(
+        "protected",
+        column,
+        f"{count} {rows} of {model._meta.label_lower} here refer to it by {column}, {why}. Move or remove them first.",
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from data_sync.core.errors import StaleChangeset
 from data_sync.orm.cascades import Cascade, Reach, reach_of
-from data_sync.orm.write import Writer, delete_levels
+from data_sync.orm.write import Writer
+from data_sync.orm.writes import delete_levels
 
-from .plan import USING, Plan, Shown, name_of
+from .plan import USING, Plan, Shown
 
 
 def write_rows(plan: Plan) -> None:
@@ -30,10 +31,10 @@ def _check_reach(plan: Plan) -> None:
         (schema.model, delete.pk): delete for label, schema in plan.schemas.items() for delete in plan.deletes[label]
     }
     stale = {}
-    for root, reach in reach_of(roots, USING).items():
+    for root, reach in reach_of(roots, USING, locked=True).items():
         reason = _beyond(reach, roots[root].shown)
         if reason:
-            stale[roots[root].number] = f"{name_of(roots[root].before)}: {reason} Pull again."
+            stale[roots[root].number] = f"{roots[root].name}: {reason} Pull again."
     if stale:
         raise StaleChangeset(stale)
 

@@ -10,7 +10,7 @@ from django.apps import apps
 from data_sync.core.records import key_text
 from data_sync.core.states import Operation
 from data_sync.models import Changeset
-from data_sync.orm.references import batches
+from data_sync.orm.batches import batches
 
 from .actors import Actor
 from .plan import Plan

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from data_sync.core import canonical
 from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed
 from data_sync.core.records import Record
 from data_sync.core.states import Decision, Operation, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.orm.schema import ModelSchema, schemas
-from data_sync.orm.write import Write
+from data_sync.orm.writes import Write
 
 from .content import after_record, before_record
 
@@ -29,6 +28,14 @@ class Delete:
     pk: Any
     before: Record
     shown: Shown
+
+    @property
+    def key_text(self) -> str:
+        return self.before.key_text
+
+    @property
+    def name(self) -> str:
+        return self.before.name
 
 
 class Plan:
@@ -110,10 +117,6 @@ class Plan:
                     )
             for delete in self.deletes[label]:
                 yield schema, Operation.DELETE, delete.pk, delete.before, []
-
-
-def name_of(record: Record) -> str:
-    return f"{record.model} {canonical.dumps(list(record.key))}"
 
 
 def differing(one: Record, other: Record) -> list[str]:

@@ -131,6 +131,8 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
         comparison = Comparison(ours, theirs)
         fetched = _fetch_files(comparison, source)
         with transaction.atomic():
+            # Writes first: it takes SQLite's lock, and shows that nobody has cancelled the pull.
+            _move(pull.pk, [PullState.COMPARING], PullState.COMPARING)
             totals = store_changeset(pull, comparison)
             supersede(pull, labels, totals.changeset)
             _finish(

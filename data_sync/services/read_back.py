@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from data_sync.core import canonical
 from data_sync.core.errors import ChangeFailed
 from data_sync.core.records import RecordText
-from data_sync.orm.references import RowsOfKeys, batches
+from data_sync.orm.batches import batches
+from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
-from data_sync.orm.write import Write
+from data_sync.orm.writes import Write
 
-from .plan import USING, Plan, differing, name_of
+from .plan import USING, Plan, differing
 
 
 def read_back(plan: Plan) -> None:
@@ -25,9 +25,8 @@ def read_back(plan: Plan) -> None:
             for write in batch:
                 reason = _mismatch(plan, write, now.get(write.pk), write.pk in in_scope)
                 if reason:
-                    failed[write.number] = f"{name_of(write.after)}: {reason}"
-        creates = [write for write in plan.writes[label] if write.before is None and write.number not in failed]
-        failed |= _duplicates(schema, creates)
+                    failed[write.number] = f"{write.name}: {reason}"
+        failed = _duplicates(schema, plan.writes[label]) | failed
     if failed:
         raise ChangeFailed(failed)
 
@@ -43,13 +42,12 @@ def _mismatch(plan: Plan, write: Write, record: RecordText | None, in_scope: boo
     return ""
 
 
-def _duplicates(schema: ModelSchema, creates: list[Write]) -> dict[int, str]:
+def _duplicates(schema: ModelSchema, writes: list[Write]) -> dict[int, str]:
     failed = {}
-    for batch in batches(creates):
+    for batch in batches(writes):
         rows = RowsOfKeys(schema, "pk", USING)
-        texts = {write.number: canonical.dumps(list(write.after.key)) for write in batch}
-        rows.load(texts.values())
+        rows.load(write.key_text for write in batch)
         for write in batch:
-            if rows.count(texts[write.number]) != 1:
-                failed[write.number] = f"{name_of(write.after)}: another row was given this natural key meanwhile."
+            if rows.count(write.key_text) != 1:
+                failed[write.number] = f"{write.name}: another row was given this natural key meanwhile."
     return failed

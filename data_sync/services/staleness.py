@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from data_sync.core import canonical
 from data_sync.core.errors import StaleChangeset
-from data_sync.orm.references import RowsOfKeys, batches
+from data_sync.orm.batches import batches
+from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
-from data_sync.orm.write import Write
+from data_sync.orm.tables import lock
+from data_sync.orm.writes import Write
 
-from .plan import USING, Delete, Plan, differing, name_of
+from .plan import USING, Delete, Plan, differing
 
 
 def check_rows(plan: Plan) -> None:
@@ -22,7 +22,7 @@ def check_rows(plan: Plan) -> None:
     for label, schema in plan.schemas.items():
         reader = RowReader(schema, USING)
         updates = [write for write in plan.writes[label] if write.before is not None]
-        _lock(schema, [write.pk for write in updates] + [delete.pk for delete in plan.deletes[label]])
+        lock(schema.model, [write.pk for write in updates] + [delete.pk for delete in plan.deletes[label]], USING)
         stale |= _check_known(plan, reader, updates)
         stale |= _check_known(plan, reader, plan.deletes[label])
         stale |= _check_creates(plan, reader, [write for write in plan.writes[label] if write.before is None])
@@ -31,53 +31,50 @@ def check_rows(plan: Plan) -> None:
         raise StaleChangeset(stale)
 
 
-def _lock(schema: ModelSchema, pks: list[Any]) -> None:
-    for batch in batches(pks):
-        rows = schema.every_row(USING).select_for_update().filter(pk__in=batch).order_by("pk")
-        for _ in rows.values_list("pk"):
-            pass
-
-
 def _check_known(plan: Plan, reader: RowReader, group: Sequence[Write | Delete]) -> dict[int, str]:
-    """Updates and deletes: the row must be as it was at the pull."""
+    """Updates and deletes: the row must be as it was at the pull, in scope, and the only one with its key."""
     stale = {}
     for batch in batches(group):
-        now = reader.by_pk([item.pk for item in batch])
-        for item in batch:
-            before, after = plan.digests[item.number]
-            record = now.get(item.pk)
-            if record is None:
-                if isinstance(item, Delete):
-                    plan.unchanged.append(item.number)
-                else:
-                    stale[item.number] = f"{name_of(item.after)} is gone since the pull. Pull again."
-                continue
-            digest = record.digest()
-            if isinstance(item, Write) and digest == after:
-                plan.unchanged.append(item.number)
-            elif digest != before:
-                expected = item.before
-                assert expected is not None
-                names = ", ".join(differing(expected, record.record()))
-                stale[item.number] = f"{name_of(expected)} was changed here since the pull: {names}. Pull again."
+        pks = [change.pk for change in batch]
+        now = reader.by_pk(pks)
+        in_scope = set(reader.schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
+        with_key = _rows_with_keys(reader.schema, batch)
+        for change in batch:
+            record = now.get(change.pk)
+            others = [pk for pk in with_key.all(change.key_text) if pk != change.pk]
+            if others:
+                stale[change.number] = f"{change.name} is now the key of another row here too ({others[0]!r})."
+            elif record is None and isinstance(change, Delete):
+                plan.unchanged.append(change.number)
+            elif record is None:
+                stale[change.number] = f"{change.name} is gone since the pull. Pull again."
+            elif change.pk not in in_scope:
+                stale[change.number] = f"{change.name} has left the registration's queryset since the pull. Pull again."
+            elif isinstance(change, Write) and record.digest() == plan.digests[change.number][1]:
+                plan.unchanged.append(change.number)
+            elif record.digest() != plan.digests[change.number][0]:
+                assert change.before is not None
+                names = ", ".join(differing(change.before, record.record()))
+                stale[change.number] = f"{change.name} was changed here since the pull: {names}. Pull again."
     return stale
+
+
+def _rows_with_keys(schema: ModelSchema, group: Sequence[Write | Delete]) -> RowsOfKeys:
+    rows = RowsOfKeys(schema, "pk", USING)
+    rows.load(change.key_text for change in group)
+    return rows
 
 
 def _check_creates(plan: Plan, reader: RowReader, creates: list[Write]) -> dict[int, str]:
     """Creates: no row may have the key, unless it is just as the change would make it."""
     stale = {}
     for batch in batches(creates):
-        rows = RowsOfKeys(reader.schema, "pk", USING)
-        texts = {write.number: canonical.dumps(list(write.after.key)) for write in batch}
-        rows.load(texts.values())
-        taken = {write.number: rows.get(texts[write.number]) for write in batch}
-        now = reader.by_pk([pk for pk in taken.values() if pk is not None])
+        with_key = _rows_with_keys(reader.schema, batch)
+        now = reader.by_pk([pk for write in batch for pk in with_key.all(write.key_text)])
         for write in batch:
-            pk = taken[write.number]
-            if pk is None:
-                continue
-            if now[pk].digest() == plan.digests[write.number][1]:
+            found = [now[pk].digest() for pk in with_key.all(write.key_text)]
+            if found == [plan.digests[write.number][1]]:
                 plan.unchanged.append(write.number)
-            else:
-                stale[write.number] = f"{name_of(write.after)} has been added here since the pull. Pull again."
+            elif found:
+                stale[write.number] = f"{write.name} has been added here since the pull. Pull again."
     return stale

@@ -43,7 +43,22 @@ class Targets:
                     "Register or pull that model too, or add the row."
                 )
                 problems.append(problem("missing_reference", name, message))
+        requires |= self._other_halves(sides)
         return requires - {sides.item.number}, problems
+
+    def _other_halves(self, sides: Sides) -> set[int]:
+        """A symmetrical many-to-many is stored once for each side: half a link must not be applied."""
+        before, after, schema = sides.before, sides.after, sides.item.schema
+        halves: set[int] = set()
+        for link in schema.links:
+            if not link.field.remote_field.symmetrical or after is None:
+                continue
+            old = set() if before is None else set(map(canonical.dumps, before.fields[link.name]))
+            for text in old ^ set(map(canonical.dumps, after.fields[link.name])):
+                other = self._comparison.change_of(schema.label, text)
+                if other is not None and other.operation != Operation.DELETE:
+                    halves.add(other.number)
+        return halves
 
     def _stays(self, target: ModelSchema, text: str) -> bool:
         """Whether a row is here, and will be after these changes."""

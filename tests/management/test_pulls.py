@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import transaction
 
+from data_sync import registry
 from data_sync.models import Changeset, DataPull, DataSource
 from data_sync.services import sources
 from tests.admin import making
@@ -220,6 +222,21 @@ def test_a_wrong_setting_is_a_fault_that_doctor_tells_and_other_verbs_stop_at(ru
     assert fault["name"] == "data_sync.E021"
     stopped = run("list", "--json")
     assert stopped.code == 1 and "data_sync.E021" in stopped.document["error"]
+
+
+def test_a_broken_registration_stops_every_verb_but_doctor_which_tells_it(
+    run: Run, environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registration = dataclasses.replace(registry._registrations[Tag], natural_key=("nothing",))
+    monkeypatch.setitem(registry._registrations, Tag, registration)
+    ran = run("doctor", "--json")
+    assert ran.code == 2
+    assert "data_sync.E001" in {finding["name"] for finding in ran.document["here"] if finding["level"] == "fault"}
+    assert [check["name"] for check in ran.document["sources"][0]["checks"] if check["level"] == "fault"] == ["models"]
+    for options in ([], ["--skip-checks"]):
+        stopped = run("pull", "Staging", "--json", *options)
+        assert stopped.code == 1 and "has no field 'nothing'" in stopped.document["error"]
+    assert not DataPull.objects.exists()
 
 
 @pytest.mark.django_db(databases="__all__")

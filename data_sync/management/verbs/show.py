@@ -34,6 +34,8 @@ def add_verbs(verbs: Verbs) -> None:
 def list_changesets(call: Call) -> Answer:
     call.actor.require("data_sync.view_changeset")
     active = list(DataPull.objects.filter(active_source__isnull=False).order_by("pk"))
+    if not call.actor.may("data_sync.view_datapull"):
+        active = []
     changesets = list(Changeset.objects.defer("summary", "guards").order_by("-pk"))
     return Answer(
         document={

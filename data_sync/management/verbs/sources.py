@@ -41,7 +41,8 @@ def add_source(call: Call) -> Answer:
 
 
 def list_sources(call: Call) -> Answer:
-    call.actor.require("data_sync.view_datasource")
+    if not call.actor.may("data_sync.change_datasource"):
+        call.actor.require("data_sync.view_datasource")
     found = [(source, _last_pull(source)) for source in DataSource.objects.all()]
     text = []
     for source, pull in found:
