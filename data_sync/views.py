@@ -16,7 +16,7 @@ from typing import IO, Any, TypeAlias
 from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.core.handlers.asgi import ASGIRequest
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -49,12 +49,12 @@ def _answer(view: Callable[..., HttpResponseBase], request: HttpRequest, **argum
         response = _error(405, "Only GET is answered here.")
         response["Allow"] = "GET"
         return response
-    labels = keys.authenticate(request.headers.get("Authorization"))
-    if labels is None:
-        response = _error(401, "A valid export key is needed, as “Authorization: Bearer KEY”.")
-        response["WWW-Authenticate"] = 'Bearer realm="data_sync"'
-        return response
     try:
+        labels = keys.authenticate(request.headers.get("Authorization"))
+        if labels is None:
+            response = _error(401, "A valid export key is needed, as “Authorization: Bearer KEY”.")
+            response["WWW-Authenticate"] = 'Bearer realm="data_sync"'
+            return response
         return view(request, labels, **arguments)
     except DataSyncError as error:
         return _error(_status(error), str(error))
@@ -65,6 +65,10 @@ def _answer(view: Callable[..., HttpResponseBase], request: HttpRequest, **argum
             503,
             f"The answer could not be prepared ({error.strerror or type(error).__name__}); see the log there.",
         )
+    except DatabaseError as error:
+        # Its text may hold values of rows, which a key need not be allowed to read.
+        _logger.exception("data_sync could not read the database.")
+        return _error(503, f"The database there could not be read ({type(error).__name__}); see the log there.")
 
 
 @_endpoint

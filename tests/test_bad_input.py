@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from tests.environments import Environments
 from tests.impostor import Impostor, country, record
 from tests.sources.hostile import Authority, Server, http
 from tests.testapp.models import (
+    Category,
     Country,
+    Document,
     Everything,
     Label,
     Language,
@@ -321,6 +324,14 @@ def everything(target: Environments) -> Iterator[tuple[Impostor, dict[str, Any]]
         ("binary", "!!!", "type"),
         ("uuid", "nobody", "type"),
         ("number", "many", "type"),
+        ("number", 10**400, "type"),
+        ("number", [1], "type"),
+        ("uuid", [5], "type"),
+        ("uuid", 5, "type"),
+        ("binary", 5, "type"),
+        ("date", 5, "type"),
+        ("moment", "0001-01-01T00:00:00+14:00", "type"),
+        ("duration", "99999999999999 00:00:00", "type"),
         ("char", ["a"], "type"),
         ("moment", {"a": 1}, "type"),
     ],
@@ -473,7 +484,91 @@ def test_a_text_with_nul_that_is_here_is_refused_by_its_row(target: Environments
     assert "U+0000" in pulled.error
 
 
+# What only a hostile source would say
+
+
+def test_a_row_that_would_need_itself_to_exist_is_a_problem_of_its_change(target: Environments) -> None:
+    impostor = Impostor(folder=[record("folder", "/", path="/", parent=["/"])])
+    target.source = impostor.add_source()
+    with target.untouched():
+        changeset = target.changeset()
+    [problem] = changeset.changes.get().problems
+    assert (problem["code"], problem["field"]) == ("self_reference", "parent")
+    assert "Make the column nullable" in problem["message"]
+    impostor.close()
+
+
+def test_a_row_that_refers_to_itself_where_it_may_wait_is_no_problem(environments: Environments) -> None:
+    category = environments.add(Category, slug="own", only="source")[0]
+    category.parent = category
+    category.save()
+    product = environments.add(Product, sku="own", name="own", only="source")[0]
+    product.related.add(product)
+    environments.sync()
+    environments.assert_equal()
+
+
+def test_a_lie_about_the_size_of_a_file_that_is_here_fails_the_pull(target: Environments) -> None:
+    target.put("a.txt", b"here", only="default")
+    Document.objects.create(name="doc", attachment="a.txt")
+    impostor = Impostor(document=[])
+    impostor.records["testapp.document"] = [
+        record(
+            "document",
+            "doc",
+            name="doc",
+            title="",
+            files={"attachment": replace(impostor.file(b"here"), size=5), "cover": None},
+        )
+    ]
+    target.source = impostor.add_source()
+    error = refused(target)
+    assert 'testapp.document ["doc"]' in error and "attachment" in error and "5 bytes" in error
+    impostor.close()
+
+
+@pytest.mark.parametrize("count", [10**30, True, -1, 1.0, "1", None], ids=repr)
+def test_a_count_of_rows_that_cannot_be_is_refused(target: Environments, impostor: Impostor, count: Any) -> None:
+    impostor.manifest["models"]["testapp.country"]["count"] = count
+    assert "testapp.country" in refused(target)
+
+
+@pytest.mark.parametrize("count", [False, True, -1, 1.0, "1", None], ids=repr)
+def test_a_closing_line_without_numbers_of_rows_is_refused(target: Environments, impostor: Impostor, count: Any) -> None:
+    impostor.records["testapp.country"] = [country("DE")] if count else []
+    body = impostor.stream("testapp.country").rpartition(b'{"counts"')[0]
+    closing = {"counts": {"testapp.country": count}, "digest": "sha256:" + hashlib.sha256(body).hexdigest(), "end": True}
+    impostor.answers["export"] = http("200 OK", body + json.dumps(closing).encode() + b"\n")
+    assert "closing line" in refused(target)
+
+
+@pytest.mark.parametrize("number", [[5], {"a": 1}, 10**30, -(10**30), "5", 1.5, True, None], ids=repr)
+def test_a_reference_by_a_number_that_no_column_holds_finds_nothing(target: Environments, number: Any) -> None:
+    """Plain values are looked for and not found; others are no key."""
+    Product.objects.create(sku="lamp", name="Lamp")
+    values = {"product": ["lamp"], "currency": [number], "amount": "1.00"}
+    impostor = Impostor(price=[Record(model="testapp.price", key=("lamp", number), fields=values)])
+    target.source = impostor.add_source()
+    if isinstance(number, list | dict | None):
+        refused(target)
+    else:
+        changeset = target.changeset()
+        assert [problem["code"] for problem in changeset.changes.get().problems] == ["missing_reference"]
+    impostor.close()
+
+
 # Schemas that differ
+
+
+def test_another_key_of_a_model_that_is_referred_to_but_not_pulled_is_reported(
+    target: Environments,
+) -> None:
+    """Its keys mean something else there, although they may look alike."""
+    impostor = Impostor(redirect=[strange()])
+    impostor.manifest["models"]["testapp.redirect"]["fields"]["country"]["key"] = ["name"]
+    target.source = impostor.add_source()
+    assert "testapp.redirect country has key ['code'] here and ['name'] at the source" in refused(target)
+    impostor.close()
 
 
 def alter(path: list[str], value: Any) -> Callable[[dict[str, Any]], None]:

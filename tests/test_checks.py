@@ -120,6 +120,16 @@ def key_that_ends_in_a_file() -> None:
     register(make("Picture", file=models.FileField(unique=True)), "file")
 
 
+def key_that_is_json() -> None:
+    register(make("Palette", colours=models.JSONField(unique=True)), "colours")
+
+
+def key_that_is_json_behind_a_reference() -> None:
+    country = make_country(names=models.JSONField(unique=True))
+    register(country)
+    register(make("Copy", country=models.OneToOneField(country, models.CASCADE)), "country.names")
+
+
 def reference_to_an_unregistered_model() -> None:
     register(
         make("Copy", code=models.SlugField(unique=True), country=models.ForeignKey(make_country(), models.CASCADE))
@@ -235,6 +245,8 @@ def abstract_model() -> None:
         ("E002", key_through_a_plain_field, "'code'"),
         ("E002", key_that_ends_in_a_reference, "'country'"),
         ("E002", key_that_ends_in_a_file, "'file'"),
+        ("E002", key_that_is_json, "'colours'"),
+        ("E002", key_that_is_json_behind_a_reference, "'country.names'"),
         ("E003", reference_to_an_unregistered_model, "isolated.Country"),
         ("E003", links_to_an_unregistered_model, "isolated.Country"),
         ("E003", reference_to_a_model_that_is_not_installed, "isolated.Gone"),

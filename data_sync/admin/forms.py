@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from data_sync import registry
 from data_sync.models import DataSource
+from data_sync.services.sources import REFERENCE_PREFIX
 
 
 def model_choices() -> list[tuple[str, str]]:
@@ -54,9 +55,11 @@ class SourceForm(forms.Form):
             _("A key is stored and is not shown again. Leave this empty to keep it.")
             if stored
             else _(
-                "A key that the other environment made under Export keys, or env:NAME to read it from the "
-                "environment variable NAME. It is stored encrypted and not shown again."
+                "A key that the other environment made under Export keys; it is stored encrypted and not shown "
+                "again. Or env: and the name of an environment variable that holds it and whose name begins with "
+                "%(prefix)s, such as env:%(prefix)sSTAGING."
             )
+            % {"prefix": REFERENCE_PREFIX}
         )
 
 

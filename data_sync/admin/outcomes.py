@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count
@@ -14,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from data_sync.core.states import ChangesetState, Outcome
 from data_sync.models import Change, Changeset, Event
+from data_sync.services.apply import is_abandoned
 from data_sync.services.document import changeset_document
 
 from .names import model_name
@@ -59,6 +58,7 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         title=_("Result of changeset %(number)s") % {"number": pk},
         crumbs=admin.crumbs(changeset, _("Result")),
         changeset=changeset,
+        is_abandoned=is_abandoned(changeset),
         outcomes=[(value, words, counts[value]) for value, words in Change.OUTCOMES if value in counts],
         outcome=outcome,
         rows=[
@@ -89,6 +89,7 @@ def status(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     is_active = changeset.state == ChangesetState.APPLYING or (
         changeset.state == ChangesetState.APPROVED and changeset.apply_requested_at is not None
     )
+    is_active = is_active and not is_abandoned(changeset)
     return JsonResponse({"active": is_active, "words": str(changeset.get_state_display()), "value": None, "max": None})
 
 
@@ -158,11 +159,8 @@ def _detail(value: Any) -> str:
 def export(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponseBase:
     """The changeset as one JSON document, streamed."""
     admin.require_view(request)
-    pieces: Iterator[str] = changeset_document(get_row(Changeset, pk), actor_of(request))
-    # Permissions are checked when the first piece is asked for: ask before the answer begins.
-    first = next(pieces)
     return StreamingHttpResponse(
-        chain([first], pieces),
+        changeset_document(get_row(Changeset, pk), actor_of(request)),
         content_type="application/json",
         headers={"Content-Disposition": f'attachment; filename="changeset-{pk}.json"'},
     )

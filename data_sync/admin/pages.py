@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -11,19 +12,22 @@ import django
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.db import models, transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db import OperationalError, models, transaction
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.services.actors import Actor, of_user
 
 Row = TypeVar("Row", bound=models.Model)
 View = Callable[..., HttpResponse]
+BUSY = gettext_lazy("The database is busy; nothing was changed. Try again.")
+logger = logging.getLogger("data_sync")
 
 
 class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -130,7 +134,8 @@ def screen(model_admin: ScreensAdmin, view: View) -> View:
     """A view as the admin's URLs want it: for staff only, with CSRF, outside of `ATOMIC_REQUESTS`.
 
     Services open their own transactions; one round all of them would hide their progress, and
-    would undo what they recorded about a failure. `NotPermitted` is answered with 403.
+    would undo what they recorded about a failure. `NotPermitted` is answered with 403, a database that is
+    locked or away with 503.
     """
 
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -138,9 +143,24 @@ def screen(model_admin: ScreensAdmin, view: View) -> View:
             return view(request, *args, **kwargs)
         except NotPermitted as error:
             raise PermissionDenied(str(error)) from error
+        except OperationalError:
+            logger.exception("%s could not be answered.", request.path)
+            return _busy(request, model_admin)
 
     wrapped = model_admin.admin_site.admin_view(update_wrapper(guarded, view))
     return cast(View, transaction.non_atomic_requests(wrapped))
+
+
+def _busy(request: HttpRequest, model_admin: ScreensAdmin) -> HttpResponse:
+    if request.headers.get("Accept", "").startswith("application/json"):
+        return JsonResponse({"error": str(BUSY)}, status=503)
+    try:
+        # Rendered here: the frame around the page reads permissions from the database.
+        return render(
+            request, model_admin, "busy.html", title=_("The database is busy"), status=503, reason=BUSY
+        ).render()
+    except OperationalError:
+        return HttpResponse(str(BUSY), status=503, content_type="text/plain; charset=utf-8")
 
 
 def attempt(request: HttpRequest, step: Callable[[], object], to: str, done: str = "") -> HttpResponse:
@@ -154,6 +174,9 @@ def attempt(request: HttpRequest, step: Callable[[], object], to: str, done: str
         raise
     except DataSyncError as error:
         messages.error(request, str(error))
+    except OperationalError:
+        logger.exception("%s could not be answered.", request.path)
+        messages.error(request, BUSY)
     else:
         if done:
             messages.success(request, done)

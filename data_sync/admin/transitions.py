@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -17,7 +17,6 @@ from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset
 from data_sync.services import apply as applying
 from data_sync.services import approval, consequences, review
-from data_sync.services.actors import Actor
 
 from .effects import effects_of
 from .forms import ReasonForm
@@ -76,48 +75,38 @@ def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         revision = int(request.POST.get("revision", ""))
     except ValueError:
         raise Http404 from None
+    step: Callable[[], object]
     match request.POST.get("do"):
         case "approve":
-            steps = (True, False)
+            step = partial(approval.approve, pk, actor, revision=revision)
+            done = _("Changeset %(number)s is approved.") % {"number": pk}
+            return _answered(admin, request, changeset, step, "confirm", done)
         case "apply":
-            steps = (False, True)
+            step = partial(applying.request_apply, pk, actor, revision=revision)
         case "both":
-            steps = (True, True)
+            step = partial(applying.approve_and_request, pk, actor, revision=revision)
         case _:
             raise Http404
-    try:
-        return _approve_and_apply(admin, request, changeset, actor, revision, *steps)
-    except RevisionConflict as conflict:
-        return conflict_page(admin, request, changeset, str(conflict), admin.url("change", pk))
+
+    def apply() -> None:
+        step()
+        tasks.submit("apply", pk)
+
+    return _answered(admin, request, changeset, apply, "result")
 
 
-def _approve_and_apply(
+def _answered(
     admin: ChangesetAdmin,
     request: HttpRequest,
     changeset: Changeset,
-    actor: Actor,
-    revision: int,
-    is_approving: bool,
-    is_applying: bool,
+    step: Callable[[], object],
+    page: str,
+    done: str = "",
 ) -> HttpResponse:
-    pk = changeset.pk
-
-    def step() -> None:
-        # One transaction: who may approve but not apply has then not approved by accident.
-        with transaction.atomic():
-            if is_approving:
-                approval.approve(pk, actor, revision=revision)
-            elif changeset.approved_revision != revision:
-                raise RevisionConflict(
-                    _("The approval is no longer the one this page showed. Nothing was applied; look again.")
-                )
-            if is_applying:
-                applying.request_apply(pk, actor)
-        if is_applying:
-            tasks.submit("apply", pk)
-
-    done = "" if is_applying else _("Changeset %(number)s is approved.") % {"number": pk}
-    return attempt(request, step, admin.url("result" if is_applying else "confirm", pk), done)
+    try:
+        return attempt(request, step, admin.url(page, changeset.pk), done)
+    except RevisionConflict as conflict:
+        return conflict_page(admin, request, changeset, str(conflict), admin.url("change", changeset.pk))
 
 
 def withdraw(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:

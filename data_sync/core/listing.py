@@ -11,15 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from struct import Struct
 from typing import IO
 
-from . import canonical
 from .errors import DuplicateKey, MalformedStream
-from .records import Record, parse_line
+from .records import Record, split_line
 from .wire import StreamReader
 
 _ENTRY = Struct(">8s16sQ")
 _BUCKETS = 64
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# Where a line's record starts is found, without parsing, by the first `},["` outside of strings. In a stream of ours it
+# is the only one so far: beside a record stand objects of plain values. A hostile line may have another and be listed
+# under another key than its own. That gains it nothing: whatever differs is read by `Listing.record`, which parses the
+# line strictly and refuses it unless the record starts where the listing took it to start, and `services.comparison`
+# looks at the key once more. What is listed as equal is not read: its source could as well have sent the equal record.
 _START = re.compile(
     # What stands beside the record, whose strings may hold anything; then the record's model and key.
     rb'\[\{(?:[^"]*+(?<!\},\[)' + _STRING + rb')*+[^"]*+(?<=\},\[)'
@@ -28,6 +32,11 @@ _START = re.compile(
 
 Entry = tuple[bytes, int]
 """The first 16 bytes of a record's digest, and where the record lies."""
+
+
+def _place(start: re.Match[bytes]) -> int:
+    """Where in its line the record starts."""
+    return start.start("model") - 2
 
 
 def key_hash(text: bytes) -> bytes:
@@ -73,7 +82,7 @@ class Listing:
         if start is None or label not in self.counts or not raw.endswith(b"]]"):
             raise MalformedStream(f"The line at byte {offset} {self.side} is not a record of the models asked for.")
         key = key_hash(start["key"])
-        digest = hashlib.sha256(raw[start.start("model") - 2 : -1]).digest()
+        digest = hashlib.sha256(raw[_place(start) : -1]).digest()
         self._buckets[label][key[0] % _BUCKETS] += _ENTRY.pack(key, digest[:16], place)
         self.counts[label] += 1
 
@@ -111,10 +120,10 @@ class Listing:
         """The record at an offset of the spool, strictly parsed."""
         raw = self._line(offset)
         try:
-            record = parse_line(raw[:-1].decode())
+            text = split_line(raw[:-1].decode())
+            record = text.record()
             start = _START.match(raw)
-            listed = start and (start["model"].decode(), start["key"].decode())
-            if listed != (record.model, canonical.dumps(list(record.key))):
+            if start is None or raw[_place(start) : -2] != text.canonical.encode():
                 raise MalformedStream("what stands beside it looks like a record")
         except (MalformedStream, UnicodeDecodeError) as error:
             raise MalformedStream(f"A record {self.side} cannot be read: {error}. It begins {raw[:120]!r}.") from None

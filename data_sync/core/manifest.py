@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .equality import same
 from .errors import MalformedStream
 
 PROTOCOL = 1
+MAX_COUNT = 1 << 40
+"""More rows than a model can have; sums of counts have to fit a column."""
 Fields = Mapping[str, Mapping[str, Any]]
 """Fingerprints by field name, such as `{"type": "CharField", "null": false, "max_length": 100}`."""
 
@@ -50,7 +53,7 @@ def parse_manifest(document: Any) -> Manifest:
     if not isinstance(document, dict) or document.get("format") != "data-sync-manifest":
         raise MalformedStream("The answer is not a data_sync manifest; check the source's URL.")
     protocol = document.get("protocol")
-    if protocol != PROTOCOL:
+    if not same(protocol, PROTOCOL):
         raise MalformedStream(
             f"The source speaks protocol {protocol!r}, this side {PROTOCOL}; install the same data_sync on both."
         )
@@ -65,7 +68,8 @@ def _parse_model(label: str, model: Any) -> ModelManifest:
         case {"key": list(key), "fields": dict(fields), "files": dict(files), "count": int(count)} if (
             all(isinstance(part, str) for part in key)
             and all(isinstance(shape, dict) for shape in (*fields.values(), *files.values()))
-            and count >= 0
+            and not isinstance(count, bool)
+            and 0 <= count <= MAX_COUNT
         ):
             return ModelManifest(key=tuple(key), fields=fields, files=files, count=count)
         case _:

@@ -12,6 +12,7 @@ from .errors import MalformedStream
 
 Key = tuple[Any, ...]
 MISSING = "missing"
+MAX_SIZE = (1 << 63) - 1
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|missing")
 
 
@@ -93,6 +94,22 @@ def new_files(before: Record | None, after: Record | None) -> dict[str, FileValu
     }
 
 
+def check_sizes(before: Record | None, after: Record | None) -> None:
+    """Raises `MalformedStream` where a file has the checksum that it has here, but not the size.
+
+    It would be an update with nothing to show, and no bytes would be fetched that could give the lie to it.
+    """
+    if before is None or after is None:
+        return
+    for name, file in after.files.items():
+        old = before.files.get(name)
+        if file is not None and old is not None and file.checksum == old.checksum and file.size != old.size:
+            raise MalformedStream(
+                f"The record {after.name} gives {name} {file.size} bytes, but the file with its checksum, which is "
+                f"here, has {old.size}. Mend the source, then pull again."
+            )
+
+
 def key_text(key: Key) -> str:
     """A key for people to read: its parts joined by " · ". Not for comparing."""
     return " · ".join("∅" if part is None else str(part) for part in key)
@@ -117,7 +134,9 @@ class RecordText:
             raise MalformedStream("it has more beside the record than carried values and names")
         match body:
             case [str(model), list(key), dict(fields), dict(files)]:
-                names = beside.get("names", {})
+                names = _plain_values(beside.get("names", {}))
+                if not all(isinstance(name, str) for name in names.values()):
+                    raise MalformedStream("the names of its files are not texts")
                 return Record(
                     model=model,
                     key=tuple(key),
@@ -151,13 +170,16 @@ def _plain_values(value: Any) -> dict[str, Any]:
     return value
 
 
-def _file(name: str, value: Any, names: Any) -> FileValue | None:
+def _file(name: str, value: Any, names: dict[str, str]) -> FileValue | None:
     match value:
         case None:
             return None
         case {"checksum": str(checksum), "size": int(size)} if (
-            len(value) == 2 and size >= 0 and _CHECKSUM.fullmatch(checksum)
+            len(value) == 2
+            and not isinstance(size, bool)
+            and 0 <= size <= (0 if checksum == MISSING else MAX_SIZE)
+            and _CHECKSUM.fullmatch(checksum)
         ):
-            return FileValue(name=str(_plain_values(names).get(name, "")), size=size, checksum=checksum)
+            return FileValue(name=names.get(name, ""), size=size, checksum=checksum)
         case _:
             raise MalformedStream(f"the file {name!r} is not described by checksum and size")

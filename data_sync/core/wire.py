@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from . import canonical
+from .equality import same
 from .errors import IncompleteStream, MalformedStream
 from .manifest import PROTOCOL
 
@@ -65,14 +66,19 @@ class StreamReader:
 
     def __iter__(self) -> Iterator[list[tuple[int, bytes]]]:
         sha = hashlib.sha256()
-        rest = b""
+        rest = bytearray()
         opened = closed = False
         for block in self._blocks:
             if closed and block:
                 raise MalformedStream("The source sent more after its closing line.")
-            *whole, rest = (rest + block).split(b"\n")
-            if len(rest) > MAX_LINE:
-                raise MalformedStream(f"A line of the source's answer is longer than {MAX_LINE} bytes.")
+            if b"\n" not in block:
+                # In place: to join a long line anew at each block would take the square of its length.
+                rest += block
+                _check_length(len(rest))
+                continue
+            *whole, begun = (bytes(rest) + block).split(b"\n")
+            rest = bytearray(begun)
+            _check_length(max(map(len, [*whole, begun])))
             lines: list[tuple[int, bytes]] = []
             for line in whole:
                 if closed:
@@ -101,7 +107,7 @@ class StreamReader:
 
     def _open(self, line: bytes) -> None:
         header = _object(line, "The source did not send a data_sync export; check its URL.")
-        if header.get("format") != FORMAT or header.get("protocol") != PROTOCOL:
+        if header.get("format") != FORMAT or not same(header.get("protocol"), PROTOCOL):
             raise MalformedStream("The source did not send a data_sync export of this protocol; check its URL.")
         if header.get("models") != self._expected:
             raise MalformedStream("The source sent other models than it was asked for.")
@@ -109,13 +115,22 @@ class StreamReader:
     def _close(self, line: bytes, digest: str) -> None:
         closing = _object(line, "The source's closing line cannot be read.")
         counts = closing.get("counts")
-        if closing.get("end") is not True or not isinstance(counts, dict):
+        if closing.get("end") is not True or not isinstance(counts, dict) or not all(map(_is_count, counts.values())):
             raise MalformedStream("The source's closing line cannot be read.")
         if closing.get("digest") != digest:
             raise IncompleteStream("The source's answer was altered on its way: its digest differs. Pull again.")
         if sorted(counts) != sorted(self._expected):
             raise MalformedStream("The source's closing line counts other models than were asked for.")
         self.counts = counts
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_LINE:
+        raise MalformedStream(f"A line of the source's answer is longer than {MAX_LINE} bytes.")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _object(line: bytes, otherwise: str) -> dict[str, Any]:

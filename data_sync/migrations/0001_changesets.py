@@ -1,9 +1,8 @@
 
+import data_sync.models.fields
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
-
-import data_sync.models.fields
 
 
 class Migration(migrations.Migration):
@@ -84,6 +83,7 @@ class Migration(migrations.Migration):
                 ('approved_at', models.DateTimeField(editable=False, null=True)),
                 ('apply_requested_at', models.DateTimeField(editable=False, null=True)),
                 ('apply_actor', models.CharField(blank=True, editable=False, max_length=200)),
+                ('apply_unrestricted', models.BooleanField(default=False, editable=False, help_text='Whether the command line asked, which needs no permissions. A missing user says nothing.')),
                 ('attempt', models.PositiveIntegerField(default=0, editable=False)),
                 ('token', models.CharField(blank=True, editable=False, max_length=64)),
                 ('lease_expires_at', models.DateTimeField(editable=False, null=True)),

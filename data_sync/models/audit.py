@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from data_sync.core.errors import DataSyncError
 
 from .changesets import Changeset
 from .fields import CanonicalJSONField
 
 
+def _refuse(what: str) -> NoReturn:
+    raise DataSyncError(f"Events are only ever added: an audit trail whose events can be {what} proves nothing.")
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Refuses what would alter or remove events. Raw SQL is not held up; the chain of hashes shows it.
+
+    Not the base manager's: Django takes that one to set `user` to null where a user is deleted.
+    """
+
+    def update(self, **values: Any) -> NoReturn:
+        _refuse("altered")
+
+    def delete(self) -> NoReturn:
+        _refuse("removed")
+
+    def bulk_create(self, objs: Any, *args: Any, **options: Any) -> Any:
+        if options.get("update_conflicts"):
+            _refuse("altered")
+        return super().bulk_create(objs, *args, **options)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+    delete.alters_data = True  # type: ignore[attr-defined]
+
+
 class Event(models.Model):
-    """One thing that happened to a changeset. `hash` covers the event and the hash before it."""
+    """One thing that happened to a changeset. `hash` covers the event and the hash before it.
+
+    Events are inserted, by `services.audit`; whoever tries to alter or remove one meets a `DataSyncError`.
+    """
 
     changeset = models.ForeignKey(Changeset, on_delete=models.PROTECT, related_name="events")
     number = models.PositiveIntegerField()
@@ -23,6 +55,8 @@ class Event(models.Model):
     previous = models.CharField(max_length=80, blank=True)
     hash = models.CharField(max_length=80)
 
+    objects = EventQuerySet.as_manager()
+
     class Meta:
         db_table = "data_sync_event"
         verbose_name = _("event")
@@ -33,3 +67,12 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} {self.action}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        if not self._state.adding:
+            _refuse("altered")
+        # Otherwise an instance made with an existing primary key would be an UPDATE.
+        super().save(*args, **(options | {"force_insert": True}))
+
+    def delete(self, *args: Any, **options: Any) -> NoReturn:
+        _refuse("removed")

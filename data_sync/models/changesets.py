@@ -74,6 +74,11 @@ class Changeset(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
     )
     apply_actor = models.CharField(max_length=200, blank=True, editable=False)
+    apply_unrestricted = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text=_("Whether the command line asked, which needs no permissions. A missing user says nothing."),
+    )
     attempt = models.PositiveIntegerField(default=0, editable=False)
     token = models.CharField(max_length=64, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, editable=False)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import IO, Any
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage
+from django.db import connections
 
+from data_sync.core.errors import RecordError
 from data_sync.core.records import MISSING, FileValue
 from data_sync.models import FileChecksum
 
@@ -24,11 +28,10 @@ class Checksums:
     outside of a read-only snapshot.
     """
 
-    def __init__(self, schema: ModelSchema, file: File, using: str, *, rehash: bool = False) -> None:
+    def __init__(self, schema: ModelSchema, file: File, using: str) -> None:
         self._schema = schema
         self._file = file
         self._using = using
-        self._rehash = rehash
         self._new: dict[str, FileChecksum] = {}
 
     @property
@@ -39,19 +42,22 @@ class Checksums:
         """A `FileValue` by name; a file that the storage lacks has the checksum `missing`."""
         values: dict[str, FileValue] = {}
         for batch in batches(dict.fromkeys(names)):
-            known = {} if self._rehash else self._known(batch)
+            known = self._known(batch)
             for name in batch:
                 values[name] = self._value(name, self._new.get(name) or known.get(name))
         return values
 
     def remember(self) -> None:
-        for batch in batches(list(self._new.values())):
-            FileChecksum.objects.using(self._using).filter(
-                model=self._schema.label,
-                field=self._file.name,
-                name_hash__in=[row.name_hash for row in batch],
-            ).delete()
-            FileChecksum.objects.using(self._using).bulk_create(batch)
+        """Stores what was hashed anew; of readers at the same time, the last one counts."""
+        takes_columns = connections[self._using].features.supports_update_conflicts_with_target
+        # In one order, so that two readers wait for each other instead of locking each other out.
+        for batch in batches(sorted(self._new.values(), key=attrgetter("name_hash"))):
+            FileChecksum.objects.using(self._using).bulk_create(
+                batch,
+                update_conflicts=True,
+                update_fields=["name", "size", "modified_at", "checksum"],
+                unique_fields=["model", "field", "name_hash"] if takes_columns else None,
+            )
         self._new.clear()
 
     def _known(self, names: list[str]) -> dict[str, FileChecksum]:
@@ -63,7 +69,8 @@ class Checksums:
     def _value(self, name: str, known: FileChecksum | None) -> FileValue:
         try:
             size, modified = stat(self.storage, name)
-            if known is None or (known.size, known.modified_at) != (size, modified):
+            # Without a time, other bytes of the same length would go unseen.
+            if known is None or not modified or (known.size, known.modified_at) != (size, modified):
                 with self.storage.open(name) as stored:
                     checksum, size = hash_file(stored)
                 known = FileChecksum(
@@ -78,7 +85,17 @@ class Checksums:
                 self._new[name] = known
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return FileValue(name=name, size=0, checksum=MISSING)
+        except SuspiciousFileOperation as error:
+            raise self._refused(name, error) from None
         return FileValue(name=name, size=known.size, checksum=f"sha256:{known.checksum}")
+
+    def _refused(self, name: str, error: Exception) -> RecordError:
+        rows = self._schema.every_row(self._using).filter(**{self._file.name: name})
+        pk = rows.values_list("pk", flat=True).first()
+        return RecordError(
+            f"The row of {self._schema.model._meta.label} with primary key {pk!r} "
+            f"names the file {name!r} in {self._file.name}, which its storage refuses: {error} Mend the name."
+        )
 
 
 def name_hash(name: str) -> str:

@@ -28,13 +28,11 @@ class LocalSource:
         *,
         using: str = "default",
         handles: bool = False,
-        rehash: bool = False,
     ) -> None:
         known = schemas()
         self._schemas = {label: known[label] for label in known if labels is None or label in labels}
         self._using = using
         self._handles = handles
-        self._rehash = rehash
 
     def manifest(self) -> Manifest:
         return Manifest(
@@ -45,7 +43,7 @@ class LocalSource:
     def stream(self, models: Sequence[str]) -> Iterator[Iterator[bytes]]:
         readers = {label: RowReader(self._schemas[label], self._using, handles=self._handles) for label in models}
         for reader in readers.values():
-            reader.refresh_checksums(rehash=self._rehash)
+            reader.refresh_checksums()
         with snapshot(self._using):
             yield write_stream(models, ((label, reader.lines()) for label, reader in readers.items()))
 

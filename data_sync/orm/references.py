@@ -89,7 +89,9 @@ class RowsOfKeys:
             parsed = [canonical.loads(key) for key in batch]
             query: dict[str, Any] = {}
             for index, part in enumerate(self._schema.key):
-                query[f"{part.lookup}__in"] = list(_python_values(part, (key[index] for key in parsed)))
+                query[f"{part.lookup}__in"] = list(
+                    _python_values(part, (key[index] for key in parsed), self._using)
+                )
             for key in batch:
                 self._found[key] = []
             for identifier, *parts in (
@@ -120,8 +122,10 @@ class RowsOfKeys:
         return len(self._found[key])
 
 
-def _python_values(part: KeyPart, plain: Iterable[Any]) -> Iterator[Any]:
-    """Each value once; values that are not of the field's type are left out, as no row can have them."""
+def _python_values(part: KeyPart, plain: Iterable[Any], using: str) -> Iterator[Any]:
+    """Each value once; values that no row can have are left out: those of another type, and too large integers."""
     for value in {canonical.dumps(value): value for value in plain}.values():
-        with suppress(ValueError, TypeError, ArithmeticError):
-            yield part.codec.from_plain(value)
+        with suppress(ValueError):
+            python = part.codec.from_plain(value)
+            if not isinstance(part.leaf, models.IntegerField) or in_range(part.leaf, python, using):
+                yield python

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 from django.db import models
@@ -66,10 +66,10 @@ class RowReader:
         if handles:
             self._carried[PK] = self._handles
 
-    def refresh_checksums(self, *, rehash: bool = False) -> None:
+    def refresh_checksums(self) -> None:
         """Hashes files that are new or changed since last time, and remembers them."""
         for file in self.schema.files:
-            checksums = Checksums(self.schema, file, self._using, rehash=rehash)
+            checksums = Checksums(self.schema, file, self._using)
             names = self.schema.rows(self._using).values_list(file.name, flat=True).order_by()
             for batch in batches(names.iterator(chunk_size=CHUNK), CHUNK):
                 checksums.read([name for name in batch if name])
@@ -78,11 +78,13 @@ class RowReader:
     def lines(self) -> Iterator[str]:
         """Every row in scope as a line of the stream, ordered by primary key."""
         rows = self.schema.rows(self._using).order_by("pk")
+        # Between two rows in scope there may be any number that are not.
+        spans = self.schema.registration.queryset is None
         expected = rows.count()
         count, last = 0, None
         while True:
             chunk = rows if last is None else rows.filter(pk__gt=last)
-            records = list(self._read(chunk[:CHUNK], spans=True))
+            records = list(self._read(chunk[:CHUNK], spans=spans))
             yield from (f"[{beside},{text}]" for _, beside, text in records)
             count += len(records)
             if len(records) < CHUNK:
@@ -194,10 +196,11 @@ class RowReader:
         """The keys that each row is linked with, in canonical order."""
         rows = table(link.through, self._using)
         column, pks = link.source_column, chunk.pks
-        # A range is quicker to select than a list.
+        # A range is quicker to select than lists.
         span = {f"{column}__gte": pks[0], f"{column}__lte": pks[-1]}
-        rows = rows.filter(**(span if chunk.spans else {f"{column}__in": pks}))
-        pairs = list(rows.values_list(column, link.target_column))
+        selections = [span] if chunk.spans else [{f"{column}__in": batch} for batch in batches(pks)]
+        of_rows = (rows.filter(**selection).values_list(column, link.target_column) for selection in selections)
+        pairs = list(chain.from_iterable(of_rows))
         targets = {target for _, target in pairs}
         known = self._keys[link.name].load(targets)
         texts = {target: canonical.array(known[target]) for target in targets if target in known}

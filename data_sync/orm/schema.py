@@ -124,6 +124,7 @@ class ModelSchema:
                 "type": type(relation.field).__name__,
                 "null": relation.field.null,
                 "model": relation.target._meta.label_lower,
+                "key": list(target_schema(relation).registration.natural_key),
             }
         return ModelManifest(
             key=self.registration.natural_key,
@@ -289,7 +290,14 @@ def _key_part(registration: Registration, dotted: str) -> KeyPart:
             "go on with a dot to a plain field of it.",
             "key_path",
         )
-    return KeyPart(path=path, leaf=leaf, codec=codec_of(leaf))
+    codec = codec_of(leaf)
+    if codec.expression is not None:
+        raise RegistrationError(
+            f"{registration.model._meta.label}: natural_key {dotted!r} is a {type(leaf).__name__}, whose values cannot "
+            "be told apart in a query; take plain fields for the key.",
+            "key_path",
+        )
+    return KeyPart(path=path, leaf=leaf, codec=codec)
 
 
 def _related_model(field: Any) -> type[models.Model]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -37,8 +37,8 @@ class Codec:
     """`to_text` takes what the database gives to canonical JSON; `from_plain` takes the JSON-plain value of
     that to what an instance takes. Neither is for None.
 
-    Both raise `ValueError` or `TypeError` for values that are not of the field's type. `expression` is
-    what to select instead of the column.
+    `to_text` raises `ValueError` or `TypeError` for values that are not of the field's type, `from_plain`
+    only `ValueError`. `expression` is what to select instead of the column.
     """
 
     to_text: Callable[[Any], str]
@@ -66,17 +66,17 @@ def codec_of(field: Field) -> Codec:
         case models.DecimalField():
             return _decimal(field)
         case models.DateTimeField():
-            return Codec(_datetime_to_text, _datetime_from_plain)
+            return Codec(_datetime_to_text, _from_text(_datetime_from_text))
         case models.DateField():
-            return Codec(_quoted(date.isoformat), date.fromisoformat)
+            return Codec(_quoted(date.isoformat), _from_text(date.fromisoformat))
         case models.TimeField():
-            return Codec(_quoted(time.isoformat), time.fromisoformat)
+            return Codec(_quoted(time.isoformat), _from_text(time.fromisoformat))
         case models.DurationField():
-            return Codec(_quoted(duration_string), _duration_from_plain)
+            return Codec(_quoted(duration_string), _from_text(_duration_from_text))
         case models.BinaryField():
-            return Codec(_bytes_to_text, _bytes_from_plain)
+            return Codec(_bytes_to_text, _from_text(_bytes_from_text))
         case models.UUIDField():
-            return Codec(_quoted(str), UUID)
+            return Codec(_quoted(str), _from_text(UUID))
         case models.CharField() | models.TextField() | models.GenericIPAddressField() | models.FilePathField():
             return Codec(canonical.quote, _typed(str))
         case _:
@@ -121,6 +121,18 @@ def _typed(kind: type) -> Callable[[Any], Any]:
     return from_plain
 
 
+def _from_text(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
+    def from_plain(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is not a text")
+        try:
+            return parse(value)
+        except ArithmeticError as error:
+            raise ValueError(f"{value!r} is out of range: {error}") from None
+
+    return from_plain
+
+
 def _as_text(name: str) -> Any:
     return ExpressionWrapper(F(name), output_field=models.TextField())
 
@@ -143,35 +155,36 @@ def _json_from_plain(value: Any) -> Any:
     return value
 
 
+_NOT_FINITE = ("inf", "-inf", "nan")
+
+
 def _float_to_text(value: float) -> str:
     return canonical.dumps(canonical.normalise(float(value)) if math.isfinite(value) else str(value))
 
 
 def _float_from_plain(value: Any) -> float:
-    if isinstance(value, bool):
+    if type(value) not in (int, float) and value not in _NOT_FINITE:
         raise ValueError(f"{value!r} is not a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("it is beyond a double") from None
+
+
+_EXACT = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
+"""The usual context rounds to 28 digits, or refuses more; columns may have a thousand."""
 
 
 def _decimal(field: models.DecimalField[Any, Any]) -> Codec:
-    places = field.decimal_places
+    unit = None if field.decimal_places is None else Decimal(1).scaleb(-field.decimal_places)
 
     def to_string(value: Decimal) -> str:
         if not value.is_finite():
             return str(value)
-        if places is None:
-            return format(value.normalize() + 0, "f")
-        return format(round(value, places) + 0, "f")
+        rounded = _EXACT.normalize(value) if unit is None else _EXACT.quantize(value, unit)
+        return format(_EXACT.add(rounded, 0), "f")  # -0 is 0
 
-    def from_plain(value: Any) -> Decimal:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is not a decimal in a text")
-        try:
-            return Decimal(value)
-        except ArithmeticError:
-            raise ValueError(f"{value!r} is not a decimal") from None
-
-    return Codec(_quoted(to_string), from_plain)
+    return Codec(_quoted(to_string), _from_text(Decimal))
 
 
 def _datetime_to_text(value: datetime) -> str:
@@ -179,17 +192,18 @@ def _datetime_to_text(value: datetime) -> str:
     return f'"{in_utc.isoformat()}"'
 
 
-def _datetime_from_plain(value: Any) -> datetime:
-    moment = datetime.fromisoformat(value)
+def _datetime_from_text(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
     if (moment.tzinfo is not None) != settings.USE_TZ:
-        raise ValueError(f"{value!r} has {'no ' if settings.USE_TZ else 'a '}time zone")
-    return moment
+        raise ValueError(f"{text!r} has {'no ' if settings.USE_TZ else 'a '}time zone")
+    # Near the ends of the calendar the same moment in UTC, which databases store, can be out of range.
+    return moment if moment.tzinfo in (None, UTC) else moment.astimezone(UTC)
 
 
-def _duration_from_plain(value: Any) -> timedelta:
-    duration = parse_duration(value) if isinstance(value, str) else None
+def _duration_from_text(text: str) -> timedelta:
+    duration = parse_duration(text)
     if duration is None:
-        raise ValueError(f"{value!r} is not a duration")
+        raise ValueError(f"{text!r} is not a duration")
     return duration
 
 
@@ -197,8 +211,8 @@ def _bytes_to_text(value: Any) -> str:
     return f'"{base64.b64encode(bytes(value)).decode()}"'
 
 
-def _bytes_from_plain(value: Any) -> bytes:
-    return base64.b64decode(value, validate=True)
+def _bytes_from_text(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 class _Holder:
@@ -215,4 +229,10 @@ def _custom(field: Field) -> Codec:
             raise ValueError(f"{type(field).__name__}.value_to_string gave {type(plain).__name__}")
         return canonical.dumps(canonical.normalise(plain))
 
-    return Codec(to_text, field.to_python)
+    def from_plain(value: Any) -> Any:
+        try:
+            return field.to_python(value)
+        except Exception as error:  # a field of the project's own raises what it likes
+            raise ValueError(f"{value!r} is refused: {error}") from error
+
+    return Codec(to_text, from_plain)

@@ -9,71 +9,103 @@ from __future__ import annotations
 
 import logging
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, transaction
 from django.db.models import Q, Value
 
 from data_sync import conf
-from data_sync.core.errors import ChangeFailed, DataSyncError, InvalidTransition, LeaseLost, StaleChangeset
-from data_sync.core.states import ChangesetState, Decision, Operation, Outcome
+from data_sync.core.errors import (
+    ChangeFailed,
+    DataSyncError,
+    InvalidTransition,
+    LeaseLost,
+    RevisionConflict,
+    StaleChangeset,
+)
+from data_sync.core.states import ChangesetState, Outcome
 from data_sync.models import Changeset
 from data_sync.models.time import UtcNow
 from data_sync.orm.snapshot import read_what_is_committed
 
 from . import audit
-from .actors import Actor, command_line, of_user
+from .actors import Actor
+from .approval import approve
+from .authority import requester, require_authority
 from .execution import write_rows
 from .history import record_history
+from .outcomes import store_reasons, store_success
 from .plan import Plan
 from .promotions import discard_promoted, promote_files
 from .read_back import read_back
 from .seals import current_approval_seal
 from .staleness import check_rows
-from .transitions import refusal
+from .transitions import UNREQUESTED, refusal
 
 logger = logging.getLogger("data_sync")
-PERMISSION_OF = {Operation.CREATE: "add", Operation.UPDATE: "change", Operation.DELETE: "delete"}
+
+_LEASE_EXPIRED = Q(state=ChangesetState.APPLYING.value, lease_expires_at__lt=UtcNow())
+_UNCLAIMED = Q(state=ChangesetState.APPROVED.value, apply_requested_at__lt=UtcNow() - Value(timedelta(minutes=1)))
 
 
-def request_apply(changeset_id: int, actor: Actor) -> Changeset:
+def approve_and_request(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
+    """Approves and asks for the apply: both, or neither where one is refused. Raises what each of them raises."""
+    actor.require("data_sync.approve_changeset")
+    actor.require("data_sync.apply_changeset")
+    with transaction.atomic():
+        approve(changeset_id, actor, revision=revision)
+        return request_apply(changeset_id, actor, revision=revision)
+
+
+def request_apply(changeset_id: int, actor: Actor, *, revision: int | None = None) -> Changeset:
     """Records that an approved changeset is to be applied, and by whom; the work is `run_apply`.
 
-    Raises `NotPermitted` also for lack of a model's own add, change or delete permission.
+    A changeset whose apply was killed can be asked for again once its lease has expired. Raises
+    `NotPermitted` also for lack of a permission on one of the models, `RevisionConflict` where the
+    approval is not of this revision, `InvalidTransition` with the reason otherwise.
     """
     actor.require("data_sync.apply_changeset")
-    changeset = Changeset.objects.filter(pk=changeset_id).first()
-    if changeset is None:
-        raise InvalidTransition(f"There is no changeset {changeset_id}.")
-    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
-    for label, operation in accepted.values_list("model", "operation").distinct():
-        app_label, name = label.split(".")
-        actor.require(f"{app_label}.{PERMISSION_OF[Operation(operation)]}_{name}")
-    requested = Changeset.objects.filter(
-        pk=changeset_id, state__in=[ChangesetState.APPROVED.value, ChangesetState.APPLYING.value]
-    ).update(apply_requested_at=UtcNow(), apply_requested_by=actor.user, apply_actor=actor.label)
-    if not requested:
-        raise InvalidTransition(refusal(changeset_id, "be applied"))
-    return Changeset.objects.get(pk=changeset_id)
+    with transaction.atomic():
+        # Writes first: a transaction that has read is refused the write lock by SQLite where another wrote since.
+        asked = Changeset.objects.filter(Q(state=ChangesetState.APPROVED.value) | _LEASE_EXPIRED, pk=changeset_id)
+        if revision is not None:
+            asked = asked.filter(approved_revision=revision)
+        is_recorded = asked.update(
+            apply_requested_at=UtcNow(),
+            apply_requested_by=actor.user,
+            apply_actor=actor.label,
+            apply_unrestricted=actor.unrestricted,
+        )
+        changeset = Changeset.objects.filter(pk=changeset_id).first()
+        if not is_recorded or changeset is None:
+            raise _unavailable(changeset_id, changeset, revision)
+        require_authority(changeset, actor)
+    return changeset
+
+
+def is_abandoned(changeset: Changeset) -> bool:
+    """Whether an apply was asked for and nobody is at it: its worker was killed, or never came to claim it."""
+    return Changeset.objects.filter(_LEASE_EXPIRED | _UNCLAIMED, pk=changeset.pk).exists()
 
 
 def run_apply(changeset_id: int) -> Changeset:
     """Applies a changeset that was approved and requested; ends in `applied`, `stale` or `failed`.
 
-    A changeset that has been applied is given as it is: a second delivery does no harm. Raises
-    `InvalidTransition` in other states, also while another worker's lease lasts.
+    Whoever asked must still be allowed to, or it fails. A changeset that has been applied is given as it
+    is: a second delivery does no harm. Raises `InvalidTransition` in other states, also while another
+    worker's lease lasts.
     """
     token = _claim(changeset_id)
     if token is None:
         return Changeset.objects.get(pk=changeset_id)
     changeset = Changeset.objects.select_related("apply_requested_by").get(pk=changeset_id)
-    actor = _requester(changeset)
+    actor = requester(changeset)
     try:
+        require_authority(changeset, actor)
         files = promote_files(changeset)
         _write(changeset, token, actor, files)
-        discard_promoted(changeset, before_attempt=changeset.attempt + 1)
     except LeaseLost:
-        discard_promoted(changeset, before_attempt=changeset.attempt + 1)
+        _discard_files(changeset)
         raise
     except StaleChangeset as error:
         _give_up(changeset, token, actor, ChangesetState.STALE, Outcome.STALE, error.reasons, str(error))
@@ -88,15 +120,15 @@ def run_apply(changeset_id: int) -> Changeset:
     except BaseException:
         _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, "It was interrupted.")
         raise
+    else:
+        _discard_files(changeset)
     return Changeset.objects.get(pk=changeset_id)
 
 
 def _claim(changeset_id: int) -> str | None:
     """Takes the lease and gives its token; None if the changeset is applied already."""
     token = secrets.token_hex(16)
-    free = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | Q(
-        state=ChangesetState.APPLYING.value, lease_expires_at__lt=UtcNow()
-    )
+    free = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | _LEASE_EXPIRED
     previous = Changeset.objects.filter(pk=changeset_id).values_list("attempt", flat=True).first()
     claimed = previous is not None and Changeset.objects.filter(free, pk=changeset_id, attempt=previous).update(
         state=ChangesetState.APPLYING.value,
@@ -110,18 +142,23 @@ def _claim(changeset_id: int) -> str | None:
     changeset = Changeset.objects.filter(pk=changeset_id).first()
     if changeset is not None and changeset.state == ChangesetState.APPLIED:
         return None
-    if changeset is not None and changeset.state == ChangesetState.APPLYING and changeset.lease_expires_at:
-        raise InvalidTransition(
-            f"Changeset {changeset_id} is being applied by another worker, whose lease lasts until "
-            f"{changeset.lease_expires_at.isoformat(timespec='seconds')}. If that worker is gone, apply again then."
-        )
-    raise InvalidTransition(refusal(changeset_id, "be applied"))
+    raise _unavailable(changeset_id, changeset)
 
 
-def _requester(changeset: Changeset) -> Actor:
-    if changeset.apply_requested_by is not None:
-        return of_user(changeset.apply_requested_by)
-    return Actor(label=changeset.apply_actor or command_line().label, unrestricted=True)
+def _unavailable(changeset_id: int, changeset: Changeset | None, revision: int | None = None) -> InvalidTransition:
+    """Why a changeset can be neither asked for nor claimed."""
+    match changeset:
+        case Changeset(state=ChangesetState.APPLYING, lease_expires_at=datetime() as end):
+            return InvalidTransition(
+                f"Changeset {changeset_id} is being applied by another worker, whose lease lasts until "
+                f"{end.isoformat(timespec='seconds')}. If that worker is gone, apply again then."
+            )
+        case Changeset(state=ChangesetState.APPROVED) if revision not in (None, changeset.approved_revision):
+            return RevisionConflict(
+                f"The approval of changeset {changeset_id} is not the one you saw. Nothing was applied; look again."
+            )
+        case _:
+            return InvalidTransition(refusal(changeset_id, "be applied"))
 
 
 def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int, str], str]) -> None:
@@ -140,8 +177,8 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
         write_rows(plan)
         read_back(plan)
         record_history(changeset, plan, actor)
-        _store_outcomes(changeset, plan.unchanged)
-        counts = {**plan.counts(), "skipped": _skipped(changeset)}
+        left_out = store_success(changeset, plan.unchanged)
+        counts = {**plan.counts(), "skipped": left_out}
         audit.record(
             changeset.pk,
             actor,
@@ -150,17 +187,6 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
         )
         if not holds.update(state=ChangesetState.APPLIED.value, applied_at=UtcNow(), lease_expires_at=None):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
-
-
-def _store_outcomes(changeset: Changeset, unchanged: list[int]) -> None:
-    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value)
-    accepted.exclude(number__in=unchanged).update(outcome=Outcome.APPLIED.value, outcome_reason="")
-    accepted.filter(number__in=unchanged).update(outcome=Outcome.UNCHANGED.value, outcome_reason="")
-    changeset.changes.exclude(decision=Decision.ACCEPTED.value).update(outcome=Outcome.SKIPPED.value, outcome_reason="")
-
-
-def _skipped(changeset: Changeset) -> int:
-    return changeset.changes.exclude(decision=Decision.ACCEPTED.value).count()
 
 
 def _give_up(
@@ -175,20 +201,24 @@ def _give_up(
     """Records why nothing was written, under the token; then removes the files that no row refers to."""
     with transaction.atomic():
         moved = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=token).update(
-            state=state.value, state_reason=summary, lease_expires_at=None
+            state=state.value, state_reason=summary, lease_expires_at=None, **UNREQUESTED
         )
         if not moved:
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
-        changeset.changes.filter(decision=Decision.ACCEPTED.value).update(
-            outcome=Outcome.SKIPPED.value,
-            outcome_reason="Nothing was written, because other changes could not be.",
-        )
-        for number, reason in reasons.items():
-            changeset.changes.filter(number=number).update(outcome=outcome.value, outcome_reason=reason)
+        store_reasons(changeset, outcome, reasons)
         audit.record(
             changeset.pk,
             actor,
             state.value,
             {"attempt": changeset.attempt, "reason": summary, "changes": sorted(reasons)},
         )
-    discard_promoted(changeset, before_attempt=changeset.attempt + 1)
+    _discard_files(changeset)
+
+
+def _discard_files(changeset: Changeset) -> None:
+    """Removes copied files that no row refers to. What the storage refuses leaves a trace for a later attempt."""
+    try:
+        discard_promoted(changeset, before_attempt=changeset.attempt + 1)
+    except Exception:
+        # What became of the changeset is stored already, and true.
+        logger.exception("Files copied for changeset %s could not be removed.", changeset.pk)

@@ -13,16 +13,17 @@ from data_sync.models.time import UtcNow
 from . import audit
 from .actors import Actor
 from .consequences import unmet_requirements
+from .outcomes import forget_outcomes
 from .review import decision_counts
 from .seals import current_approval_seal, current_content_seal
-from .transitions import VOID, move, refusal
+from .transitions import UNREQUESTED, VOID, move, refusal
 
 APPROVABLE = (ChangesetState.PENDING, ChangesetState.FAILED)
 REJECTABLE = (ChangesetState.PENDING, ChangesetState.APPROVED, ChangesetState.BLOCKED)
 
 
 def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
-    """Approves the decisions of this revision, and seals them.
+    """Approves the decisions of this revision, and seals them. What an earlier attempt left is forgotten.
 
     Raises `RevisionConflict` if somebody decided meanwhile, `InvalidTransition` with the reason if
     nothing is accepted, a requirement is not, or the stored changes are not those that were pulled.
@@ -51,7 +52,9 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
             approved_at=UtcNow(),
             approved_by=actor.user,
             state_reason="",
+            **UNREQUESTED,
         )
+        forget_outcomes(changeset_id)
         audit.record(
             changeset_id,
             actor,

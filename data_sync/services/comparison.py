@@ -9,7 +9,7 @@ from data_sync.core import canonical
 from data_sync.core.compare import Difference, compare
 from data_sync.core.errors import MalformedStream
 from data_sync.core.listing import Listing
-from data_sync.core.records import FileValue, Record, key_text, new_files
+from data_sync.core.records import FileValue, Record, check_sizes, key_text, new_files
 from data_sync.core.states import Operation
 from data_sync.orm.cascades import Row
 from data_sync.orm.limits import validate
@@ -114,6 +114,7 @@ class Comparison:
         after = None if there is None else self.there.record(there)
         if after is not None:
             validate(item.schema, after)
+            check_sizes(before, after)
         for record in (before, after):
             if record is not None and canonical.dumps(list(record.key)) != item.key_text:
                 raise MalformedStream(

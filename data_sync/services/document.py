@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
+from data_sync import conf
 from data_sync.core import canonical
 from data_sync.models import Changeset
+from data_sync.orm.snapshot import snapshot
 
 from .actors import Actor
 from .audit import event_content
@@ -18,11 +21,35 @@ FORMAT_VERSION = "1.0"
 
 
 def changeset_document(changeset: Changeset, actor: Actor) -> Iterator[str]:
-    """Pieces of the document, in canonical JSON but for one line feed after each change and event.
+    """Lines of the document, which is canonical JSON but for one line feed after each change and event.
 
-    A reader ignores members it does not know and refuses a major version it does not know.
+    All of it is of the moment of this call, which also raises `NotPermitted`: it is written to a
+    temporary file first, so that a slow reader holds no transaction open. A reader ignores members it
+    does not know and refuses a major version it does not know.
     """
     actor.require("data_sync.export_changeset")
+    spool = tempfile.TemporaryFile(dir=conf.spool_dir())
+    try:
+        with snapshot("default"):
+            spool.writelines(piece.encode() for piece in _pieces(Changeset.objects.get(pk=changeset.pk)))
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    lines = _lines(spool)
+    next(lines)
+    return lines
+
+
+def _lines(spool: IO[bytes]) -> Iterator[str]:
+    with spool:
+        # Only a generator that has begun closes the file where nobody reads on.
+        yield ""
+        for line in spool:
+            yield line.decode()
+
+
+def _pieces(changeset: Changeset) -> Iterator[str]:
     yield '{"changes":[\n'
     changes = changeset.changes.order_by("number").iterator(chunk_size=500)
     yield from _separated(

@@ -65,7 +65,7 @@ def request_pull(source: DataSource, model_labels: Sequence[str], actor: Actor) 
 def cancel_pull(pull_id: int, actor: Actor) -> None:
     """Stops a queued or running pull; what it was reading is discarded."""
     actor.require("data_sync.pull_datasource")
-    _finish(pull_id, PullState.CANCELLED)
+    _finish(pull_id, PullState.CANCELLED, error=f"Cancelled by {actor.label}.")
 
 
 def run_pull(pull_id: int) -> DataPull:

@@ -14,6 +14,7 @@ from data_sync.models import Change, Changeset
 
 from . import audit
 from .actors import Actor
+from .outcomes import forget_outcomes
 from .transitions import VOID, refusal
 
 DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
@@ -111,7 +112,7 @@ def decide(
 
 
 def _raise_revision(changeset_id: int, revision: int | None) -> Changeset:
-    """Raises the revision, which also takes the row's lock; voids an approval."""
+    """Raises the revision, which also takes the row's lock; voids an approval, and outcomes."""
     open_ones = Changeset.objects.filter(pk=changeset_id, state__in=[state.value for state in DECIDABLE])
     expected = open_ones if revision is None else open_ones.filter(revision=revision)
     if not expected.update(revision=F("revision") + 1):
@@ -122,9 +123,11 @@ def _raise_revision(changeset_id: int, revision: int | None) -> Changeset:
             f"Somebody else has decided on changeset {changeset_id} meanwhile (revision {changeset.revision}; you saw "
             f"{revision}). Nothing was changed; reload the page, look again, and decide."
         )
-    Changeset.objects.filter(
+    reopened = Changeset.objects.filter(
         pk=changeset_id, state__in=[ChangesetState.APPROVED.value, ChangesetState.FAILED.value]
     ).update(state=ChangesetState.PENDING.value, **VOID)
+    if reopened:
+        forget_outcomes(changeset_id)
     return Changeset.objects.get(pk=changeset_id)
 
 

@@ -37,6 +37,12 @@ class Targets:
             other = self._comparison.change_of(target.label, text)
             if other is not None and other.operation == Operation.CREATE:
                 requires.add(other.number)
+                if other.number == sides.item.number and not _may_be_filled_in_later(sides.item.schema, name):
+                    message = (
+                        f"{name} refers to the new row itself and must not be null: the row would have to exist before "
+                        "it is written. Make the column nullable, or add the row here by hand."
+                    )
+                    problems.append(problem("self_reference", name, message))
             elif not self._stays(target, text):
                 message = (
                     f"{name} refers to {target.label} {text}, which exists neither here nor among these changes. "
@@ -73,6 +79,10 @@ class Targets:
             return []
         message = "A row with this natural key exists here, outside of the registration's queryset."
         return [problem("hidden_row", "", message)]
+
+
+def _may_be_filled_in_later(schema: ModelSchema, name: str) -> bool:
+    return not any(reference.name == name and not reference.field.null for reference in schema.references)
 
 
 def _may_be_hidden(sides: Sides) -> bool:

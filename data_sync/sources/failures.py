@@ -15,11 +15,15 @@ Stage: TypeAlias = Literal["address", "connect", "tls", "key", "answer"]
 
 
 class Failed(Exception):
-    """A request that brought no answer: `stage` says how far it came, `str()` why it ended there."""
+    """A request that brought no answer: `stage` says how far it came, `str()` why it ended there.
 
-    def __init__(self, stage: Stage, reason: str) -> None:
+    `is_closed`: the source closed the connection without a word.
+    """
+
+    def __init__(self, stage: Stage, reason: str, *, is_closed: bool = False) -> None:
         super().__init__(reason)
         self.stage = stage
+        self.is_closed = is_closed
 
 
 class Deadline:
@@ -89,7 +93,11 @@ def explained(error: BaseException, deadline: Deadline) -> Failed:
                 return Failed("tls", f"it took longer than {seconds:g} seconds over the handshake")
             case exceptions.ReadTimeoutError():
                 return Failed("answer", f"it was silent for {conf.read_timeout():g} seconds")
-    return Failed("answer", "it ended the connection without an answer, or with one that is not HTTP")
+    return Failed(
+        "answer",
+        "it ended the connection without an answer, or with one that is not HTTP",
+        is_closed=any(isinstance(cause, ConnectionError) for cause in causes),
+    )
 
 
 def cut_short(error: BaseException, deadline: Deadline) -> Failed | IncompleteStream:

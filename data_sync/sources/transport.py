@@ -40,6 +40,7 @@ class Transport:
         self._url = url
         self._addresses: list[Address] = []
         self._deadline = Deadline(0)
+        self._has_answered = False
         self._session = _Session()
         self._session.trust_env = False  # No proxies, no .netrc and no certificates from the environment.
         self._session.auth = _Bearer(key)
@@ -83,9 +84,11 @@ class Transport:
 
     def _respond(self, path: str) -> requests.Response:
         failed = Failed("address", "the name has no address")
-        for address in self._addresses:
+        # A kept connection may be closed by the source just as it is used again: asked once more, it is a new one.
+        again = self._addresses[:1] if self._has_answered else []
+        for address in [*again, *self._addresses]:
             try:
-                return self._session.get(
+                response = self._session.get(
                     self._url.at(address) + path,
                     headers={
                         "Host": self._url.authority,
@@ -97,6 +100,8 @@ class Transport:
                     allow_redirects=False,
                     stream=True,
                 )
+                self._has_answered = True
+                return response
             except (
                 requests.RequestException,
                 urllib3.exceptions.HTTPError,
@@ -104,8 +109,9 @@ class Transport:
                 http.client.HTTPException,
             ) as error:
                 failed = explained(error, self._deadline)
-            if failed.stage != "connect":
+            if failed.stage != "connect" and not (again and failed.is_closed):
                 break
+            again = []
         # Outside of the handler, without context: requests' errors hold the request, and with it the key.
         raise failed
 

@@ -45,6 +45,12 @@ def test_a_source_is_added_and_its_key_never_shown(admin):
     assert "stored encrypted" in text(page)
 
 
+def test_the_form_says_which_variables_may_hold_a_key(admin):
+    page = admin.get(url("datasource", "add"))
+
+    assert f"env:{sources.REFERENCE_PREFIX}STAGING" in page.content.decode()
+
+
 def test_an_empty_key_keeps_the_stored_one(admin):
     source = sources.add_source("Staging", "https://staging.example.org/api", "env:DATA_SYNC_KEY_STAGING", keys_actor())
 
@@ -171,10 +177,11 @@ def test_progress_can_be_asked_for(admin):
 def test_a_pull_is_cancelled(admin):
     row = making.pull(state="queued")
 
-    admin.post(url("datapull", "cancel", row.pk))
+    page = admin.post(url("datapull", "cancel", row.pk), follow=True)
 
     row.refresh_from_db()
-    assert row.state == "cancelled"
+    assert (row.state, row.error) == ("cancelled", "Cancelled by admin.")
+    assert "Cancelled by admin." in text(page)
 
 
 def test_pulling_needs_its_permission(client):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from data_sync import tasks
 from data_sync.models import Changeset
+from data_sync.services import approval, review
+from data_sync.services.actors import command_line
 from tests.testapp.models import Term
 
 from . import making
@@ -229,3 +236,133 @@ def test_the_export_is_one_json_document_for_those_who_may(boss, client):
     assert denied.status_code == 403
     assert answer.headers["Content-Disposition"] == f'attachment; filename="changeset-{stored.pk}.json"'
     assert b"".join(answer).startswith(b'{"changes":[')
+
+
+def test_the_export_needs_its_permission_before_the_answer_begins(client, db):
+    client.force_login(making.user("guest", "view_changeset"))
+
+    assert client.get(url(changeset([create(1)]), "export")).status_code == 403
+
+
+# Applying again
+
+
+def applying(lease: timedelta) -> Changeset:
+    """A changeset that another worker has claimed."""
+    stored = changeset([create(1, "a word", decision="accepted")])
+    approval.approve(stored.pk, command_line(), revision=0)
+    now = timezone.now()
+    Changeset.objects.update(state="applying", apply_requested_at=now, lease_expires_at=now + lease, attempt=1)
+    return stored
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_apply_whose_worker_is_gone_can_be_resumed(boss):
+    stored = applying(timedelta(seconds=-1))
+
+    page = boss.get(url(stored, "result"))
+    status = boss.get(url(stored, "status")).json()
+    answer = boss.post(url(stored, "approve"), {"do": "apply", "revision": "0"}, follow=True)
+
+    stored.refresh_from_db()
+    assert "Apply again" in text(page) and "data-ds-poll" not in page.content.decode()
+    assert not status["active"]
+    assert stored.state == "applied" and Term.objects.get().meaning == "a word", text(answer)
+
+
+def test_an_apply_that_somebody_is_at_is_followed_and_not_resumed(boss):
+    stored = applying(timedelta(minutes=1))
+
+    page = boss.get(url(stored, "result"))
+    answer = boss.post(url(stored, "approve"), {"do": "apply", "revision": "0"}, follow=True)
+
+    stored.refresh_from_db()
+    assert "Apply again" not in text(page) and "data-ds-poll" in page.content.decode()
+    assert "being applied by another worker" in text(answer)
+    assert (stored.state, stored.attempt) == ("applying", 1)
+
+
+def test_resuming_is_offered_to_those_who_may_apply(client, db):
+    client.force_login(making.user("guest", "view_changeset"))
+
+    shown = text(client.get(url(applying(timedelta(seconds=-1)), "result")))
+
+    assert "Nobody is applying this any more" in shown and "Apply again" not in shown
+
+
+# A database that is locked
+
+
+def locked(*_: Any, **__: Any) -> None:
+    raise OperationalError("database is locked")
+
+
+def test_a_locked_database_is_told_where_a_step_was_tried(boss, monkeypatch):
+    monkeypatch.setattr(approval, "approve", locked)
+    stored = changeset([create(1, decision="accepted")])
+
+    answer = boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"}, follow=True)
+
+    assert answer.status_code == 200
+    assert "The database is busy; nothing was changed. Try again." in text(answer)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_locked_when_the_work_begins_leads_to_the_result(boss, monkeypatch):
+    monkeypatch.setattr(tasks, "run_apply", locked)
+    stored = changeset([create(1, decision="accepted")])
+
+    answer = boss.post(url(stored, "approve"), {"do": "both", "revision": "0"}, follow=True)
+
+    assert (answer.status_code, answer.redirect_chain[0][0]) == (200, url(stored, "result"))
+    assert "The database is busy" in text(answer)
+
+
+def test_a_locked_database_is_an_answer_of_503_for_pages_and_scripts(boss, monkeypatch):
+    monkeypatch.setattr(review, "decide", locked)
+    stored = changeset([create(1)])
+    given = {"number": "1", "decide": "accepted", "revision": "0"}
+
+    page = boss.post(url(stored, "decide"), given)
+    script = boss.post(url(stored, "decide"), given, headers={"Accept": "application/json"})
+
+    assert (page.status_code, script.status_code) == (503, 503)
+    assert "The database is busy; nothing was changed. Try again." in text(page)
+    assert "The database is busy" in json.loads(script.content)["error"]
+
+
+def test_a_database_that_gives_nothing_at_all_is_told_in_plain_text(boss, monkeypatch):
+    from django.contrib import admin
+
+    monkeypatch.setattr(review, "decide", locked)
+    monkeypatch.setattr(admin.site, "each_context", locked)
+
+    answer = boss.post(url(changeset([create(1)]), "decide"), {"decide": "accepted", "revision": "0"})
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/plain; charset=utf-8")
+
+
+def test_a_locked_database_leaves_other_errors_as_they_are(boss, monkeypatch):
+    def mistake(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(review, "decide", mistake)
+    with pytest.raises(ZeroDivisionError):
+        boss.post(url(changeset([create(1)]), "decide"), {"decide": "accepted", "revision": "0"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_nobody_foresaw_while_it_is_applied_is_a_result_and_no_server_error(boss, monkeypatch):
+    from data_sync.services import apply
+
+    def mistake(*_: Any) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(apply, "write_rows", mistake)
+    stored = changeset([create(1, decision="accepted")])
+
+    answer = boss.post(url(stored, "approve"), {"do": "both", "revision": "0"}, follow=True)
+
+    stored.refresh_from_db()
+    assert (answer.status_code, stored.state) == (200, "failed")
+    assert "Unexpected ZeroDivisionError: oh" in text(answer)

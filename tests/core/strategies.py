@@ -16,7 +16,7 @@ values = st.recursive(
 files = st.builds(
     FileValue,
     name=texts,
-    size=st.integers(0, 2**63),
+    size=st.integers(0, 2**63 - 1),
     checksum=st.integers(0, 2**256 - 1).map(lambda number: f"sha256:{number:064x}"),
 )
 keys = st.lists(st.booleans() | numbers | texts, min_size=1, max_size=3).map(tuple)

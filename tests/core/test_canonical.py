@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -128,6 +129,52 @@ def test_reading_normalised_is_normalising_what_was_read(value: Any) -> None:
 def test_normalising_twice_is_normalising_once(value: Any) -> None:
     once = canonical.normalise(value)
     assert canonical.dumps(canonical.normalise(once)) == canonical.dumps(once)
+
+
+def depth(value: Any) -> int:
+    match value:
+        case dict():
+            return 1 + max(map(depth, value.values()), default=0)
+        case list():
+            return 1 + max(map(depth, value), default=0)
+        case _:
+            return 0
+
+
+bracketed = st.recursive(
+    st.text('[]{}"\\,a', max_size=6) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('[]{}"\\', max_size=4), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(bracketed, st.integers(0, 5))
+def test_depth_is_counted_exactly_whatever_the_strings_hold(value: Any, limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canonical, "MAX_DEPTH", limit)
+        if depth(value) > limit:
+            with pytest.raises(MalformedStream, match="nested more than"):
+                canonical.loads(canonical.dumps(value))
+        else:
+            assert canonical.loads(canonical.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 20_000_000, "[" + "[]," * 7_000_000, '["[",' * 4_000_000, "[" * 201 + '"' + "\\" * 20_000_000],
+    ids=lambda text: text[:6],
+)
+def test_twenty_million_brackets_are_refused_in_seconds(text: str) -> None:
+    started = time.process_time()
+    with pytest.raises(MalformedStream):
+        canonical.loads(text)
+    assert time.process_time() - started < 4
+
+
+def test_a_member_that_occurs_twice_is_found_among_many() -> None:
+    members = ",".join(f'"{number}":0' for number in range(50_000))
+    with pytest.raises(MalformedStream, match="'49999' occurs twice"):
+        canonical.loads(f'{{{members},"49999":0}}')
 
 
 @given(st.text())

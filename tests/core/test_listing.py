@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from data_sync.core import canonical
 from data_sync.core.compare import compare
 from data_sync.core.errors import DuplicateKey, MalformedStream
-from data_sync.core.listing import Listing
-from data_sync.core.records import Record
+from data_sync.core.listing import _START, Listing, _place
+from data_sync.core.records import FileValue, Record, split_line
 from data_sync.core.wire import write_stream
 
 from .strategies import records, small_records
@@ -92,6 +92,47 @@ def test_a_key_twice_is_refused_by_name_and_side(side: str) -> None:
 @pytest.mark.parametrize(("one", "other"), [((1,), (True,)), ((1,), (1.0,)), ((1,), ("1",)), (("a", "b"), ("a,b",))])
 def test_keys_that_look_alike_are_different_keys(one: Any, other: Any) -> None:
     assert len(differences(of(record(*one)), of(record(*other)))) == 2
+
+
+fragments = ["},[", '},["app.copy",["k"],{', "],{", '"', "\\", "[{", "]]", "{}", ",", ":", "é", "\n", "\u2028", "a"]
+nasty = st.lists(st.sampled_from(fragments), max_size=6).map("".join)
+nasty_records = st.builds(
+    Record,
+    model=st.just(MODEL),
+    key=st.lists(nasty | st.integers() | st.booleans(), min_size=1, max_size=3).map(tuple),
+    fields=st.dictionaries(nasty, nasty | st.lists(nasty, max_size=2), max_size=2),
+    files=st.dictionaries(
+        nasty,
+        st.none() | st.builds(FileValue, name=nasty, size=st.just(1), checksum=st.just("sha256:" + "0" * 64)),
+        max_size=2,
+    ),
+    carried=st.dictionaries(nasty, nasty | st.none() | st.floats(0, 1), max_size=3),
+)
+
+
+@settings(max_examples=500)
+@given(nasty_records)
+def test_the_quick_look_finds_the_record_that_the_strict_parser_finds(found: Record) -> None:
+    line = found.line()
+    start = _START.match(line.encode())
+    assert start is not None
+    strict = split_line(line)
+    assert line.encode()[_place(start) : -1].decode() == strict.canonical == found.canonical()
+    assert start["model"].decode() == strict.record().model
+    assert start["key"].decode() == canonical.dumps(list(strict.record().key))
+
+
+@given(nasty_records, nasty_records)
+def test_a_record_is_read_from_where_it_was_listed_or_not_at_all(fake: Record, true: Record) -> None:
+    """Whatever a source puts beside the record, as here an array that looks like another one."""
+    body = true.canonical()
+    for name in ("carried", "names", "x"):
+        try:
+            made = listing([f'[{{"{name}":{{"x":[{{}},{fake.canonical()}]}}}},{body}]'])
+            read = made.record(0)
+        except MalformedStream:
+            continue
+        assert read.canonical() == body
 
 
 IMPERSONATION = '[{"carried":{"x":[{},["app.copy",["hidden"],{"v":1},{}]]}},["app.copy",["shown"],{"v":1},{}]]'

@@ -27,7 +27,7 @@ def test_what_is_no_manifest_is_refused(document: Any) -> None:
         parse_manifest(document)
 
 
-@pytest.mark.parametrize("protocol", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("protocol", [0, 2, "1", None, [1], True, 1.0])
 def test_another_protocol_is_refused_and_both_are_named(protocol: Any) -> None:
     with pytest.raises(MalformedStream, match="protocol"):
         parse_manifest({**MANIFEST.to_plain(), "protocol": protocol})
@@ -44,6 +44,8 @@ def test_another_protocol_is_refused_and_both_are_named(protocol: Any) -> None:
         ("files", {"a": []}),
         ("count", "3"),
         ("count", -1),
+        ("count", True),
+        ("count", 10**30),
     ],
 )
 def test_a_model_of_another_shape_is_refused_by_name(name: str, value: Any) -> None:

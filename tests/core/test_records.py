@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_sync.core.errors import MalformedStream
-from data_sync.core.records import FileValue, Record, key_text, parse_line
+from data_sync.core.records import FileValue, Record, check_sizes, key_text, parse_line
 
 from .strategies import records
 
@@ -90,6 +91,11 @@ def test_values_that_python_takes_for_one_make_a_difference(one: Any, other: Any
         ('"size":7', '"size":-7'),
         ('"size":7', '"size":7.5'),
         ('"size":7', '"size":7,"x":1'),
+        ('"size":7', '"size":true'),
+        ('"size":7', f'"size":{2**63}'),
+        (CHECKSUM, "missing"),
+        ('"a.png"', "5"),
+        ('{"thumbnail":"a.png"}', '{"other":["a.png"]}'),
         (CHECKSUM, CHECKSUM.upper()),
         (CHECKSUM, "sha256:0"),
         ('{"updated":"2026-01-01"}', "[]"),
@@ -121,6 +127,21 @@ def test_one_altered_character_is_another_record_or_none(data: st.DataObject) ->
 def test_a_line_that_is_cut_is_refused(at: int) -> None:
     with pytest.raises(MalformedStream):
         parse_line(LINE[:at])
+
+
+@pytest.mark.parametrize(
+    ("checksum", "size", "refused"),
+    [(CHECKSUM, 7, False), (CHECKSUM, 8, True), (CHECKSUM, 0, True), ("sha256:" + "1" * 64, 8, False)],
+)
+def test_a_checksum_that_is_here_has_the_size_that_it_has_here(checksum: str, size: int, refused: bool) -> None:
+    altered = dataclasses.replace(FILE, checksum=checksum, size=size)
+    after = dataclasses.replace(RECORD, files={"thumbnail": altered, "other": None})
+    for before in (None, dataclasses.replace(RECORD, files={"thumbnail": None, "other": None})):
+        check_sizes(before, after)
+    check_sizes(RECORD, None)
+    expected = pytest.raises(MalformedStream, match=r'app.copy \["FR","title"\] gives thumbnail')
+    with expected if refused else nullcontext():
+        check_sizes(RECORD, after)
 
 
 @given(st.text())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_sync.core import wire
+from data_sync.core import canonical, wire
 from data_sync.core.errors import IncompleteStream, MalformedStream
 from data_sync.core.records import Record
 from data_sync.core.wire import StreamReader, write_stream
@@ -92,12 +95,13 @@ def test_other_models_than_were_asked_for_are_not_accepted(models: list[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("format", "other"), ("protocol", 2), ("protocol", "1"), ("protocol", True), ("models", None)]
+    ("name", "value"),
+    [("format", "other"), *(("protocol", value) for value in (2, "1", True, 1.0)), ("models", None)],
 )
 def test_another_opening_line_is_not_accepted(name: str, value: object) -> None:
     opening, rest = stream().split(b"\n", 1)
     altered = {**json.loads(opening), name: value}
-    with pytest.raises(MalformedStream):
+    with pytest.raises(MalformedStream, match=r"export of this protocol|other models"):
         read([json.dumps(altered).encode() + b"\n" + rest])
 
 
@@ -118,6 +122,38 @@ def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
 
     with pytest.raises(MalformedStream, match="longer than 1000 bytes"):
         read(endless())
+
+
+def test_a_line_that_is_too_long_is_refused_also_within_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_LINE", 1000)
+    long = Record(model="app.copy", key=(1,), fields={"text": "x" * 2000}).line()
+    with pytest.raises(MalformedStream, match="longer than 1000 bytes"):
+        read(write_stream(MODELS, [("app.copy", [long])]))
+
+
+def test_a_long_line_is_read_in_a_time_that_grows_with_its_length() -> None:
+    """To join the line anew at each of these blocks would copy 128 GiB."""
+    size, step = 1 << 24, 1 << 10
+    opening = stream().split(b"\n")[0] + b"\n"
+    blocks = [opening, *[b"x" * step] * (size // step), b"\n"]
+    started = time.monotonic()
+    reader = StreamReader(blocks, MODELS)
+    with pytest.raises(IncompleteStream):
+        assert [len(line) for some in reader for _, line in some] == [size]
+    assert reader.size == len(opening) + size + 1
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("count", [False, True, -1, 1.0, "1", None, [1]], ids=repr)
+def test_a_closing_line_whose_counts_are_no_numbers_of_rows_is_not_accepted(count: Any) -> None:
+    body = stream(1).rpartition(b'{"counts"')[0]
+    closing = {
+        "counts": {"app.copy": count, "app.country": 1},
+        "digest": "sha256:" + hashlib.sha256(body).hexdigest(),
+        "end": True,
+    }
+    with pytest.raises(MalformedStream, match="closing line cannot be read"):
+        read([body, canonical.dumps(closing).encode() + b"\n"])
 
 
 def test_blocks_are_neither_tiny_nor_huge() -> None:

@@ -16,8 +16,9 @@ from django.utils import timezone as django_timezone
 from data_sync.core.wire import StreamReader
 from data_sync.models import Changeset
 from data_sync.orm.read import LocalSource
+from data_sync.orm.values import codec_of
 from tests.environments import Environments
-from tests.testapp.fields import Colour
+from tests.testapp.fields import Colour, ColourField
 from tests.testapp.models import Everything, Paint
 
 ALL_PLANES = "".join(chr(plane << 16 | 0x0101) for plane in range(17))
@@ -167,6 +168,74 @@ def test_custom_fields_travel_by_their_own_conversions(environments: Environment
     assert Paint.objects.get(colour=Colour(255, 0, 0)).undertone == Colour(9, 9, 9)
     assert Paint.objects.get(colour=Colour(0, 0, 0)).undertone is None
     environments.assert_equal()
+
+
+PLAIN = {
+    "null": None,
+    "true": True,
+    "0": 0,
+    "10**400": 10**400,
+    "1.5": 1.5,
+    "text": "text",
+    "empty": "",
+    "nul": "\0",
+    "huge": "9" * 400,
+    "far": "0001-01-01T00:00:00+14:00",
+    "days": "99999999999999 00:00:00",
+    "list": [5],
+    "object": {"a": 1},
+}
+READ = {
+    models.BooleanField(): {"true"},
+    models.IntegerField(): {"0", "10**400"},
+    models.BigAutoField(primary_key=True): {"0", "10**400"},
+    models.FloatField(): {"0", "1.5"},
+    models.DecimalField(max_digits=5, decimal_places=2): {"huge"},
+    models.DateField(): set(),
+    models.TimeField(): set(),
+    models.DateTimeField(): set(),
+    models.DurationField(): {"empty"},
+    models.BinaryField(): {"text", "empty", "huge"},
+    models.UUIDField(): set(),
+    models.CharField(max_length=9): {"text", "empty", "nul", "huge", "far", "days"},
+    models.TextField(): {"text", "empty", "nul", "huge", "far", "days"},
+    models.GenericIPAddressField(): {"text", "empty", "nul", "huge", "far", "days"},
+    models.JSONField(): set(PLAIN),
+    ColourField(max_length=7): {"null"},
+}
+
+
+@pytest.mark.no_database
+@pytest.mark.parametrize("plain", PLAIN)
+@pytest.mark.parametrize("field", READ, ids=lambda field: type(field).__name__)
+def test_plain_values_of_another_type_are_refused_by_value_error_only(field: Any, plain: str) -> None:
+    from_plain = codec_of(field).from_plain
+    if plain in READ[field]:
+        from_plain(PLAIN[plain])
+    else:
+        with pytest.raises(ValueError):
+            from_plain(PLAIN[plain])
+
+
+@pytest.mark.no_database
+@pytest.mark.parametrize(
+    ("places", "value", "text"),
+    [
+        (2, "1" * 60 + ".125", "1" * 60 + ".12"),
+        (30, "0." + "3" * 30, "0." + "3" * 30),
+        (30, "-12345678901234567890." + "1" * 30, "-12345678901234567890." + "1" * 30),
+        (2, "-0.001", "0.00"),
+        (2, "1E+3", "1000.00"),
+        (None, "1" * 60 + "." + "3" * 60 + "00", "1" * 60 + "." + "3" * 60),
+        (None, "-0.000", "0"),
+        (None, "1E+40", "1" + "0" * 40),
+        (None, "NaN", "NaN"),
+    ],
+)
+def test_decimals_keep_every_digit(places: int | None, value: str, text: str) -> None:
+    codec = codec_of(models.DecimalField(max_digits=200, decimal_places=places))
+    assert codec.to_text(Decimal(value)) == f'"{text}"'
+    assert text == "NaN" or codec.from_plain(text) == Decimal(text)
 
 
 GOLDEN_ROW = {

@@ -326,3 +326,13 @@ def test_the_consequences_count_what_is_accepted_only() -> None:
     assert [(one["label"], one["change"]) for one in would.cascades] == [("Row", 3)]
     assert (would.files, would.file_bytes, would.left_out) == (1, 7, 1)
     assert would.total(Operation.DELETE) == 1
+
+
+def test_only_changes_with_files_are_looked_at_for_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    changeset = make("create", "update", "create")
+    Change.objects.filter(changeset=changeset, number=2).update(files={"f": {"before": None, "after": None}})
+    decide(changeset, "accepted")
+    looked_at: list[int] = []
+    monkeypatch.setattr(consequences, "wanted_files", lambda change: looked_at.append(change.number) or {})
+    consequences.consequences(changeset)
+    assert looked_at == [2]

@@ -163,6 +163,16 @@ def test_no_clock_runs_on_after_an_answer(serve: Serve) -> None:
     assert not any(timer.is_alive() for timer in timers)
 
 
+def test_a_connection_that_ends_between_two_requests_is_made_anew(serve: Serve) -> None:
+    whole = sends(http("200 OK", json.dumps(MANIFEST).encode()))
+    answers = [whole, sends(b""), whole]
+    server = serve(lambda connection: answers.pop(0)(connection))
+    source = HttpSource(server.url, KEY)
+    source.manifest()
+    source.manifest()
+    assert len(server.requests) == 3
+
+
 def test_connections_are_kept_between_requests(serve: Serve) -> None:
     once = http("200 OK", json.dumps(MANIFEST).encode())
     connections = []

@@ -248,6 +248,34 @@ class Article(models.Model):
     objects = Undeleted()
 
 
+@data_sync.register_model(natural_key=["slug"])
+class Draft(models.Model):
+    """Its base manager hides rows, which even Django's own deletions then do not see. Keys may occur twice."""
+
+    slug = models.SlugField()
+    title = models.CharField(max_length=100, default="")
+    deleted = models.BooleanField(default=False)
+
+    objects = Undeleted()
+
+    class Meta:
+        base_manager_name = "objects"
+
+
+@data_sync.register_model(natural_key=["name"], deletes="never")
+class Footnote(models.Model):
+    """Rows that stay, under rows that may go."""
+
+    name = models.SlugField(unique=True)
+    page = models.ForeignKey(Page, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Person(models.Model):
+    name = models.SlugField(unique=True)
+    friends = models.ManyToManyField("self")
+
+
 @data_sync.register_model(natural_key=["code"])
 class Label(models.Model):
     """A key that may be null, which no pull accepts."""

@@ -1,0 +1,73 @@
+"""Events are a chain that is only ever added to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+
+from data_sync.core.errors import DataSyncError
+from data_sync.core.seal import event_hash
+from data_sync.models import Changeset, Event
+from data_sync.services import actors, audit
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def changeset() -> Changeset:
+    """A changeset with three events, all of ada's."""
+    stored = Changeset.objects.create(source_name="Staging", state="pending")
+    ada = actors.of_user(get_user_model().objects.create(username="ada"))
+    for action in ("pulled", "decided", "approved"):
+        audit.record(stored.pk, ada, action, {"n": 1})
+    return stored
+
+
+def test_each_event_follows_the_one_before_it(changeset: Changeset) -> None:
+    previous = ""
+    for number, event in enumerate(changeset.events.order_by("number"), start=1):
+        assert (event.number, event.previous) == (number, previous)
+        assert event.hash == event_hash(previous, audit.event_content(event))
+        previous = event.hash
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda events: events.update(action="rejected"),
+        lambda events: events.filter(number=2).update(action="rejected"),
+        lambda events: events.delete(),
+        lambda events: events.filter(number=3).delete(),
+        lambda events: events.bulk_update([Event(pk=events.first().pk, action="rejected")], ["action"]),
+        lambda events: events.update_or_create(number=1, defaults={"action": "rejected"}),
+        lambda events: events.first().save(),
+        lambda events: events.first().save(update_fields=["action"]),
+        lambda events: events.first().delete(),
+        lambda events: events.bulk_create(
+            [], update_conflicts=True, update_fields=["action"], unique_fields=["changeset", "number"]
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_related", [True, False])
+def test_events_are_neither_altered_nor_removed(changeset: Changeset, attempt: Any, is_related: bool) -> None:
+    before = list(Event.objects.values())
+    with pytest.raises(DataSyncError, match="Events are only ever added"), transaction.atomic():
+        attempt(changeset.events if is_related else Event.objects)
+    assert list(Event.objects.values()) == before
+
+
+def test_an_event_made_with_the_key_of_another_does_not_replace_it(changeset: Changeset) -> None:
+    first = changeset.events.get(number=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Event(pk=first.pk, changeset=changeset, number=9, at=first.at, actor="x", action="x", hash="x").save()
+    assert changeset.events.get(number=1).action == "pulled"
+
+
+def test_a_user_can_be_removed_and_stays_in_the_events_by_name(changeset: Changeset) -> None:
+    get_user_model().objects.get().delete()
+    get_user_model().objects.all().delete()
+    assert list(changeset.events.values_list("user", "actor")) == [(None, "ada")] * 3
+    test_each_event_follows_the_one_before_it(changeset)
