@@ -45,6 +45,7 @@ class Registration:
 
 
 _registrations: dict[type[Model], Registration] = {}
+_EXAMPLE = '@data_sync.register_model(natural_key=["code"])'
 
 
 def register(
@@ -80,13 +81,21 @@ def register(
     )
     if not _registrations[model].natural_key:
         del _registrations[model]
-        raise RegistrationError(f"{model._meta.label}: natural_key needs at least one field.")
+        raise RegistrationError(
+            f"{model._meta.label}: natural_key needs at least one field, what identifies a row in every environment: "
+            f"{_EXAMPLE}"
+        )
 
 
-def register_model(**options: Any) -> Callable[[ModelType], ModelType]:
-    """Class decorator form of `register`, with the same options."""
+def register_model(*misused: Any, **options: Any) -> Callable[[ModelType], ModelType]:
+    """Class decorator form of `register`, with the same options. Raises `RegistrationError` without parentheses."""
+    if misused:
+        what = misused[0]._meta.label if hasattr(misused[0], "_meta") else repr(misused[0])
+        raise RegistrationError(f"{what}: register_model takes its options by name: {_EXAMPLE}")
 
     def decorate(model: ModelType) -> ModelType:
+        if "natural_key" not in options:
+            raise RegistrationError(f"{model._meta.label}: natural_key is missing: {_EXAMPLE}")
         register(model, **options)
         return model
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import environments, once, preparation
-from .environments import DEFAULT_PORTS, STATE, Environment
+from .environments import DEFAULT_PORTS, STATE, TIME_ZONES, Environment
 from .processes import CommandFailed, free_port, server
 
 WELCOME = """
@@ -24,11 +24,14 @@ WELCOME = """
 What to click first, at production
   1. Data Sync › Data sources › staging › Pull now; then open the changeset.
   2. Deletes come first: three of them would take rows along that are not synced. The review names
-     each. (If the changeset is blocked for that, override it with a reason.)
+     each.
   3. Look at the texts, pictures and settings. One Arabic text was edited at both ends: whose is right?
      Accept or reject, each or many at once.
   4. Review & apply…, and confirm. Then pull again: nothing differs, or only what you rejected.
   5. Edit anything at staging, and begin again.
+
+docs/tutorial/first-sync.md goes through it step by step. The two sites are in different time zones, staging
+in {zones[staging]} and production in {zones[production]}: times look different and are the same.
 
 Ctrl-C stops both. What you did stays in {state}; --reset starts anew.
 """
@@ -81,6 +84,17 @@ def _once(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     state = options.dir.resolve()
+    environments.require_own(state)
+    with environments.only_one(state) as alone:
+        if not alone:
+            raise CommandFailed(
+                f"A demo with the state in {state} is running already. Stop it with Ctrl-C where it runs, or name "
+                "another directory with --dir."
+            )
+        return _run(options, state)
+
+
+def _run(options: argparse.Namespace, state: Path) -> int:
     if options.reset or not preparation.is_prepared(state):
         environments.reset(state)
     both = _pair(state, options.port)
@@ -93,7 +107,7 @@ def _serve(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         servers = [(environment, stack.enter_context(server(environment))) for environment in both]
         urls = {environment.name: environment.url for environment in both}
-        print(WELCOME.format(**urls, state=state), flush=True)
+        print(WELCOME.format(**urls, zones=TIME_ZONES, state=state), flush=True)
         while True:
             for environment, child in servers:
                 if child.poll() is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
@@ -15,8 +18,12 @@ STATE = ROOT / "demo" / ".state"
 MARKER = "data-sync-demo.json"
 # Where `--once` works, so that it leaves alone what somebody tries by hand.
 ONCE = "once"
+# Held, not only there, while a demo runs: whatever becomes of the process, the system lets go of it.
+LOCK = "running.lock"
 Name = Literal["staging", "production"]
 NAMES: tuple[Name, Name] = ("staging", "production")
+# Not one zone, so that times are seen to arrive as the moments they are.
+TIME_ZONES: dict[Name, str] = {"staging": "Europe/Berlin", "production": "UTC"}
 DEFAULT_PORTS: dict[Name, int] = {"staging": 8701, "production": 8702}
 
 
@@ -90,14 +97,45 @@ def pair(state: Path, staging_port: int, production_port: int) -> tuple[Environm
     )
 
 
+def require_own(state: Path) -> None:
+    """Raises `SystemExit` for a directory with things in it that are not the demo's."""
+    own = (ONCE, LOCK)
+    if not (state / MARKER).is_file() and state.exists() and any(path.name not in own for path in state.iterdir()):
+        raise SystemExit(f"{state} holds things that are not the demo's. Name another directory with --dir.")
+
+
 def reset(state: Path) -> None:
     """Removes what an earlier demo left in `state`, and nothing that it did not make.
 
     Raises `SystemExit` for a directory with other things in it.
     """
+    require_own(state)
     if (state / MARKER).is_file():
         for name in NAMES:
             shutil.rmtree(state / name, ignore_errors=True)
         (state / MARKER).unlink()
-    elif state.exists() and any(path.name != ONCE for path in state.iterdir()):
-        raise SystemExit(f"{state} holds things that are not the demo's. Name another directory with --dir.")
+
+
+@contextlib.contextmanager
+def only_one(state: Path) -> Iterator[bool]:
+    """Whether no other process is in such a block with this directory; none will be while this one is."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / LOCK).open("a") as file:
+        yield _locked(file.fileno())
+
+
+def _locked(descriptor: int) -> bool:
+    """Takes the lock of an open file, until it is closed; False where another process has it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network drives have no locks: that is no reason against a demo.
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+    return True

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from secrets import token_urlsafe
 
-from .environments import DEFAULT_PORTS, NAMES, STATE, Environment
+from .environments import DEFAULT_PORTS, NAMES, STATE, TIME_ZONES, Environment
 
 _name = os.environ.get("DEMO_ENVIRONMENT", "production")
 if _name not in NAMES:
@@ -97,7 +97,7 @@ CSRF_COOKIE_NAME = f"demo_{ENVIRONMENT.name}_csrf"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # Unequal on purpose: equal moments stay equal.
-TIME_ZONE = "Europe/Berlin" if ENVIRONMENT.name == "staging" else "UTC"
+TIME_ZONE = TIME_ZONES[ENVIRONMENT.name]
 USE_TZ = True
 LANGUAGE_CODE = "en"
 

@@ -534,10 +534,16 @@ def test_a_count_of_rows_that_cannot_be_is_refused(target: Environments, imposto
 
 
 @pytest.mark.parametrize("count", [False, True, -1, 1.0, "1", None], ids=repr)
-def test_a_closing_line_without_numbers_of_rows_is_refused(target: Environments, impostor: Impostor, count: Any) -> None:
+def test_a_closing_line_without_numbers_of_rows_is_refused(
+    target: Environments, impostor: Impostor, count: Any
+) -> None:
     impostor.records["testapp.country"] = [country("DE")] if count else []
     body = impostor.stream("testapp.country").rpartition(b'{"counts"')[0]
-    closing = {"counts": {"testapp.country": count}, "digest": "sha256:" + hashlib.sha256(body).hexdigest(), "end": True}
+    closing = {
+        "counts": {"testapp.country": count},
+        "digest": "sha256:" + hashlib.sha256(body).hexdigest(),
+        "end": True,
+    }
     impostor.answers["export"] = http("200 OK", body + json.dumps(closing).encode() + b"\n")
     assert "closing line" in refused(target)
 

@@ -158,6 +158,26 @@ def test_a_reset_leaves_alone_what_the_demo_did_not_make(tmp_path: Path) -> None
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_a_second_demo_in_one_directory_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "demo", "--reset", "--dir", str(tmp_path)]
+    with environments.only_one(tmp_path) as alone:
+        assert alone
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
+    assert second.returncode == 1
+    assert "is running already" in second.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [environments.LOCK]
+    with environments.only_one(tmp_path) as alone:
+        assert alone, "the lock ends with the block"
+
+
+def test_the_directory_of_somebody_else_gets_no_lock_file(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("Years of work.")
+    command = [sys.executable, "-m", "demo", "--dir", str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
+    assert ran.returncode == 1 and "not the demo's" in ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_a_busy_port_is_passed_over() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin import ChoicesFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -13,10 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
+from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
 from . import files, outcomes, review, transitions
-from .dates import DatedList
+from .dates import DatedList, moment
 from .markup import badge, counts
 from .pages import Crumb, ScreensAdmin
 
@@ -25,14 +28,23 @@ PERMISSIONS = {
     "may_apply": "data_sync.apply_changeset",
     "may_override": "data_sync.override_changeset_guard",
     "may_export": "data_sync.export_changeset",
+    "may_pull": "data_sync.pull_datasource",
 }
+
+
+class PossibleStates(ChoicesFieldListFilter):
+    """The states that a changeset can come into: nothing reverts one yet."""
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        impossible = dict(self.field.flatchoices)[ChangesetState.REVERTED.value]
+        return (choice for choice in super().choices(changelist) if choice["display"] != impossible)
 
 
 @admin.register(Changeset)
 class ChangesetAdmin(ScreensAdmin):
-    list_display = ("number", "state_badge", "change_counts", "source_name", "actor", "created_at")
+    list_display = ("number", "state_badge", "change_counts", "source_name", "actor", "pulled_at")
     list_display_links = ("number",)
-    list_filter = ("state", "source_name")
+    list_filter = (("state", PossibleStates), "source_name")
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
@@ -44,6 +56,7 @@ class ChangesetAdmin(ScreensAdmin):
         return {
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "decide": ("<int:pk>/decide/", require_POST(partial(review.decide, self))),
+            "resolve": ("<int:pk>/resolve/", require_POST(partial(review.resolve, self))),
             "confirm": ("<int:pk>/apply/", partial(transitions.confirm, self)),
             "approve": ("<int:pk>/approve/", require_POST(partial(transitions.approve, self))),
             "withdraw": ("<int:pk>/withdraw/", require_POST(partial(transitions.withdraw, self))),
@@ -61,7 +74,9 @@ class ChangesetAdmin(ScreensAdmin):
 
     def permissions(self, request: HttpRequest) -> dict[str, Any]:
         """What the person at the screen may do, for templates; services ask again."""
-        return {name: request.user.has_perm(permission) for name, permission in PERMISSIONS.items()}
+        may = {name: request.user.has_perm(permission) for name, permission in PERMISSIONS.items()}
+        views = ("data_sync.view_datasource", "data_sync.change_datasource")
+        return may | {"may_view_source": any(request.user.has_perm(permission) for permission in views)}
 
     def crumbs(self, changeset: Changeset, *pages: str) -> tuple[Crumb, ...]:
         """The way to a page of a changeset."""
@@ -79,3 +94,7 @@ class ChangesetAdmin(ScreensAdmin):
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:
         return counts(changeset.creates, changeset.updates, changeset.deletes)
+
+    @admin.display(description=gettext_lazy("created"), ordering="created_at")
+    def pulled_at(self, changeset: Changeset) -> str:
+        return moment(changeset.created_at)

@@ -1,12 +1,13 @@
-"""The stock list with its links by date, where the database can make them."""
+"""Times with their zone; the stock list with its links by date, where the database can make them."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.admin.views.main import ChangeList
 from django.db import connections
-from django.utils import timezone
+from django.utils import dateformat, formats, timezone
 
 
 class DatedList(ChangeList):
@@ -26,3 +27,11 @@ def knows_time_zone(alias: str, name: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT CONVERT_TZ('2001-01-01 01:00:00', %s, %s)", [connection.timezone_name, name])
         return cursor.fetchone()[0] is not None
+
+
+def moment(at: datetime | None, style: str = "DATETIME_FORMAT") -> str:
+    """A time in the zone of the screen, which it names: others may look from elsewhere. "" for none."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at) if timezone.is_aware(at) else at
+    return f"{formats.date_format(local, style)} {dateformat.format(local, 'T')}".rstrip()

@@ -18,6 +18,7 @@ from data_sync.core.errors import DataSyncError, NotPermitted
 from data_sync.models import ExportKey
 from data_sync.services import keys
 
+from .dates import moment
 from .forms import KeyForm
 from .markup import badge
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
@@ -27,7 +28,7 @@ PERMISSION = keys.PERMISSION
 
 @admin.register(ExportKey)
 class ExportKeyAdmin(ScreensAdmin):
-    list_display = ("name", "state", "begins_with", "models_readable", "created_at", "expires_at", "last_used_at")
+    list_display = ("name", "state", "begins_with", "models_readable", "created", "expires", "last_used")
     search_fields = ("name", "prefix")
 
     def screens(self) -> dict[str, Any]:
@@ -50,6 +51,18 @@ class ExportKeyAdmin(ScreensAdmin):
         if key.expires_at is not None and key.expires_at <= timezone.now():
             return badge("stale", _("expired"))
         return badge("applied", _("active"))
+
+    @admin.display(description=gettext_lazy("created"), ordering="created_at")
+    def created(self, key: ExportKey) -> str:
+        return moment(key.created_at)
+
+    @admin.display(description=gettext_lazy("expires"), ordering="expires_at", empty_value="–")
+    def expires(self, key: ExportKey) -> str | None:
+        return moment(key.expires_at) or None
+
+    @admin.display(description=gettext_lazy("last used"), ordering="last_used_at", empty_value="–")
+    def last_used(self, key: ExportKey) -> str | None:
+        return moment(key.last_used_at) or None
 
     @admin.display(description=gettext_lazy("begins with"))
     def begins_with(self, key: ExportKey) -> SafeString:

@@ -36,7 +36,7 @@ class ResultRow:
 def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """An outcome per change. What went wrong comes first, unless another outcome is asked for."""
     admin.require_view(request)
-    changeset = get_row(Changeset, pk, "apply_requested_by")
+    changeset = get_row(Changeset, pk, "apply_requested_by", "source")
     changes = changeset.changes.order_by()
     counts = dict(changes.exclude(outcome="").values_list("outcome").annotate(count=Count("pk")))
     outcome = request.GET.get("outcome", "")
@@ -67,6 +67,8 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         has_reasons=any(row.outcome_reason for row in found),
         next=found[PAGE - 1].number if len(found) > PAGE else None,
         total=sum(counts.values()),
+        # Where nothing was written, those that were not accepted have no outcome.
+        is_complete=sum(counts.values()) == changeset.creates + changeset.updates + changeset.deletes,
         page_name="result",
         **admin.permissions(request),
     )
@@ -74,8 +76,6 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
 
 def _remedy(outcome: str) -> str:
     match outcome:
-        case Outcome.STALE:
-            return _("Pull again, and review what differs now.")
         case Outcome.FAILED:
             return _("Mend the cause here or at the source and pull again, or reject this change and approve the rest.")
         case _:

@@ -89,6 +89,16 @@ class Card:
         return bool(self.change.problems or self.effects or self.requires or self.change.outcome_reason)
 
     @property
+    def travelling(self) -> int:
+        """How many fields are written along without being compared."""
+        return sum(field.travels for field in self.unchanged)
+
+    @property
+    def same(self) -> int:
+        """How many fields both sides have alike."""
+        return len(self.unchanged) - self.travelling
+
+    @property
     def more_required(self) -> int:
         """How many requirements there are beyond the three that show."""
         return len(self.requires) - 3

@@ -21,7 +21,7 @@ from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.services import pull
 
-from .dates import DatedList
+from .dates import DatedList, moment
 from .forms import PullForm
 from .markup import badge, counts
 from .names import model_name
@@ -32,7 +32,7 @@ PERMISSION = "data_sync.pull_datasource"
 
 @admin.register(DataPull)
 class DataPullAdmin(ScreensAdmin):
-    list_display = ("number", "state_badge", "from_source", "actor", "compared", "outcome", "created_at")
+    list_display = ("number", "state_badge", "from_source", "actor", "compared", "outcome", "requested_at")
     list_display_links = ("number",)
     list_filter = ("state", "source_name")
     list_select_related = ("changeset",)
@@ -67,6 +67,10 @@ class DataPullAdmin(ScreensAdmin):
     @admin.display(description=gettext_lazy("source"), ordering="source_name")
     def from_source(self, row: DataPull) -> str:
         return row.source_name
+
+    @admin.display(description=gettext_lazy("created"), ordering="created_at")
+    def requested_at(self, row: DataPull) -> str:
+        return moment(row.created_at)
 
     @admin.display(description=gettext_lazy("outcome"))
     def outcome(self, row: DataPull) -> str | SafeString:

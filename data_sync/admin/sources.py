@@ -20,6 +20,7 @@ from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset, DataPull, DataSource
 from data_sync.services import credentials, pull, sources
 
+from .dates import moment
 from .forms import SourceForm
 from .pages import Crumb, ScreensAdmin, actor_of, get_row, render
 
@@ -63,7 +64,7 @@ class DataSourceAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("last pull"), ordering="pulled_at")
     def last_pull(self, source: Any) -> Any:
-        return source.pulled_at or _("never")
+        return moment(source.pulled_at) or _("never")
 
     @admin.display(description=gettext_lazy("open changesets"), ordering="open_count")
     def open_changesets(self, source: Any) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 UNMET_SHOWN = 50
 NEEDING_SHOWN = 5
+NEEDING_LISTED = 500
 
 
 def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -57,6 +58,8 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         totals=[(operation.value, found.total(operation)) for operation in Operation],
         effects=effects_of(found.cascades),
         unmet=_unmet(changeset, found.unmet),
+        needed=len({number for missing in found.unmet.values() for number in missing}),
+        needing=len(found.unmet),
         page_name="confirm",
         **admin.permissions(request),
     )
@@ -189,11 +192,21 @@ def _with_reason(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmet:
-    """A change that accepted ones require, and that is not accepted itself. `needed_by` are some of those."""
+    """A change that accepted ones require, and that is not accepted itself. `needed_by` are some of those; `others`
+    the numbers of more, and `unlisted` how many there are beyond."""
 
     missing: Change
     needed_by: list[Change]
+    others: list[int]
     count: int
+
+    @property
+    def rest(self) -> int:
+        return self.count - len(self.needed_by)
+
+    @property
+    def unlisted(self) -> int:
+        return self.rest - len(self.others)
 
 
 def _unmet(changeset: Changeset, found: dict[int, list[int]]) -> list[Unmet]:
@@ -211,6 +224,7 @@ def _unmet(changeset: Changeset, found: dict[int, list[int]]) -> list[Unmet]:
         Unmet(
             missing=rows[number],
             needed_by=[rows[other] for other in numbers[:NEEDING_SHOWN]],
+            others=numbers[NEEDING_SHOWN:NEEDING_LISTED],
             count=len(numbers),
         )
         for number, numbers in shown.items()

@@ -1,8 +1,9 @@
 
-import data_sync.models.fields
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
+
+import data_sync.models.fields
 
 
 class Migration(migrations.Migration):

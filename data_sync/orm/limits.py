@@ -15,7 +15,7 @@ from data_sync.core.errors import MalformedStream
 from data_sync.core.records import MISSING, Record
 
 from .schema import ModelSchema, target_schema
-from .values import Field
+from .values import Field, integers
 
 Problem = dict[str, str]
 """`{"code", "field", "message"}`: why a change cannot be applied."""
@@ -82,7 +82,9 @@ def _value_problems(schema: ModelSchema, before: Record | None, after: Record, u
         try:
             python = value.codec.from_plain(plain)
         except ValueError as error:
-            yield problem("type", value.name, f"{value.name} cannot be read as {type(value.field).__name__}: {str(error)[:300]}.")
+            yield problem(
+                "type", value.name, f"{value.name} cannot be read as {type(value.field).__name__}: {str(error)[:300]}."
+            )
             continue
         reason = _capacity(value.field, python, using)
         if reason:
@@ -115,10 +117,8 @@ def _capacity(field: Field, value: Any, using: str) -> str:
             takes = {"postgresql": True, "sqlite": not math.isnan(value)}
             if not takes.get(connection.vendor, False):
                 return f"is {value}, which the column here cannot hold."
-        case models.IntegerField(), int():
-            if not in_range(field, value, using):
-                low, high = connection.ops.integer_field_range(field.get_internal_type())
-                return f"is {value}; the column here takes {low} to {high}."
+        case models.IntegerField(), int() if value not in (taken := integers(field, using)):
+            return f"is {value}; the column here takes {taken.start} to {taken.stop - 1}."
         case models.BinaryField(max_length=int(limit)), bytes() if len(value) > limit:
             return f"has {len(value)} bytes; the column here takes {limit}."
     return ""

@@ -13,6 +13,7 @@ from data_sync.core.errors import RecordError
 
 from .batches import batches
 from .schema import KeyPart, ModelSchema, schema_of
+from .values import integers
 
 KeyText = str
 """The canonical text of a natural key's list: what keys are compared and looked up by."""
@@ -89,9 +90,7 @@ class RowsOfKeys:
             parsed = [canonical.loads(key) for key in batch]
             query: dict[str, Any] = {}
             for index, part in enumerate(self._schema.key):
-                query[f"{part.lookup}__in"] = list(
-                    _python_values(part, (key[index] for key in parsed), self._using)
-                )
+                query[f"{part.lookup}__in"] = list(_python_values(part, (key[index] for key in parsed), self._using))
             for key in batch:
                 self._found[key] = []
             for identifier, *parts in (
@@ -124,8 +123,9 @@ class RowsOfKeys:
 
 def _python_values(part: KeyPart, plain: Iterable[Any], using: str) -> Iterator[Any]:
     """Each value once; values that no row can have are left out: those of another type, and too large integers."""
+    taken = integers(part.leaf, using) if isinstance(part.leaf, models.IntegerField) else None
     for value in {canonical.dumps(value): value for value in plain}.values():
         with suppress(ValueError):
             python = part.codec.from_plain(value)
-            if not isinstance(part.leaf, models.IntegerField) or in_range(part.leaf, python, using):
+            if taken is None or python in taken:
                 yield python

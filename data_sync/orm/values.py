@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models
+from django.db import connections, models
 from django.db.models.expressions import ExpressionWrapper, F
 from django.utils.dateparse import parse_duration
 from django.utils.duration import duration_string
@@ -97,6 +97,12 @@ def fingerprint(field: Field) -> dict[str, Any]:
     if isinstance(field, models.DateTimeField):
         shape["aware"] = settings.USE_TZ
     return shape
+
+
+def integers(field: Field, using: str) -> range:
+    """What an integer column of a database takes; SQLite's driver fails outright at anything beyond 64 bits."""
+    low, high = connections[using].ops.integer_field_range(field.get_internal_type())
+    return range(-(1 << 63) if low is None else low, (1 << 63) if high is None else high + 1)
 
 
 def _quoted(to_string: Callable[[Any], str]) -> Callable[[Any], str]:

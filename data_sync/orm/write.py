@@ -17,6 +17,7 @@ from .batches import batches
 from .references import RowsOfKeys
 from .schema import Link, ModelSchema, Reference, target_schema
 from .tables import table
+from .updates import update_rows
 from .writes import Write, levels
 
 BATCH = 200
@@ -110,13 +111,19 @@ class Writer:
             setattr(row, name, stored)
 
     def _update(self, schema: ModelSchema, names: tuple[str, ...], writes: list[Write]) -> None:
-        stored = {row.pk: row for row in schema.every_row(self._using).filter(pk__in=[write.pk for write in writes])}
-        rows = [stored[write.pk] for write in writes]
+        rows = self._stored(schema, [write.pk for write in writes])
         for row, write in zip(rows, writes, strict=True):
             self._set(schema, row, write, set(names))
         self._send(pre_save, schema, rows)
-        schema.every_row(self._using).bulk_update(rows, names)
+        update_rows(schema.every_row(self._using), rows, names)
         self._send(post_save, schema, rows, created=False)
+
+    def _stored(self, schema: ModelSchema, pks: Sequence[Any]) -> list[models.Model]:
+        """Instances of these rows. Where nobody listens to signals nobody sees them: only the primary key is set."""
+        if not any(signal.has_listeners(schema.model) for signal in (pre_save, post_save)):
+            return [schema.model.from_db(self._using, [schema.pk.attname], [pk]) for pk in pks]
+        stored = {row.pk: row for row in schema.every_row(self._using).filter(pk__in=pks)}
+        return [stored[pk] for pk in pks]
 
     def _insert(self, schema: ModelSchema, writes: list[Write]) -> None:
         rows = [self._instance(schema, write) for write in writes]
@@ -144,7 +151,7 @@ class Writer:
                     if wanted is not None:
                         setattr(row, value.field.attname, wanted)
         if names:
-            schema.every_row(self._using).bulk_update(rows, names)
+            update_rows(schema.every_row(self._using), rows, names)
 
     def _find_keys(self, schema: ModelSchema, rows: list[models.Model], writes: list[Write]) -> None:
         """For databases that do not return the primary keys of a bulk insert."""
@@ -203,7 +210,7 @@ class Writer:
             schema.model(pk=write.pk, **{reference.field.attname: self._resolve(rows, text, reference.name, write)})
             for (_, write), text in zip(waiting, texts, strict=True)
         ]
-        schema.every_row(self._using).bulk_update(instances, [reference.name])
+        update_rows(schema.every_row(self._using), instances, [reference.name])
 
     def _link(self, schema: ModelSchema, link: Link, writes: Sequence[Write]) -> None:
         target = target_schema(link)

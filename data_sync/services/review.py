@@ -37,12 +37,16 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What a decision came to: changes decided, the new revision, and how many were left out and why."""
+    """What a decision came to: changes decided, the new revision, and how many were left out and why.
+
+    `skipped_decided` are those of a whole selection that had been decided before; the others were undecided.
+    """
 
     count: int
     revision: int
     skipped_deletes: int = 0
     skipped_problems: int = 0
+    skipped_decided: int = 0
 
 
 def select(changeset: Changeset, selection: Selection) -> QuerySet[Change]:
@@ -77,14 +81,18 @@ def decide(
 ) -> Decided:
     """Decides on the selected changes, in one transaction. `revision` is that of the page decided on.
 
-    Nothing with a problem can be accepted. A decision on a whole selection leaves deletes out unless
+    Nothing with a problem can be accepted. A decision on a whole selection leaves out what has been decided
+    already, unless the selection says which decision it means; accepting one also leaves deletes out unless
     deletes are what is selected. A later decision voids an approval. Raises `RevisionConflict`.
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
         changeset = _raise_revision(changeset_id, revision)
         changes = select(changeset, selection).order_by()
-        skipped_deletes = skipped_problems = 0
+        skipped_deletes = skipped_problems = skipped_decided = 0
+        if selection.numbers is None and not selection.decision:
+            skipped_decided = changes.exclude(decision=Decision.UNDECIDED.value).count()
+            changes = changes.filter(decision=Decision.UNDECIDED.value)
         if selection.numbers is None and selection.operation != Operation.DELETE and decision == Decision.ACCEPTED:
             skipped_deletes = changes.filter(operation=Operation.DELETE.value).count()
             changes = changes.exclude(operation=Operation.DELETE.value)
@@ -108,6 +116,7 @@ def decide(
         revision=changeset.revision,
         skipped_deletes=skipped_deletes,
         skipped_problems=skipped_problems,
+        skipped_decided=skipped_decided,
     )
 
 

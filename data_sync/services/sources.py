@@ -184,7 +184,9 @@ def _schema_checks(there: Manifest) -> list[Check]:
 def _schema_check(label: str, differences: list[str], there: Manifest) -> Check:
     if differences:
         return Check(name=label, ok=False, message="; ".join(differences) + ".")
-    return Check(name=label, ok=True, message=f"Same on both sides; {there.models[label].count} rows there.")
+    number = there.models[label].count
+    rows = "row" if number == 1 else "rows"
+    return Check(name=label, ok=True, message=f"Same on both sides; {number} {rows} there.")
 
 
 def _name(name: str) -> str:

@@ -67,5 +67,5 @@ def refusal(changeset_id: int, what: str) -> str:
     changeset = Changeset.objects.filter(pk=changeset_id).first()
     if changeset is None:
         return f"There is no changeset {changeset_id}."
-    reason = f": {changeset.state_reason}" if changeset.state_reason else ""
+    reason = f": {changeset.state_reason}" if changeset.state_reason else "."
     return f"Changeset {changeset_id} is {changeset.state} and cannot {what}{reason}"

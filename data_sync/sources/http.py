@@ -167,6 +167,12 @@ class HttpSource:
                 return self._failed("answer", f"is too busy or not in service ({status}).{said} Pull again {when}.")
             case _ if 300 <= status < 400:
                 place = _place(answer.headers.get("Location", ""))
+                if "login" in place.lower():
+                    return self._failed(
+                        "answer",
+                        f"redirects to {place} ({status}): this leads to a log-in page. The URL is the prefix that "
+                        "data_sync.urls is included under, and no log-in may stand before it.",
+                    )
                 return self._failed(
                     "answer",
                     f"redirects to {place} ({status}), and redirects are not followed, as the key would go "

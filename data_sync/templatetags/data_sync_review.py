@@ -6,6 +6,7 @@ be imported there, is imported by the tags only.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django import template
@@ -44,6 +45,14 @@ def counts(changeset: Changeset) -> SafeString:
     from data_sync.admin import markup
 
     return markup.counts(changeset.creates, changeset.updates, changeset.deletes)
+
+
+@register.filter
+def moment(at: datetime | None, style: str = "DATETIME_FORMAT") -> str:
+    """A time of day with its time zone."""
+    from data_sync.admin import dates
+
+    return dates.moment(at, style)
 
 
 @register.filter

@@ -179,6 +179,7 @@ def test_values_that_travel_along_are_listed_but_are_no_difference():
     assert [(field.label, said(field.value), field.travels) for field in card.unchanged] == [
         ("updated", "2026-02-02", True)
     ]
+    assert (card.same, card.travelling) == (0, 1)
 
 
 def test_cascades_are_told_by_model_and_effect():

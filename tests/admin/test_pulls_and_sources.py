@@ -90,6 +90,15 @@ def test_a_connection_test_says_each_check_in_words(admin, monkeypatch):
     assert admin.get(url("datasource", "test", source.pk)).status_code == 405
 
 
+@pytest.mark.parametrize(("scheme", "sign"), [("https", "✓ Passed:"), ("http", "⚠ Warning:")])
+def test_a_connection_without_encryption_is_warned_of(admin, monkeypatch, scheme, sign):
+    source = making.source()
+    DataSource.objects.update(url=f"{scheme}://staging.example.org/api")
+    monkeypatch.setattr(sources, "check_source", lambda source: [sources.Check(name="TLS", ok=True, message="So.")])
+
+    assert f"{sign} TLS So." in text(admin.post(url("datasource", "test", source.pk)))
+
+
 def test_a_source_is_removed_but_not_while_it_is_read(admin):
     source = making.source()
     making.pull(source=source, state="reading", active_source=source.pk)

@@ -176,6 +176,14 @@ def test_pages_are_for_those_who_may_view_changesets(client, name):
     assert client.get(url).status_code == 403
 
 
+def test_fields_that_travel_along_are_not_called_unchanged(reviewer):
+    carried = {"before": {"updated": "1"}, "after": {"updated": "2"}}
+
+    shown = text(reviewer.get(review_url(changeset([create(1, carried=carried)]))))
+
+    assert "1 field written along, not compared" in shown and "unchanged" not in shown
+
+
 # Deciding
 
 
@@ -205,6 +213,7 @@ def test_a_script_gets_the_new_counts(reviewer):
         "revision": 1,
         "decisions": {"undecided": 1, "accepted": 0, "rejected": 1},
         "undecided": {"": 1, "testapp.term": 1, "testapp.term create": 0, "testapp.term update": 1},
+        "bulk": {"accepted": "Accept 1 undecided", "rejected": "Reject 1 undecided", "left_out": ""},
     }
 
 
@@ -216,8 +225,9 @@ def test_a_decision_on_an_older_revision_changes_nothing_and_says_so(reviewer):
     answer = reviewer.post(decide_url(stored), given, headers={"Accept": "application/json"})
 
     assert (page.status_code, answer.status_code) == (409, 409)
-    assert "Somebody else has decided" in text(page) and review_url(stored, "?op=update") in page.content.decode()
-    assert answer.json()["reload"] is True
+    words = "This changeset was decided on elsewhere, by another person or in another tab. Nothing was changed."
+    assert text(page).count(words) == 1 and answer.json() == {"error": words, "reload": True}
+    assert review_url(stored, "?op=update") in page.content.decode()
     assert stored.changes.get().decision == "undecided"
 
 
@@ -228,7 +238,7 @@ def test_accepting_all_says_the_number_and_leaves_deletes_out(reviewer):
     page = reviewer.get(review_url(stored))
     answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
 
-    assert "Accept 2 of 4 matching" in text(page)
+    assert "Accept 2 undecided" in text(page) and "Reject 4 undecided" in text(page)
     assert "2 changes accepted. 1 delete was left out" in text(answer)
     assert "1 change that cannot be applied was left out." in text(answer)
     assert dict(stored.changes.values_list("number", "decision")) == {
@@ -245,8 +255,35 @@ def test_deletes_are_accepted_where_they_are_what_is_filtered(reviewer):
     page = reviewer.get(review_url(stored, "?op=delete"))
     reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0", "op": "delete"})
 
-    assert "Accept all 2 matching" in text(page)
+    assert "Accept 2 undecided" in text(page)
     assert dict(stored.changes.values_list("number", "decision")) == {1: "undecided", 2: "accepted", 3: "accepted"}
+
+
+def test_deciding_on_all_leaves_single_decisions_alone_unless_they_are_what_is_filtered(reviewer):
+    stored = changeset([update(1, decision="rejected"), update(2, decision="accepted"), update(3)])
+
+    page, rejected = reviewer.get(review_url(stored)), reviewer.get(review_url(stored, "?decision=rejected"))
+    answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
+    left = dict(stored.changes.values_list("number", "decision"))
+    reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "1", "decision": "rejected"})
+
+    assert "Accept 1 undecided" in text(page) and "Reject 1 undecided" in text(page)
+    assert "Accept 1 rejected" in text(rejected) and "Reject 1 rejected" not in text(rejected)
+    assert "1 change accepted. 2 changes were left as they had been decided." in text(answer)
+    assert left == {1: "rejected", 2: "accepted", 3: "accepted"}
+    assert set(stored.changes.values_list("decision", flat=True)) == {"accepted"}
+
+
+def test_a_script_that_may_not_decide_is_told_so(client):
+    client.force_login(making.user("guest", "view_changeset"))
+
+    answer = client.post(
+        decide_url(changeset([update(1)])),
+        {"number": "1", "decide": "accepted", "revision": "0"},
+        headers={"Accept": "application/json"},
+    )
+
+    assert answer.status_code == 403 and "approve_changeset" in answer.json()["error"]
 
 
 def test_rejecting_all_keeps_to_the_filter(reviewer):
@@ -300,7 +337,8 @@ def test_looking_changes_nothing(client, django_assert_max_num_queries):
     before = list(Change.objects.values()), list(Changeset.objects.values()), Event.objects.count()
 
     for name in ("change", "confirm", "result", "history", "export", "reject", "status"):
-        assert client.get(reverse(f"admin:data_sync_changeset_{name}", args=(stored.pk,))).status_code == 200
+        answer = client.get(reverse(f"admin:data_sync_changeset_{name}", args=(stored.pk,)))
+        assert answer.status_code == 200 and answer.getvalue()
 
     assert (list(Change.objects.values()), list(Changeset.objects.values()), Event.objects.count()) == before
 

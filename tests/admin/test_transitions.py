@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from data_sync import tasks
-from data_sync.models import Changeset
+from data_sync.models import Changeset, ExportKey
 from data_sync.services import approval, review
 from data_sync.services.actors import command_line
 from tests.testapp.models import Term
@@ -63,6 +64,101 @@ def test_unmet_requirements_name_both_sides_and_offer_no_button(boss):
     assert "#1 Added word-1 ⊘ rejected is needed by 1 accepted change: #2 word-2" in text(page)
     assert f"{url(stored, 'change')}?number=1" in page.content.decode()
     assert b'name="do"' not in page.content
+
+
+@pytest.mark.parametrize(
+    ("resolve", "words", "accepted"),
+    [("accepted", "1 change accepted.", [*range(1, 9)]), ("rejected", "7 changes rejected.", [8])],
+)
+def test_unmet_requirements_are_listed_whole_and_resolved_at_once(boss, resolve, words, accepted):
+    needing = [create(number, requires=[1], decision="accepted") for number in range(2, 9)]
+    needing[-1].requires = []
+    stored = changeset([create(1, decision="rejected"), *needing, create(9, requires=[1], decision="accepted")])
+
+    page = boss.get(url(stored, "confirm"))
+    answer = boss.post(url(stored, "resolve"), {"resolve": resolve, "revision": "0"}, follow=True)
+    again = boss.post(url(stored, "resolve"), {"resolve": resolve, "revision": "0"})
+
+    assert "and 2 more #7 , #9" in text(page)
+    assert "Accept the 1 that is needed" in text(page) and "Reject the 7 that need them" in text(page)
+    assert words in text(answer) and "Approve and apply" in text(answer)
+    found = stored.changes.filter(decision="accepted", number__lt=9).order_by("number")
+    assert list(found.values_list("number", flat=True)) == accepted
+    assert again.status_code == 409
+
+
+def test_resolving_needs_its_permission_and_a_decision(client, boss):
+    stored = changeset([create(1), create(2, requires=[1], decision="accepted")])
+    assert boss.post(url(stored, "resolve"), {"resolve": "undecided", "revision": "0"}).status_code == 404
+    client.force_login(making.user("guest", "view_changeset"))
+
+    page = client.get(url(stored, "confirm"))
+    answer = client.post(url(stored, "resolve"), {"resolve": "accepted", "revision": "0"})
+
+    assert "that is needed" not in text(page)
+    assert (answer.status_code, stored.changes.get(number=1).decision) == (403, "undecided")
+
+
+@pytest.mark.parametrize("state", ["stale", "failed"])
+def test_what_was_not_written_can_be_pulled_again(client, db, state):
+    client.force_login(making.user("admin", "*"))
+    source = making.source()
+    changes = [create(1, decision="accepted", outcome=state, outcome_reason="It moved. Pull again."), create(2)]
+    stored = changeset(changes, state=state, state_reason="It moved.", source=source)
+
+    page = client.get(url(stored, "result"))
+
+    content = page.content.decode()
+    assert reverse("admin:data_sync_datasource_pull", args=(source.pk,)) in content
+    assert reverse("admin:data_sync_datasource_change", args=(source.pk,)) in content
+    assert "Decisions are not carried over to the next pull" in text(page)
+    assert text(page).count("Pull again, and review") == (state == "stale")
+    assert "All 1 accepted" in text(page)
+
+    client.force_login(making.user("guest", "view_changeset"))
+    content = client.get(url(stored, "result")).content.decode()
+    assert "datasource" not in content
+
+
+def test_nothing_accepted_and_nothing_rejected_are_not_said_to_be(boss):
+    shown = text(boss.get(url(changeset([create(1), create(2)]), "confirm")))
+
+    assert "Nothing is accepted yet" in shown and "will be written" not in shown
+    assert "2 undecided: skipped" in shown and "skipped, too" not in shown
+
+
+def test_a_superseded_changeset_gives_its_reason_once(boss):
+    shown = text(boss.get(url(changeset([create(1)], state="superseded", state_reason="Superseded by 7."), "change")))
+
+    assert "Superseded by 7. This page is read-only." in shown and "by a later pull" not in shown
+
+
+def test_an_applied_changeset_warns_of_nothing(boss):
+    cascade = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
+    stored = [changeset([making.delete(1, cascades=[cascade])], state=state) for state in ("pending", "applied")]
+
+    assert ["⚠" in text(boss.get(url(one, "change"))) for one in stored] == [True, False]
+
+
+def test_times_name_their_zone(client, db, settings):
+    settings.TIME_ZONE = "Europe/Prague"
+    client.force_login(making.user("admin", "*"))
+    stored = changeset([create(1)])
+    at = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
+    Changeset.objects.update(created_at=at)
+    source = making.source()
+    making.pull(source=source, finished_at=at)
+    ExportKey.objects.create(name="Production", prefix="ds_x", secret_hash="x", expires_at=at)
+
+    assert "July 2, 2026, 12:30 a.m. CEST by" in text(client.get(url(stored, "change")))
+    for name in ("changeset", "datapull", "datasource", "exportkey"):
+        assert re.search(r"[ap]\.m\. CES?T", text(client.get(reverse(f"admin:data_sync_{name}_changelist")))), name
+
+
+def test_states_that_cannot_arise_are_no_filter(boss):
+    shown = boss.get(reverse("admin:data_sync_changeset_changelist") + "?state__exact=applied").content.decode()
+
+    assert "state__exact=stale" in shown and "state__exact=reverted" not in shown
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -85,12 +86,13 @@ def test_a_bulk_button_never_says_a_number_that_is_no_longer_true(arrive):
     person = arrive()
     person.visit(f"changeset/{stored.pk}/change/?decision=undecided")
     page = person.page
-    expect(page.get_by_role("button", name="Accept all 2 matching")).to_be_visible()
+    expect(page.get_by_role("button", name="Accept 2 undecided")).to_be_visible()
 
     page.get_by_role("article", name="word-1").get_by_label("Accept").check()
 
-    page.get_by_role("link", name="Reload to see how many match now").click()
-    expect(page.get_by_role("button", name="Accept 1 matching")).to_be_visible()
+    expect(page.get_by_role("button", name="Accept 1 undecided")).to_be_visible()
+    page.get_by_role("article", name="word-2").get_by_label("Reject").check()
+    expect(page.get_by_role("button", name="undecided")).to_have_count(0)
 
 
 def test_somebody_elses_decision_puts_the_radio_back_and_says_so(arrive):
@@ -104,8 +106,12 @@ def test_somebody_elses_decision_puts_the_radio_back_and_says_so(arrive):
     card = tomas.page.get_by_role("article", name="word-2")
     card.get_by_label("Reject").click()
 
-    expect(card).to_contain_text("Somebody else has decided")
+    expect(card).to_contain_text("This changeset was decided on elsewhere")
+    expect(card.get_by_role("button", name="Try again")).to_have_count(0)
     expect(card.get_by_label("Undecided")).to_be_checked()
+    expect(tomas.page.get_by_text("This changeset was decided on elsewhere")).to_have_count(1)
+    card.get_by_role("button", name="Reload").click()
+    expect(tomas.page.locator(".ds-bar")).to_contain_text("1 accepted")
     assert stored.changes.get(number=2).decision == "undecided"
     tomas.complaints = [text for text in tomas.complaints if "409" not in text]
 
@@ -119,8 +125,10 @@ def test_a_session_that_has_ended_is_told(arrive):
     card = person.page.get_by_role("article", name="word-1")
     card.get_by_label("Accept").click()
 
-    expect(card).to_contain_text("no longer logged in")
+    expect(card).to_contain_text("You are logged out")
     expect(card.get_by_label("Undecided")).to_be_checked()
+    link = card.get_by_role("link", name="Log in again").get_attribute("href")
+    assert link.endswith(f"/login/?next={quote(urlsplit(person.page.url).path, safe='')}")
 
 
 def test_a_permalink_shows_and_focuses_its_change(arrive):

@@ -32,7 +32,7 @@ def test_a_person_pulls_reviews_and_applies(arrive, environments, script):
     expect(boots.locator("del")).to_have_text("2025")
     expect(boots.locator("ins")).to_have_text("2026")
     bar = page.locator(".ds-bar")
-    page.get_by_role("button", name="Accept all 3 matching").click()
+    page.get_by_role("button", name="Accept 3 undecided").click()
     expect(bar).to_contain_text("3 accepted")
 
     # Decide on one

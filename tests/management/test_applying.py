@@ -66,7 +66,10 @@ def test_a_changeset_that_is_not_approved_is_not_applied(run: Run, environments:
     changeset = environments.changeset()
     with environments.untouched():
         ran = run("apply", changeset.pk, "--json")
-    assert ran.code == 1 and "pending" in ran.document["error"]
+    assert ran.code == 1
+    assert ran.document["error"] == (
+        f"Changeset {changeset.pk} is pending and cannot be applied. Approve it first: data_sync approve {changeset.pk}"
+    )
 
 
 def test_the_models_own_permission_is_needed(run: Run, environments: Environments) -> None:

@@ -69,6 +69,15 @@ def test_all_leaves_out_what_has_problems_and_counts_it(run: Run, changeset: Cha
     assert "1 change left out because of problems" in run("accept", changeset.pk, "--all").out
 
 
+@pytest.mark.parametrize(("verb", "left"), [("accept", "rejected"), ("reject", "accepted")])
+def test_all_leaves_what_was_decided_and_counts_it(run: Run, changeset: Changeset, verb: str, left: str) -> None:
+    run("reject" if verb == "accept" else "accept", changeset.pk, "--change", 2, 5)
+    ran = run(verb, changeset.pk, "--all", "--json")
+    assert (ran.code, ran.document["left_as_decided"]) == (0, 2)
+    assert decided(changeset, left) == [2, 5]
+    assert "left as decided before; to decide anew, name them" in run(verb, changeset.pk, "--all").out
+
+
 def test_a_named_change_with_a_problem_is_refused_and_so_are_those_named_with_it(
     run: Run, changeset: Changeset
 ) -> None:

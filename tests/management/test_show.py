@@ -201,6 +201,17 @@ def test_the_list_fits_80_columns(run: Run) -> None:
     assert len(run("list", "--json").document["changesets"]) == 3
 
 
+def test_the_list_says_why_a_changeset_is_where_it_is(run: Run) -> None:
+    old = making.changeset([making.update()], state="superseded", state_reason="Superseded by changeset 9.")
+    stale = making.changeset([making.update()], state="stale", state_reason="change 1: " + "word " * 100)
+    making.changeset([making.update()])
+    out = run("list").out
+    assert f"  · {old.pk}: Superseded by changeset 9.\n" in out
+    assert f"  · {stale.pk}: change 1: word" in out and "more characters)" in out
+    assert out.count("  · ") == 2
+    assert max(map(len, out.splitlines())) < 80
+
+
 def test_there_is_colour_only_at_a_terminal(run: Run) -> None:
     changeset = making.changeset([making.update(1, "an old one", "a new one")])
     for terminal, options in ((False, {}), (True, {}), (True, {"no_color": True})):

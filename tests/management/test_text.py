@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +58,9 @@ def test_small_words() -> None:
     assert bounded("x" * 30, 10) == "x" * 30, "what saves next to nothing is not cut"
     assert bounded("x" * 100, 10) == "x" * 10 + "… (90 more characters)"
     assert moment(None) == "–"
+    with timezone.override("Europe/Prague"):
+        assert moment(datetime(2026, 7, 1, 22, 30, tzinfo=UTC)) == "2026-07-02 00:30 CEST"
+    assert moment(datetime(2026, 7, 1, 22, 30)) == "2026-07-01 22:30"
 
 
 # Marks

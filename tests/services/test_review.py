@@ -98,6 +98,19 @@ def test_a_bulk_rejection_rejects_deletes_too() -> None:
     assert decide(changeset, "rejected").count == 2
 
 
+@pytest.mark.parametrize("wanted", ["accepted", "rejected"])
+def test_a_decision_on_all_touches_only_what_is_undecided(wanted: str) -> None:
+    changeset = make("create", "create", "create!", "delete", "delete")
+    decide(changeset, "accepted", 1)
+    decide(changeset, "rejected", 2, 3, 4)
+    decided = decide(changeset, wanted)
+    assert (decided.count, decided.skipped_decided) == ((0 if wanted == "accepted" else 1), 4)
+    assert (decided.skipped_deletes, decided.skipped_problems) == ((1 if wanted == "accepted" else 0), 0)
+    assert accepted(changeset) == [1]
+    assert decide(changeset, "accepted", decision="rejected", model="testapp.tag").count == 1
+    assert accepted(changeset) == [1, 2]
+
+
 def test_deciding_by_the_decision_itself_takes_all_that_were_selected() -> None:
     changeset = make(*["create"] * 5)
     assert decide(changeset, "accepted", decision="undecided").count == 5

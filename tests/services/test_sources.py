@@ -207,12 +207,15 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_sound_source_passes_every_check(tried: Any) -> None:
-    found = tried(http("200 OK", json.dumps(manifest()).encode(), Date=format_datetime(datetime.now(UTC), usegmt=True)))
+    document = manifest()
+    document["models"]["testapp.tag"]["count"] = 1
+    found = tried(http("200 OK", json.dumps(document).encode(), Date=format_datetime(datetime.now(UTC), usegmt=True)))
     labels = list(LocalSource().manifest().models)
     names = ["reachable", "TLS", "key accepted", "protocol", "clock", *labels]
     assert found == [(name, True) for name in names]
     assert "Plain http" in tried.messages["TLS"]
     assert "Same on both sides; 0 rows there." == tried.messages["testapp.country"]
+    assert "Same on both sides; 1 row there." == tried.messages["testapp.tag"]
 
 
 @pytest.mark.parametrize(

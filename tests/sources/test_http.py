@@ -303,6 +303,17 @@ def test_a_redirect_to_anything_is_still_a_sentence(location: str, serve: Serve)
     assert len(message) < 600
 
 
+def test_a_redirect_to_a_log_in_page_is_said_to_be_one(serve: Serve) -> None:
+    server = serve(
+        http("302 Found", Location="https://staging.example.com/accounts/login/?next=/api/data_sync/manifest")
+    )
+    message = str(failure(HttpSource(server.url, KEY).manifest, SourceFailed))
+    assert "redirects to https://staging.example.com/accounts/login/ (302)" in message
+    assert "this leads to a log-in page" in message
+    assert "the prefix that data_sync.urls is included under" in message
+    assert "make it the source's URL" not in message
+
+
 def test_a_web_page_instead_of_data_is_said_to_be_one(serve: Serve) -> None:
     server = serve(http("200 OK", b"<html>Log in", Content_Type="text/html; charset=utf-8"))
     assert "a web page instead of data" in str(failure(HttpSource(server.url, KEY).manifest))

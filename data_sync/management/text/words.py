@@ -28,10 +28,10 @@ def bounded(text: str, most: int | None) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """A time in the project's time zone, to the minute; "–" for none."""
+    """A time in the project's time zone, which it names, to the minute; "–" for none."""
     if at is None:
         return "–"
-    return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%Y-%m-%d %H:%M}"
+    return f"{timezone.localtime(at) if timezone.is_aware(at) else at:%Y-%m-%d %H:%M %Z}".rstrip()
 
 
 def count(number: int, noun: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from django.db.models import Count
 
 from data_sync import tasks
-from data_sync.core.errors import InvalidInput
+from data_sync.core.errors import InvalidInput, InvalidTransition
 from data_sync.core.states import ChangesetState, Outcome
 from data_sync.models import Changeset
 from data_sync.services import apply as service
+from data_sync.services.approval import APPROVABLE
 from data_sync.services.document import changeset_document
 
 from ..text.table import wrapped
@@ -33,7 +34,13 @@ def add_verbs(verbs: Verbs) -> None:
 
 def apply_changeset(call: Call) -> Answer:
     changeset = changeset_of(call)
-    service.request_apply(changeset.pk, call.actor)
+    try:
+        service.request_apply(changeset.pk, call.actor)
+    except InvalidTransition as error:
+        changeset.refresh_from_db()
+        if changeset.state not in APPROVABLE:
+            raise
+        raise InvalidTransition(f"{error} Approve it first: data_sync approve {changeset.pk}") from None
     if call.progress is not None:
         call.progress.write(f"Applying changeset {changeset.pk} …\n")
     tasks.submit("apply", changeset.pk)

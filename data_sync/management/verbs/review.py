@@ -26,7 +26,7 @@ def add_verbs(verbs: Verbs) -> None:
         verb = verbs.add(name, partial(decide, decision), what)
         verb.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
         which = verb.add_mutually_exclusive_group(required=True)
-        which.add_argument("--all", action="store_true", help="all that the other options leave, deletes too")
+        which.add_argument("--all", action="store_true", help="all undecided, within the other options; deletes too")
         which.add_argument("--change", type=number, nargs="+", action="extend", metavar="N", help="these changes")
         add_filters(verb)
     approve = verbs.add("approve", approve_changeset, "Approve the decisions on a changeset as they stand")
@@ -49,6 +49,9 @@ def decide(decision: Decision, call: Call) -> Answer:
     text = [f"{decision.capitalize()} {count(decided.count, 'change')} of changeset {changeset.pk}."]
     if left_out:
         text.append(f"{count(left_out, 'change')} left out because of problems: data_sync show {changeset.pk}")
+    if decided.skipped_decided:
+        kept = count(decided.skipped_decided, "change")
+        text.append(f"{kept} left as decided before; to decide anew, name them: --change N")
     text.append(f"Now: {decisions_text(changeset)}.")
     return Answer(
         document={
@@ -57,6 +60,7 @@ def decide(decision: Decision, call: Call) -> Answer:
             "revision": changeset.revision,
             "decided": decided.count,
             "left_out": left_out,
+            "left_as_decided": decided.skipped_decided,
             "decisions": review.decision_counts(changeset),
         },
         text=text,
@@ -76,6 +80,7 @@ def _decide_all(changeset: Changeset, selection: Selection, decision: Decision, 
             count=decided.count + more.count,
             revision=more.revision,
             skipped_problems=decided.skipped_problems + more.skipped_problems,
+            skipped_decided=decided.skipped_decided,  # Has those among the deletes already.
         )
 
 

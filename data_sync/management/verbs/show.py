@@ -13,12 +13,15 @@ from data_sync.services.content import change_content
 
 from ..text.changes import Manner, describe
 from ..text.table import table, wrapped
-from ..text.words import count, line, listing, moment
+from ..text.words import bounded, count, line, listing, moment
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
 from .pulls import counts, counts_text, summary_table
 from .selection import add_filters, require_changes, selection_of
 
 BATCH = 200
+EXPLAINED = 20
+"""Of how many changesets, the latest, a list says why they are stale, failed, blocked or closed."""
+MOST_REASON = 120
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -64,6 +67,9 @@ def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
         return
     head = ["no", "state", "source", "create", "update", "delete", "pulled", "by"]
     yield from table(head, [_row(changeset) for changeset in changesets], numbers=(0, 3, 4, 5))
+    for changeset in changesets[:EXPLAINED]:
+        if changeset.state_reason:
+            yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
 
 
 def _row(changeset: Changeset) -> list[str]:

@@ -16,10 +16,9 @@
   const status = root.querySelector(".ds-status");
   let queue = Promise.resolve();
 
-  function say(text, isError) {
+  function say(text) {
     if (status) {
       status.textContent = text;
-      status.classList.toggle("ds-is-error", Boolean(isError));
     }
   }
 
@@ -41,19 +40,27 @@
     for (const place of root.querySelectorAll("[data-ds-done]")) {
       place.hidden = progress.undecided[place.dataset.dsDone] !== 0;
     }
-    retireBulk();
+    showBulk(progress.bulk);
   }
 
-  // Where decisions are what is filtered, each one alters how many "all matching" are: ask for a new page.
-  function retireBulk() {
-    const bulk = root.querySelector(".ds-bulk");
-    if (!bulk || !bulk.querySelector("input[name=decision]")) {
-      return;
+  // Each decision alters how many the buttons for all matching are about.
+  function showBulk(texts) {
+    const places = [...root.querySelectorAll(".ds-bulk button")].map((button) => [button, texts[button.value]]);
+    for (const place of root.querySelectorAll("[data-ds-left-out]")) {
+      places.push([place, texts.left_out]);
     }
-    const link = document.createElement("a");
-    link.href = window.location.pathname + window.location.search;
-    link.textContent = message("reload");
-    bulk.replaceWith(link);
+    for (const [place, text] of places) {
+      place.textContent = text;
+      place.hidden = !text;
+    }
+  }
+
+  // What a card offers after a failure: the same again, a fresh page, or the way back in.
+  class Refusal extends Error {
+    constructor(text, remedy) {
+      super(text);
+      this.remedy = remedy;
+    }
   }
 
   async function send(form, decision) {
@@ -62,31 +69,49 @@
     const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
     const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
     if (!isJson) {
-      throw new Error(response.redirected ? message("session") : message("failed"));
+      const isLoggedOut = response.redirected || response.status === 403;
+      throw isLoggedOut ? new Refusal(message("session"), "login") : new Refusal(message("failed"), "retry");
     }
     const answer = await response.json();
     if (!response.ok) {
-      throw new Error(answer.error);
+      throw new Refusal(answer.error, answer.reload ? "reload" : "retry");
     }
     return answer;
   }
 
-  function showError(form, decision, text) {
+  function showError(form, decision, text, remedy) {
     clearError(form);
+    say("");
     const line = document.createElement("span");
     line.className = "ds-card-error";
+    line.setAttribute("role", "alert");
     line.textContent = text + " ";
-    const again = document.createElement("button");
-    again.type = "button";
-    again.className = "button";
-    again.textContent = message("retry");
-    again.addEventListener("click", () => {
-      form.elements.decide.value = decision;
-      decide(form, decision);
-    });
-    line.append(again);
+    line.append(remedyFor(form, decision, remedy));
     form.append(line);
-    say(text, true);
+  }
+
+  function remedyFor(form, decision, remedy) {
+    const here = window.location.pathname + window.location.search;
+    if (remedy === "login") {
+      const link = document.createElement("a");
+      link.href = `${message("loginUrl")}?next=${encodeURIComponent(here)}`;
+      link.textContent = message("login");
+      return link;
+    }
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button";
+    if (remedy === "reload") {
+      button.textContent = message("reload");
+      button.addEventListener("click", () => window.location.reload());
+    } else {
+      button.textContent = message("retry");
+      button.addEventListener("click", () => {
+        form.elements.decide.value = decision;
+        decide(form, decision);
+      });
+    }
+    return button;
   }
 
   function clearError(form) {
@@ -106,7 +131,11 @@
         say(`#${form.elements.number.value} ${message(decision)}`);
       } catch (error) {
         form.elements.decide.value = card.dataset.decision;
-        showError(form, decision, error.message || message("failed"));
+        if (error instanceof Refusal) {
+          showError(form, decision, error.message || message("failed"), error.remedy);
+        } else {
+          showError(form, decision, message("failed"), "retry");
+        }
       }
     });
   }
