@@ -19,7 +19,8 @@ from django.core.files.storage import FileSystemStorage, InvalidStorageError
 from . import conf
 from .core.errors import RegistrationError
 from .orm.limits import required_columns
-from .orm.schema import ModelSchema, in_order, resolve
+from .orm.resolution import in_order, resolve
+from .orm.schema import ModelSchema
 from .orm.sensitive import sensitive_reasons
 from .orm.staging import staging_storage
 from .orm.uniqueness import columns, is_enforced, loose_references

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from data_sync.core.records import FileValue, Record
 from data_sync.core.wire import write_stream
 from data_sync.models import DataSource
-from data_sync.orm.schema import schemas
+from data_sync.orm.resolution import schemas
 from data_sync.services import actors, sources
 from tests.sources.hostile import Server, http
 

@@ -19,7 +19,7 @@ import data_sync
 from data_sync import registry
 from data_sync.checks import IDS, TAG, check_registrations, check_settings
 from data_sync.core.errors import RegistrationError
-from data_sync.orm.schema import schemas
+from data_sync.orm.resolution import schemas
 
 pytestmark = pytest.mark.no_database
 PACKAGE = Path(data_sync.__file__).parent

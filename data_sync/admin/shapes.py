@@ -9,7 +9,8 @@ from django.db import models
 from django.utils.text import capfirst
 
 from data_sync.core.errors import RegistrationError
-from data_sync.orm.schema import Link, ModelSchema, Reference, schemas
+from data_sync.orm.resolution import schemas
+from data_sync.orm.schema import Link, ModelSchema, Reference
 
 from .names import model_name
 from .presentation import FieldShape, ModelShape

@@ -14,7 +14,8 @@ from data_sync.core.equality import same
 from data_sync.core.errors import MalformedStream
 from data_sync.core.records import MISSING, Record
 
-from .schema import ModelSchema, target_schema
+from .resolution import target_schema
+from .schema import ModelSchema
 from .values import Field, integers
 
 Problem = dict[str, str]

@@ -11,8 +11,8 @@ from data_sync.core.wire import write_stream
 from data_sync.models import FileChecksum
 
 from .files import read_blocks, stat
+from .resolution import schemas
 from .rows import RowReader
-from .schema import schemas
 from .snapshot import snapshot
 
 

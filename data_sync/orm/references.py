@@ -12,7 +12,8 @@ from data_sync.core import canonical
 from data_sync.core.errors import RecordError
 
 from .batches import batches
-from .schema import KeyPart, ModelSchema, schema_of
+from .resolution import schema_of
+from .schema import KeyPart, ModelSchema
 from .values import integers
 
 KeyText = str

@@ -17,7 +17,8 @@ from data_sync.core.records import RecordText
 from .batches import batches
 from .files import Checksums
 from .references import KeyParts, KeysOfRows, null_in_key
-from .schema import KeyPart, Link, ModelSchema, Value, target_schema
+from .resolution import target_schema
+from .schema import KeyPart, Link, ModelSchema, Value
 from .tables import table
 
 CHUNK = 2000

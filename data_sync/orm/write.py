@@ -15,7 +15,8 @@ from data_sync.core.errors import ChangeFailed
 
 from .batches import batches
 from .references import RowsOfKeys
-from .schema import Link, ModelSchema, Reference, target_schema
+from .resolution import target_schema
+from .schema import Link, ModelSchema, Reference
 from .tables import table
 from .updates import update_rows
 from .writes import Write, levels

@@ -13,8 +13,9 @@ from data_sync.core.records import FileValue, Record, check_sizes, key_text, new
 from data_sync.core.states import Operation
 from data_sync.orm.cascades import Row
 from data_sync.orm.limits import validate
+from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import PK
-from data_sync.orm.schema import ModelSchema, schemas
+from data_sync.orm.schema import ModelSchema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import IO, Any
 from data_sync import conf
 from data_sync.core.errors import InvalidInput, NotPermitted, WrongFile
 from data_sync.orm.read import LocalSource
-from data_sync.orm.schema import schemas
+from data_sync.orm.resolution import schemas
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 

@@ -11,7 +11,8 @@ from data_sync.core.errors import ChangeFailed
 from data_sync.core.records import Record
 from data_sync.core.states import Decision, Operation, Outcome
 from data_sync.models import Change, Changeset
-from data_sync.orm.schema import ModelSchema, schemas
+from data_sync.orm.resolution import schemas
+from data_sync.orm.schema import ModelSchema
 from data_sync.orm.writes import Write
 
 from .content import after_record, before_record

@@ -10,7 +10,8 @@ from data_sync.core.records import FileValue
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset, PromotedFile
 from data_sync.orm.promotion import discard, new_name, promote
-from data_sync.orm.schema import File, ModelSchema, schemas
+from data_sync.orm.resolution import schemas
+from data_sync.orm.schema import File, ModelSchema
 
 from .content import wanted_files
 from .transitions import extend_lease

@@ -21,7 +21,7 @@ from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.models.time import UtcNow
 from data_sync.orm.read import LocalSource
-from data_sync.orm.schema import schemas
+from data_sync.orm.resolution import schemas
 from data_sync.orm.staging import is_staged, stage
 
 from . import sources

@@ -8,7 +8,8 @@ from data_sync.core import canonical
 from data_sync.core.states import Operation
 from data_sync.orm.limits import Problem, problem
 from data_sync.orm.references import RowsOfKeys
-from data_sync.orm.schema import ModelSchema, schemas, target_schema
+from data_sync.orm.resolution import schemas, target_schema
+from data_sync.orm.schema import ModelSchema
 
 from .comparison import Comparison, Sides
 

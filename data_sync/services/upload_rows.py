@@ -12,7 +12,8 @@ from data_sync.core.records import Record
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset
 from data_sync.orm.references import RowsOfKeys
-from data_sync.orm.schema import ModelSchema, Reference, target_schema
+from data_sync.orm.resolution import target_schema
+from data_sync.orm.schema import ModelSchema, Reference
 
 from .content import after_record
 

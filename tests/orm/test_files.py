@@ -13,7 +13,7 @@ from data_sync.core.states import PullState
 from data_sync.models import FileChecksum
 from data_sync.orm.files import Checksums
 from data_sync.orm.read import LocalSource
-from data_sync.orm.schema import schemas
+from data_sync.orm.resolution import schemas
 from tests.environments import Environments
 from tests.testapp.models import Document
 

@@ -10,8 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.records import parse_line
+from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import RowReader
-from data_sync.orm.schema import ModelSchema, schemas
+from data_sync.orm.schema import ModelSchema
 from tests.testapp.models import Product, Tag
 
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,7 @@ from data_sync.core.errors import LeaseLost
 from data_sync.core.records import FileValue
 from data_sync.core.states import ChangesetState, Outcome, PullState
 from data_sync.models import Changeset, FileChecksum, PromotedFile
-from data_sync.orm.schema import schemas
+from data_sync.orm.resolution import schemas
 from data_sync.services import promotions, upload_rows
 from tests.environments import Environments
 from tests.impostor import Impostor, record
