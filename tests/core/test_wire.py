@@ -136,12 +136,12 @@ def test_a_long_line_is_read_in_a_time_that_grows_with_its_length() -> None:
     size, step = 1 << 24, 1 << 10
     opening = stream().split(b"\n")[0] + b"\n"
     blocks = [opening, *[b"x" * step] * (size // step), b"\n"]
-    started = time.monotonic()
+    started = time.process_time()
     reader = StreamReader(blocks, MODELS)
     with pytest.raises(IncompleteStream):
         assert [len(line) for some in reader for _, line in some] == [size]
     assert reader.size == len(opening) + size + 1
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("count", [False, True, -1, 1.0, "1", None, [1]], ids=repr)
