@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -538,7 +539,8 @@ def test_under_asgi_the_body_comes_in_blocks_without_a_warning(recwarn: pytest.W
         response = await AsyncClient().get(PATHS[2], headers=headers)
         return response, [block async for block in response.streaming_content]
 
-    response, blocks = async_to_sync(read)()
+    with ThreadPoolExecutor(1) as thread:  # The browser tests may have left an event loop in this one.
+        response, blocks = thread.submit(async_to_sync(read)).result()
     assert response.is_async
     assert b"".join(blocks) == BYTES
     assert max(len(block) for block in blocks) == views.BLOCK
