@@ -23,19 +23,19 @@ USING = "default"
 def classified(comparison: Comparison) -> Iterator[list[Change]]:
     """The changes in number order, in batches, not yet saved and without changeset."""
     deletions = Deletions(comparison, USING)
-    for items in batches(comparison.numbered, BATCH):
-        batch = comparison.sides(items)
+    for entries in batches(comparison.numbered, BATCH):
+        batch = comparison.sides(entries)
         targets = Targets(comparison, batch, USING)
         yield [_change(sides, targets, deletions) for sides in batch]
 
 
 def _change(sides: Sides, targets: Targets, deletions: Deletions) -> Change:
-    item, before, after = sides.item, sides.before, sides.after
+    entry, before, after = sides.entry, sides.before, sides.after
     requires, problems, cascades = _circumstances(sides, targets, deletions)
     return Change(
-        number=item.number,
-        model=item.schema.label,
-        operation=item.operation.value,
+        number=entry.number,
+        model=entry.schema.label,
+        operation=entry.operation.value,
         key=list(sides.record.key),
         key_text=key_text(sides.record.key),
         local_pk=before and before.carried[PK],
@@ -44,7 +44,7 @@ def _change(sides: Sides, targets: Targets, deletions: Deletions) -> Change:
         diff=[row.to_plain() for row in diff_fields(_fields(before), _fields(after))],
         files={
             file.name: {"before": _file(before, file.name), "after": _file(after, file.name)}
-            for file in item.schema.files
+            for file in entry.schema.files
         },
         carried={"before": _carried(before), "after": _carried(after)},
         before_digest=before.digest() if before else "",
@@ -65,7 +65,7 @@ def _circumstances(
         row = sides.row
         assert row is not None
         return deletions.requires(row), deletions.problems(row), deletions.cascades(row)
-    schema = sides.item.schema
+    schema = sides.entry.schema
     requires, problems = targets.requirements(sides)
     problems += value_problems(schema, sides.before, sides.after, USING)
     if sides.before is None:

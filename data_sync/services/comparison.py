@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from data_sync.core import canonical
 from data_sync.core.compare import Difference, compare
 from data_sync.core.errors import MalformedStream
 from data_sync.core.listing import Listing
@@ -40,7 +39,7 @@ class Numbered:
 class Sides:
     """A difference with its records: `before` None for a create, `after` None for a delete."""
 
-    item: Numbered
+    entry: Numbered
     before: Record | None
     after: Record | None
 
@@ -56,7 +55,7 @@ class Sides:
         """The local row."""
         if self.before is None:
             return None
-        schema = self.item.schema
+        schema = self.entry.schema
         return schema.model, schema.pk.to_python(self.before.carried[PK])
 
 
@@ -72,7 +71,7 @@ class Comparison:
         self.schemas = {label: schemas()[label] for label in here.models}
         self.kept: dict[str, int] = dict.fromkeys(here.models, 0)
         self.numbered = self._number()
-        self._by_key = {(item.schema.label, item.key_text): item for item in self.numbered}
+        self._by_key = {(entry.schema.label, entry.key_text): entry for entry in self.numbered}
 
     def _number(self) -> list[Numbered]:
         writes: list[tuple[ModelSchema, Difference]] = []
@@ -94,7 +93,7 @@ class Comparison:
 
     def compared(self, label: str) -> int:
         """How many keys of a model were compared: those here, and those only at the source."""
-        creates = sum(item.schema.label == label and item.operation == Operation.CREATE for item in self.numbered)
+        creates = sum(entry.schema.label == label and entry.operation == Operation.CREATE for entry in self.numbered)
         return self.here.counts[label] + creates
 
     def change_of(self, label: str, text: str) -> Numbered | None:
@@ -105,29 +104,29 @@ class Comparison:
         """Whether the local listing has a row with this key; never for models that were not compared."""
         return label in self.schemas and self.here.contains(label, text)
 
-    def sides(self, items: Sequence[Numbered]) -> list[Sides]:
-        return [self.sides_of(item) for item in items]
+    def sides(self, entries: Sequence[Numbered]) -> list[Sides]:
+        return [self.sides_of(entry) for entry in entries]
 
-    def sides_of(self, item: Numbered) -> Sides:
+    def sides_of(self, entry: Numbered) -> Sides:
         """Reads both records. Raises `MalformedStream` if the source's is not one of its model."""
-        here, there = item.difference.here, item.difference.there
+        here, there = entry.difference.here, entry.difference.there
         before = None if here is None else self.here.record(here)
         after = None if there is None else self.there.record(there)
         if after is not None:
-            validate(item.schema, after)
+            validate(entry.schema, after)
             check_sizes(before, after)
         for record in (before, after):
-            if record is not None and canonical.dumps(list(record.key)) != item.key_text:
+            if record is not None and record.key_text != entry.key_text:
                 raise MalformedStream(
-                    f"The keys {canonical.dumps(list(record.key))} and {item.key_text} of {item.schema.label} "
+                    f"The keys {record.key_text} and {entry.key_text} of {entry.schema.label} "
                     "cannot be told apart. Change one of them."
                 )
-        return Sides(item=item, before=before, after=after)
+        return Sides(entry=entry, before=before, after=after)
 
     def wanted_files(self) -> Iterator[tuple[str, FileValue]]:
         """Each file whose bytes are needed, with words that say whose it is."""
-        for item in self.numbered:
-            if item.schema.files and item.operation != Operation.DELETE:
-                sides = self.sides_of(item)
+        for entry in self.numbered:
+            if entry.schema.files and entry.operation != Operation.DELETE:
+                sides = self.sides_of(entry)
                 for name, file in new_files(sides.before, sides.after).items():
-                    yield f"{item.schema.label} {key_text(sides.record.key)}, {name}", file
+                    yield f"{entry.schema.label} {key_text(sides.record.key)}, {name}", file

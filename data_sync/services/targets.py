@@ -25,7 +25,7 @@ class Targets:
                 if comparison.change_of(target.label, text) is None and not comparison.is_here(target.label, text):
                     wanted.setdefault(target.label, []).append(text)
             if _may_be_hidden(sides):
-                wanted.setdefault(sides.item.schema.label, []).append(sides.item.key_text)
+                wanted.setdefault(sides.entry.schema.label, []).append(sides.entry.key_text)
         self._rows = {label: RowsOfKeys(schemas()[label], "pk", using) for label in wanted}
         for label, texts in wanted.items():
             self._rows[label].load(texts)
@@ -38,7 +38,7 @@ class Targets:
             other = self._comparison.change_of(target.label, text)
             if other is not None and other.operation == Operation.CREATE:
                 requires.add(other.number)
-                if other.number == sides.item.number and not _may_be_filled_in_later(sides.item.schema, name):
+                if other.number == sides.entry.number and not _may_be_filled_in_later(sides.entry.schema, name):
                     message = (
                         f"{name} refers to the new row itself and must not be null: the row would have to exist before "
                         "it is written. Make the column nullable, or add the row here by hand."
@@ -51,11 +51,11 @@ class Targets:
                 )
                 problems.append(problem("missing_reference", name, message))
         requires |= self._other_halves(sides)
-        return requires - {sides.item.number}, problems
+        return requires - {sides.entry.number}, problems
 
     def _other_halves(self, sides: Sides) -> set[int]:
         """A symmetrical many-to-many is stored once for each side: half a link must not be applied."""
-        before, after, schema = sides.before, sides.after, sides.item.schema
+        before, after, schema = sides.before, sides.after, sides.entry.schema
         halves: set[int] = set()
         for link in schema.links:
             if not link.field.remote_field.symmetrical or after is None:
@@ -76,7 +76,7 @@ class Targets:
 
     def hidden_row(self, sides: Sides) -> list[Problem]:
         """For a create: a row with its key that exists here, outside of the scope that was compared."""
-        if not _may_be_hidden(sides) or not self._rows[sides.item.schema.label].count(sides.item.key_text):
+        if not _may_be_hidden(sides) or not self._rows[sides.entry.schema.label].count(sides.entry.key_text):
             return []
         message = "A row with this natural key exists here, outside of the registration's queryset."
         return [problem("hidden_row", "", message)]
@@ -87,12 +87,12 @@ def _may_be_filled_in_later(schema: ModelSchema, name: str) -> bool:
 
 
 def _may_be_hidden(sides: Sides) -> bool:
-    return sides.before is None and sides.item.schema.registration.queryset is not None
+    return sides.before is None and sides.entry.schema.registration.queryset is not None
 
 
 def _new_targets(sides: Sides) -> Iterator[tuple[str, ModelSchema, str]]:
     """The references that a write newly makes: field, target's schema, canonical text of the target's key."""
-    before, after, schema = sides.before, sides.after, sides.item.schema
+    before, after, schema = sides.before, sides.after, sides.entry.schema
     if after is None:
         return
     for relation in schema.relations:
