@@ -27,7 +27,15 @@ class CanonicalJSONField(TextField):
         _pyi_lookup_exact_type: Any
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        return None if value is None else canonical.loads(value)
+        match value:
+            case None:
+                return None
+            case "[]":  # Most changes have no cascades, problems, requirements and files.
+                return []
+            case "{}":
+                return {}
+            case _:
+                return canonical.loads(value)
 
     def to_python(self, value: Any) -> Any:
         return value

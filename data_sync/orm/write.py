@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,7 @@ class Writer:
         """Inserts rows, those that others refer to first; nullable references that cannot be resolved yet wait."""
         for level in levels(schema, writes):
             for batch in batches(level, BATCH):
-                self._load(schema, batch)
+                self._load(schema, batch, schema.column_names)
                 self._attempt(batch, partial(self._insert, schema))
 
     def update(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
@@ -52,7 +52,7 @@ class Writer:
             by_columns.setdefault((*columns, *write.files, *carried), []).append(write)
         for names, group in by_columns.items():
             for batch in batches(group if names else [], BATCH):
-                self._load(schema, batch)
+                self._load(schema, batch, names)
                 self._attempt(batch, partial(self._update, schema, names))
 
     def finish(self, writes: Mapping[str, Sequence[Write]], by_label: Mapping[str, ModelSchema]) -> None:
@@ -179,11 +179,12 @@ class Writer:
         target = target_schema(reference)
         return self._known(target, reference.field.target_field.attname)
 
-    def _load(self, schema: ModelSchema, batch: Iterable[Write]) -> None:
-        writes = list(batch)
+    def _load(self, schema: ModelSchema, writes: Sequence[Write], names: Collection[str]) -> None:
+        """Finds, in a batch, the rows that these references of some writes refer to."""
         for reference in schema.references:
-            values = [write.after.fields[reference.name] for write in writes]
-            self._found(schema, reference).load(canonical.dumps(value) for value in values if value is not None)
+            if reference.name in names:
+                values = [write.after.fields[reference.name] for write in writes]
+                self._found(schema, reference).load(canonical.dumps(value) for value in values if value is not None)
 
     def _target(self, schema: ModelSchema, reference: Reference, write: Write) -> Any:
         value = write.after.fields[reference.name]

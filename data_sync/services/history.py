@@ -38,7 +38,7 @@ def _entries(changeset: Changeset, plan: Plan, actor: Actor) -> Iterator[LogEntr
         fields = f": {', '.join(names)}" if names else ""
         yield LogEntry(
             user_id=actor.user.pk,
-            content_type=ContentType.objects.get_for_model(schema.model),
+            content_type_id=ContentType.objects.get_for_model(schema.model).pk,
             object_id=str(pk),
             object_repr=key_text(record.key)[:200],
             action_flag=flags[operation],

@@ -52,7 +52,7 @@ class Plan:
         self.digests: dict[int, tuple[str, str]] = {}
         self.unchanged: list[int] = []
         accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by("number")
-        for change in accepted.iterator(chunk_size=500):
+        for change in accepted.defer("diff", "requires").iterator(chunk_size=500):
             self._take(change, files)
 
     def _take(self, change: Change, files: dict[tuple[int, str], str]) -> None:
@@ -109,13 +109,8 @@ class Plan:
                 if write.before is None:
                     yield schema, Operation.CREATE, write.pk, write.after, []
                 else:
-                    yield (
-                        schema,
-                        Operation.UPDATE,
-                        write.pk,
-                        write.after,
-                        differing(write.before, write.after),
-                    )
+                    names = [name for name in write.after.fields if name in write.changed]
+                    yield schema, Operation.UPDATE, write.pk, write.after, [*names, *write.files]
             for delete in self.deletes[label]:
                 yield schema, Operation.DELETE, delete.pk, delete.before, []
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+import sys
 from typing import Any
 
 import pytest
@@ -292,16 +291,7 @@ def test_what_is_not_json_plain_is_refused() -> None:
         diff_fields({"f": [{1}]}, {"f": []})
 
 
-# Cost, in CPU time. The bounds are some five times what was measured: a busy machine must not fail the build.
-
-
-def quickest(action: Callable[[], Any]) -> float:
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        action()
-        times.append(time.process_time() - start)
-    return min(times)
+# Cost
 
 
 def nested(depth: int, value: Any) -> Any:
@@ -337,21 +327,16 @@ DICTS = [{"id": i, "name": f"x{i}", "tags": ["a", "b"]} for i in range(10_000)]
         ),
     ],
 )
-def test_large_values_are_quick(before: Any, after: Any, rows: int) -> None:
-    diff_fields({"f": {"a": 1}}, {"f": {"a": 2}})  # imports deepdiff
-    found: list[DiffRow] = []
-
-    def diff() -> None:
-        found[:] = diff_fields({"f": before}, {"f": after})
-
-    assert quickest(diff) < 1.0
-    assert len(found) == rows
+@pytest.mark.timeout(20)  # 0.4 s at most when measured
+def test_large_values_take_no_quadratic_time(before: Any, after: Any, rows: int) -> None:
+    assert len(diff_fields({"f": before}, {"f": after})) == rows
 
 
-def test_a_thousand_flat_rows_are_quick() -> None:
+def test_flat_rows_never_load_deepdiff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deepdiff", None)
     before = {"name": "x", "price": 1, "text": "word " * 100, "ratio": 1.5, "empty": None, "on": True}
     versions = [{**before, "price": price, "text": f"word {price}"} for price in range(2, 1002)]
-    assert quickest(lambda: [diff_fields(before, after) for after in versions]) < 0.05
+    assert all(len(diff_fields(before, after)) == 2 for after in versions)
 
 
 @pytest.mark.parametrize(

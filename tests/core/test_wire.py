@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -131,17 +130,16 @@ def test_a_line_that_is_too_long_is_refused_also_within_one_block(monkeypatch: p
         read(write_stream(MODELS, [("app.copy", [long])]))
 
 
+@pytest.mark.timeout(30)
 def test_a_long_line_is_read_in_a_time_that_grows_with_its_length() -> None:
     """To join the line anew at each of these blocks would copy 128 GiB."""
     size, step = 1 << 24, 1 << 10
     opening = stream().split(b"\n")[0] + b"\n"
     blocks = [opening, *[b"x" * step] * (size // step), b"\n"]
-    started = time.process_time()
     reader = StreamReader(blocks, MODELS)
     with pytest.raises(IncompleteStream):
         assert [len(line) for some in reader for _, line in some] == [size]
     assert reader.size == len(opening) + size + 1
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("count", [False, True, -1, 1.0, "1", None, [1]], ids=repr)

@@ -256,12 +256,12 @@ def test_a_source_s_words_are_quoted_short_and_on_one_line(body: Any, quoted: st
 
 @pytest.mark.parametrize("status", ["500", "302", "401"])
 def test_an_endless_refusal_is_not_read_to_its_end(status: str, serve: Serve, settings: Any) -> None:
-    settings.DATA_SYNC_REQUEST_TIMEOUT = 5
+    settings.DATA_SYNC_REQUEST_TIMEOUT = 60
     started = time.monotonic()
     server = serve(b"")
     server.answer = server.drips(http(f"{status} Oops", length=-1, Location="/elsewhere"), b"x" * 65536, 0)
     assert f"({status})" in str(failure(lambda: read(HttpSource(server.url, KEY))))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(
