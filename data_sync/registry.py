@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ModelType = TypeVar("ModelType", bound="type[Model]")
 Deletes = Literal["propose", "never"]
+Save = Literal["raw", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Registration:
     file_fields: tuple[str, ...] = ()
     queryset: Callable[[QuerySet[Any]], QuerySet[Any]] | None = None
     deletes: Deletes = "propose"
+    save: Save = "raw"
     allow_sensitive: tuple[str, ...] = ()
 
     @property

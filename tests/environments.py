@@ -111,7 +111,8 @@ class Environments:
         with connections[alias].cursor() as cursor:
             return {
                 model._meta.db_table: _all_rows(cursor, model._meta.db_table)
-                for model in apps.get_app_config("testapp").get_models(include_auto_created=True)
+                for app in ("testapp", "hard")
+                for model in apps.get_app_config(app).get_models(include_auto_created=True)
             }
 
     def contents(self, alias: str = "default") -> Contents:

@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "data_sync",
     "tests.testapp",
+    "tests.hard",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -31,7 +31,7 @@ STATE_SHAPES = {
 }
 """By value: words that several vocabularies share (applied, failed, …) have one shape."""
 
-SIGNS = {Operation.CREATE: "+", Operation.UPDATE: "~", Operation.DELETE: "−"}
+SIGNS = {Operation.CREATE: "+", Operation.UPDATE: "~", Operation.DELETE: "−", Operation.RENAME: "→"}
 
 
 def badge(state: str, words: object) -> SafeString:
@@ -53,6 +53,8 @@ def operation_words(operation: str) -> str:
             return _("Changed")
         case Operation.DELETE:
             return _("Deleted")
+        case Operation.RENAME:
+            return _("Renamed")
 
 
 def operation_badge(operation: str) -> SafeString:

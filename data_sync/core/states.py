@@ -9,6 +9,14 @@ class Operation(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    RENAME = "rename"
+
+
+class RenameChoice(StrEnum):
+    """How an accepted rename is written: the row keeps its primary key, or is deleted and made anew."""
+
+    RENAME = "rename"
+    REPLACE = "replace"
 
 
 class Decision(StrEnum):

@@ -1,12 +1,14 @@
 """Everything data_sync stores."""
 
 from .audit import Event
+from .baselines import Baseline
 from .changesets import Change, Changeset
 from .exchange import DataSource, ExportKey
 from .files import FileChecksum, PromotedFile
 from .pulls import DataPull
 
 __all__ = [
+    "Baseline",
     "Change",
     "Changeset",
     "DataPull",

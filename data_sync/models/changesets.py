@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from data_sync.core.states import ChangesetState, Decision, Operation, Outcome
+from data_sync.core.states import ChangesetState, Decision, Operation, Outcome, RenameChoice
 
 from .exchange import DataSource
 from .fields import CanonicalJSONField
@@ -51,6 +51,16 @@ class Changeset(models.Model):
     creates = models.PositiveIntegerField(default=0, editable=False)
     updates = models.PositiveIntegerField(default=0, editable=False)
     deletes = models.PositiveIntegerField(default=0, editable=False)
+    renames = models.PositiveIntegerField(default=0, editable=False)
+    conflicts = models.PositiveIntegerField(_("conflicts"), default=0, editable=False)
+    omitted = CanonicalJSONField(
+        default=dict,
+        editable=False,
+        help_text=_("Per model: names of fields that the two sides do not agree on, which were left out."),
+    )
+    shapes = CanonicalJSONField(
+        default=dict, editable=False, help_text=_("Per model: digest of what was compared of it, for baselines.")
+    )
     summary = CanonicalJSONField(
         default=list,
         editable=False,
@@ -103,7 +113,7 @@ class Changeset(models.Model):
 
 
 class Change(models.Model):
-    """One row's create, update or delete.
+    """One row's create, update, delete or rename.
 
     `before` and `after` hold the record's fields (JSON-plain, by field name; null where there is no
     row). `diff` is a list of `core.diff` rows. `files` is `{field: {"before": file|null, "after":
@@ -111,13 +121,27 @@ class Change(models.Model):
     `carried` is `{"before": {...}, "after": {...}}`: values that travel but are not compared
     (`auto_now`). `requires` lists numbers of changes that this one needs. `cascades` lists what a
     delete takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"unlink"}`.
-    `problems` lists why it cannot be applied: `{"code", "field", "message"}`; empty for most.
+    `problems` lists why it cannot be applied: `{"code", "field", "message"}`; empty for most. `warnings`
+    has the same shape and forbids nothing (validators of the model).
+
+    `base_digest` has the first 16 bytes, in hex, of the record's digest when both sides last agreed; "" where
+    that is not known. `base` holds the record's fields then, where a stored change still has them. `conflict` is
+    `{}` or `{"kind": "changed"|"removed", "by": str, "at": str}`: the local row has moved away from its base;
+    who and when if the admin log knows, else "". Accepting one takes `acknowledged_digest`, the digest of the
+    local row (its `before_digest` at the pull; "absent" where there is none) that the reviewer has seen.
+
+    A rename has its new key in `key`, the old one in `previous_key`, and a `rename_choice`.
     """
 
     OPERATIONS = (
         (Operation.CREATE.value, _("added")),
         (Operation.UPDATE.value, _("changed")),
         (Operation.DELETE.value, _("deleted")),
+        (Operation.RENAME.value, _("renamed")),
+    )
+    RENAME_CHOICES = (
+        (RenameChoice.RENAME.value, _("keep the row, under the new key")),
+        (RenameChoice.REPLACE.value, _("delete the row and add a new one")),
     )
     DECISIONS = (
         (Decision.UNDECIDED.value, _("undecided")),
@@ -139,6 +163,8 @@ class Change(models.Model):
     operation = models.CharField(_("operation"), max_length=8, choices=OPERATIONS)
     key = CanonicalJSONField(_("natural key"))
     key_text = models.TextField(help_text=_("The key's parts joined for searching and showing."))
+    key_digest = models.CharField(max_length=32, help_text=_("First 16 bytes, in hex, of the SHA-256 of the key."))
+    previous_key = CanonicalJSONField(null=True)
     local_pk = CanonicalJSONField(null=True, help_text=_("The local row's primary key; null for a create."))
     before = CanonicalJSONField(null=True)
     after = CanonicalJSONField(null=True)
@@ -150,9 +176,19 @@ class Change(models.Model):
     requires = CanonicalJSONField(default=list)
     cascades = CanonicalJSONField(default=list)
     problems = CanonicalJSONField(default=list)
+    warnings = CanonicalJSONField(default=list)
+    base = CanonicalJSONField(null=True)
+    base_digest = models.CharField(max_length=32, blank=True)
+    conflict = CanonicalJSONField(default=dict)
+    left_scope = models.BooleanField(
+        default=False, help_text=_("Whether the source still has the row, outside of the scope that is synced.")
+    )
     has_cascades = models.BooleanField(default=False)
     has_problems = models.BooleanField(default=False)
+    is_conflict = models.BooleanField(default=False)
     decision = models.CharField(_("decision"), max_length=10, choices=DECISIONS, default=Decision.UNDECIDED.value)
+    acknowledged_digest = models.CharField(max_length=80, blank=True)
+    rename_choice = models.CharField(max_length=8, choices=RENAME_CHOICES, default=RenameChoice.RENAME.value)
     outcome = models.CharField(_("outcome"), max_length=10, choices=OUTCOMES, blank=True)
     outcome_reason = models.TextField(blank=True)
 
@@ -166,6 +202,7 @@ class Change(models.Model):
         indexes = (
             models.Index(fields=("changeset", "model", "operation", "number"), name="data_sync_change_nav"),
             models.Index(fields=("changeset", "decision", "number"), name="data_sync_change_decision"),
+            models.Index(fields=("model", "key_digest"), name="data_sync_change_key"),
         )
 
     def __str__(self) -> str:

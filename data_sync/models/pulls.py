@@ -32,6 +32,11 @@ class DataPull(models.Model):
         blank=True,
         help_text=_("Labels to pull; empty means every model that the source offers."),
     )
+    find_renames = models.BooleanField(
+        _("find renames"),
+        default=True,
+        help_text=_("Offer a row that only its key tells from a deleted one as that row, renamed."),
+    )
     state = models.CharField(_("state"), max_length=16, choices=STATES, default=PullState.QUEUED.value, editable=False)
     active_source = models.PositiveBigIntegerField(
         null=True,

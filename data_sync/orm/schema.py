@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from data_sync import registry
+from data_sync.core import canonical
+from data_sync.core.errors import RegistrationError
 from data_sync.core.manifest import ModelManifest
 from data_sync.registry import Registration
 
 from .tables import table
 from .values import Codec, Field, fingerprint
+
+if TYPE_CHECKING:
+    from django.contrib.contenttypes.fields import GenericForeignKey
 
 Path = tuple[str, ...]
 
@@ -48,6 +54,16 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Generic:
+    """A generic foreign key, one member in place of its two columns: `[label, natural key]` of its target, or null."""
+
+    name: str
+    field: GenericForeignKey
+    type_field: models.ForeignKey[Any, Any]
+    object_field: Field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     name: str
     field: models.FileField
@@ -68,7 +84,12 @@ class KeyPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSchema:
-    """Everything reading, comparing and writing need to know of one registered model."""
+    """Everything reading, comparing and writing need to know of one registered model.
+
+    `parent_link` is the reference, among `references`, to the parent's row where a multi-table parent is registered
+    itself: inherited fields are then the parent's. Without one, inherited fields are this model's own. `omitted`
+    names the fields that were taken out by `without`.
+    """
 
     registration: Registration
     model: type[models.Model]
@@ -78,6 +99,9 @@ class ModelSchema:
     links: tuple[Link, ...]
     files: tuple[File, ...]
     carried: tuple[Value, ...]
+    generics: tuple[Generic, ...] = ()
+    parent_link: Reference | None = None
+    omitted: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -95,7 +119,37 @@ class ModelSchema:
     @property
     def field_names(self) -> list[str]:
         """The members of a record's `fields`."""
-        return [*self.column_names, *(link.name for link in self.links)]
+        return [
+            *self.column_names,
+            *(link.name for link in self.links),
+            *(generic.name for generic in self.generics),
+        ]
+
+    def without(self, names: Iterable[str]) -> ModelSchema:
+        """The schema less these fields and files, which the other side has not or has in another form.
+
+        Raises `RegistrationError` where one of them is part of the natural key.
+        """
+        left_out = frozenset(names)
+        if not left_out:
+            return self
+        in_key = sorted(left_out & {part.path[0] for part in self.key})
+        if in_key:
+            raise RegistrationError(f"{self.label} cannot be synced without {in_key[0]}, which is in its natural key.")
+        return replace(
+            self,
+            values=tuple(value for value in self.values if value.name not in left_out),
+            references=tuple(reference for reference in self.references if reference.name not in left_out),
+            links=tuple(link for link in self.links if link.name not in left_out),
+            generics=tuple(generic for generic in self.generics if generic.name not in left_out),
+            files=tuple(file for file in self.files if file.name not in left_out),
+            omitted=tuple(sorted(left_out)),
+        )
+
+    def shape(self) -> str:
+        """A digest of what records of this schema hold: only digests of records of one shape compare."""
+        manifest = self.manifest(0).to_plain()
+        return canonical.digest(canonical.dumps([self.label, manifest["key"], manifest["fields"], manifest["files"]]))
 
     @property
     def pk(self) -> Field:
@@ -119,6 +173,11 @@ class ModelSchema:
                 "null": relation.field.null,
                 "model": relation.target._meta.label_lower,
                 "key": _natural_key(relation.target),
+            }
+        for generic in self.generics:
+            fields[generic.name] = {
+                "type": "GenericForeignKey",
+                "null": generic.type_field.null or generic.object_field.null,
             }
         return ModelManifest(
             key=self.registration.natural_key,

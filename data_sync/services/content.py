@@ -15,18 +15,24 @@ from data_sync.models.fields import CanonicalJSONField, as_stored
 CONTENT = {
     "after": "after",
     "after_digest": "after_digest",
+    "base": "base",
+    "base_digest": "base_digest",
     "before": "before",
     "before_digest": "before_digest",
     "carried": "carried",
     "cascades": "cascades",
+    "conflict": "conflict",
     "diff": "diff",
     "files": "files",
+    "left_scope": "left_scope",
     "model": "model",
     "natural_key": "key",
     "number": "number",
     "operation": "operation",
+    "previous_key": "previous_key",
     "problems": "problems",
     "requires": "requires",
+    "warnings": "warnings",
 }
 """Everything that never alters once stored, in canonical order, and which column of `Change` has it."""
 

@@ -1,0 +1,1 @@
+"""Schemas that are hard to sync, each synced between two environments."""
