@@ -19,7 +19,8 @@ from django.core.files.storage import FileSystemStorage, InvalidStorageError
 from . import conf
 from .core.errors import RegistrationError
 from .orm.limits import required_columns
-from .orm.resolution import in_order, resolve
+from .orm.order import in_order
+from .orm.resolution import resolve
 from .orm.schema import ModelSchema
 from .orm.sensitive import sensitive_reasons
 from .orm.staging import staging_storage
@@ -40,11 +41,14 @@ IDS = {
     "sensitive_model": ("data_sync.E005", "Who may read from here gets every row. Register content, not accounts."),
     "sensitive_field": ("data_sync.E006", "If it is no secret: allow_sensitive takes the names of fields."),
     "through_model": ("data_sync.E007", "Without fields, such a many-to-many is left out of itself."),
-    "inheritance": ("data_sync.E008", "Register the parent model; or give the model an abstract parent."),
+    "inheritance": ("data_sync.E008", "What is inherited from a registered parent travels with the parent's row."),
     "file_not_named": ("data_sync.E009", "Files travel only when they are named in file_fields."),
     "not_a_file": ("data_sync.E010", "file_fields takes FileField and ImageField; other fields belong to fields."),
     "composite_key": ("data_sync.E011", "Give the model a primary key of one column."),
     "abstract": ("data_sync.E012", "Use the decorator on the classes that are tables."),
+    "same_table": ("data_sync.E014", "data_sync.registry.unregister() takes one back; its rows are the other's."),
+    "ambiguous_key": ("data_sync.E015", "Take the one that people do not change, and that is the same everywhere."),
+    "no_key": ("data_sync.E016", "Add a UniqueConstraint for it, too: then no two rows can come to share a key."),
     "registration": ("data_sync.E013", "See data_sync.register() for what the options take."),
 }
 """For each code of `RegistrationError`, the check's id and a hint."""
@@ -87,7 +91,7 @@ def _warnings(schema: ModelSchema) -> Iterator[Warning]:
     if not is_enforced(schema):
         loose, fields = (", ".join(f'"{name}"' for name in found(schema)) for found in (loose_references, columns))
         yield Warning(
-            f"No unique constraint covers the natural key of {label} ({', '.join(schema.registration.natural_key)}): "
+            f"No unique constraint covers the natural key of {label} ({', '.join(schema.registration.key)}): "
             "two rows may come to share it, and no pull can tell them apart.",
             hint=f"Name more of what identifies the row behind {loose}: several rows there share what the key names."
             if loose

@@ -19,16 +19,15 @@ class DataSyncEnhancedManager(models.Manager[ModelRow]):
         """The row with this key, one value per part.
 
         Raises the model's `DoesNotExist` or `MultipleObjectsReturned`, and `RegistrationError` for a
-        model that is not registered or for a wrong number of parts.
+        model that is not registered, whose key cannot be told, or for a wrong number of parts.
         """
         registration = registry.registration_of(self.model)
         if registration is None:
             raise RegistrationError(f"{self.model._meta.label} is not registered with data_sync.")
-        if len(key) != len(registration.natural_key):
-            parts = ", ".join(registration.natural_key)
+        paths = registration.key
+        if len(key) != len(paths):
             raise RegistrationError(
-                f"The natural key of {self.model._meta.label} has {len(registration.natural_key)} parts "
-                f"({parts}); {len(key)} were given."
+                f"The natural key of {self.model._meta.label} has {len(paths)} parts "
+                f"({', '.join(paths)}); {len(key)} were given."
             )
-        paths = (path.replace(".", "__") for path in registration.natural_key)
-        return self.get(**dict(zip(paths, key, strict=True)))
+        return self.get(**dict(zip((path.replace(".", "__") for path in paths), key, strict=True)))

@@ -9,6 +9,8 @@ from . import views
 app_name = "data_sync"
 urlpatterns = [
     path("data_sync/manifest", views.manifest, name="manifest"),
-    path("data_sync/export", views.records, name="export"),
+    path("data_sync/export", views.stream, name="export"),
+    path("data_sync/digests", views.digests, name="digests"),
+    path("data_sync/records", views.records, name="records"),
     path("data_sync/files/<str:checksum>", views.file, name="file"),
 ]

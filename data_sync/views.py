@@ -22,7 +22,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidInput, NotPermitted, WrongFile
-from data_sync.services import export, keys
+from data_sync.core.source import MAX_BODY, Request
+from data_sync.services import asked, export, keys
 
 View: TypeAlias = Callable[..., HttpResponseBase]
 
@@ -31,23 +32,30 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _logger = logging.getLogger(__name__)
 
 
-def _endpoint(view: Callable[..., HttpResponseBase]) -> View:
+class _TooLarge(InvalidInput):
+    """More was sent than is read."""
+
+
+def _endpoint(method: str = "GET") -> Callable[[View], View]:
     """A view for holders of export keys; it is given the labels that the key may read."""
 
-    @wraps(view)
-    def answer(request: HttpRequest, **arguments: str) -> HttpResponseBase:
-        response = _answer(view, request, **arguments)
-        response["Cache-Control"] = "no-store"
-        response["X-Content-Type-Options"] = "nosniff"
-        return response
+    def endpoint(view: View) -> View:
+        @wraps(view)
+        def answer(request: HttpRequest, **arguments: str) -> HttpResponseBase:
+            response = _answer(view, method, request, **arguments)
+            response["Cache-Control"] = "no-store"
+            response["X-Content-Type-Options"] = "nosniff"
+            return response
 
-    return csrf_exempt(login_not_required(transaction.non_atomic_requests(answer)))
+        return csrf_exempt(login_not_required(transaction.non_atomic_requests(answer)))
+
+    return endpoint
 
 
-def _answer(view: Callable[..., HttpResponseBase], request: HttpRequest, **arguments: str) -> HttpResponseBase:
-    if request.method != "GET":
-        response = _error(405, "Only GET is answered here.")
-        response["Allow"] = "GET"
+def _answer(view: View, method: str, request: HttpRequest, **arguments: str) -> HttpResponseBase:
+    if request.method != method:
+        response = _error(405, f"Only {method} is answered here.")
+        response["Allow"] = method
         return response
     try:
         labels = keys.authenticate(request.headers.get("Authorization"))
@@ -71,27 +79,42 @@ def _answer(view: Callable[..., HttpResponseBase], request: HttpRequest, **argum
         return _error(503, f"The database there could not be read ({type(error).__name__}); see the log there.")
 
 
-@_endpoint
+@_endpoint()
 def manifest(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
     """`GET data_sync/manifest`: the models that the key may read, their fields and counts."""
-    document = export.manifest(export.scope(request.GET.get("models"), labels))
+    document = export.manifest(asked.scope(request.GET.get("models"), labels))
     return HttpResponse(canonical.dumps(document), content_type="application/json")
 
 
-@_endpoint
-def records(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
-    """`GET data_sync/export?models=a.b,c.d`: every record in scope, as one stream."""
-    compress = _accepts_gzip(request.headers.get("Accept-Encoding", ""))
-    spool = export.spool_export(export.scope(request.GET.get("models"), labels), compress=compress)
+@_endpoint()
+def stream(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+    """`GET data_sync/export?models=a.b,c.d&omit=a.b.field`: every record in scope, as one stream."""
+    compress = _accepts_gzip(request)
+    return _send_records(request, export.spool_export(_request(request, labels), compress=compress), compress)
+
+
+@_endpoint()
+def digests(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+    """`GET data_sync/digests?models=a.b,c.d&omit=a.b.field`: key hash, digest and handle of every record in scope."""
+    spool = export.spool_digests(_request(request, labels))
     response = _send(request, spool, 0, _size(spool))
-    response["Content-Type"] = "application/x-ndjson"
-    response["Vary"] = "Accept-Encoding"
-    if compress:
-        response["Content-Encoding"] = "gzip"
+    # Said outright, because hashes do not compress: a GZipMiddleware leaves them alone.
+    response["Content-Encoding"] = "identity"
     return response
 
 
-@_endpoint
+@_endpoint("POST")
+def records(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+    """`POST data_sync/records`: the records behind some handles, or which keys lie outside the scope."""
+    match asked.some_records(_body(request), labels):
+        case asked.SomeRecords() as some:
+            compress = _accepts_gzip(request)
+            return _send_records(request, export.spool_records(some, compress=compress), compress)
+        case asked.KeysOutside() as keys_outside:
+            return HttpResponse(canonical.dumps(export.outside(keys_outside)), content_type="application/json")
+
+
+@_endpoint()
 def file(request: HttpRequest, labels: frozenset[str], checksum: str) -> HttpResponseBase:
     """`GET data_sync/files/<sha256>`: one file's bytes, or one range of them."""
     stored = export.open_file(checksum, labels)
@@ -118,8 +141,10 @@ def file(request: HttpRequest, labels: frozenset[str], checksum: str) -> HttpRes
 
 def _status(error: DataSyncError) -> int:
     match error:
-        case export.UnknownModel() | WrongFile():
+        case asked.UnknownModel() | WrongFile():
             return 404
+        case _TooLarge():
+            return 413
         case InvalidInput():
             return 400
         case NotPermitted():
@@ -132,8 +157,33 @@ def _error(status: int, sentence: str) -> HttpResponse:
     return HttpResponse(canonical.dumps({"error": sentence}), status=status, content_type="application/json")
 
 
-def _accepts_gzip(header: str) -> bool:
-    for part in header.lower().split(","):
+def _request(request: HttpRequest, labels: frozenset[str]) -> Request:
+    return asked.request(request.GET.get("models"), request.GET.get("omit"), labels)
+
+
+def _body(request: HttpRequest) -> bytes:
+    """The body, as far as it is read. Raises `_TooLarge`.
+
+    Not `request.body`: what that takes is the project's `DATA_UPLOAD_MAX_MEMORY_SIZE`.
+    """
+    announced = request.headers.get("Content-Length", "")
+    body: bytes = b"" if announced.isdecimal() and int(announced) > MAX_BODY else request.read(MAX_BODY + 1)
+    if len(body) > MAX_BODY or (announced.isdecimal() and int(announced) > MAX_BODY):
+        raise _TooLarge(f"The body is larger than {MAX_BODY} bytes; ask for fewer rows at a time.")
+    return body
+
+
+def _send_records(request: HttpRequest, spool: IO[bytes], is_compressed: bool) -> StreamingHttpResponse:
+    response = _send(request, spool, 0, _size(spool))
+    response["Content-Type"] = "application/x-ndjson"
+    response["Vary"] = "Accept-Encoding"
+    if is_compressed:
+        response["Content-Encoding"] = "gzip"
+    return response
+
+
+def _accepts_gzip(request: HttpRequest) -> bool:
+    for part in request.headers.get("Accept-Encoding", "").lower().split(","):
         coding, _, weight = part.partition(";")
         if coding.strip() == "gzip":
             return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight) is None

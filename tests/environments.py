@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.contrib.contenttypes.fields import GenericForeignKey
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.db import connections, models
@@ -53,7 +54,7 @@ class Environments:
         for side, alias in enumerate(("source", "default")):
             if only in ("", alias):
                 given = {name: value[side] if isinstance(value, tuple) else value for name, value in values.items()}
-                if alias == "source":
+                if alias == "source" and _counts_its_rows(model):
                     given["pk"] = next(self._source_keys)
                 rows[side] = model._base_manager.using(alias).create(**given)
         return rows[0], rows[1]
@@ -163,11 +164,18 @@ def _described_rows(
     rows = model._base_manager.using(alias).all()
     for row in registration.queryset(rows) if registration.queryset else rows:
         described: dict[str, Any] = {}
+        generics = [field for field in model._meta.private_fields if isinstance(field, GenericForeignKey)]
+        for generic in generics:
+            other = getattr(row, generic.name)
+            described[generic.name] = None if other is None else (other._meta.label_lower, _key(other))
+        columns = {name for generic in generics for name in (generic.ct_field, generic.fk_field)}
         for field in (*model._meta.concrete_fields, *model._meta.many_to_many):
             if field.name in registration.file_fields:
                 file = getattr(row, field.name)
                 described[field.name] = (folder / file.name).read_bytes() if file else None
             elif registration.fields is not None and field.name not in registration.fields:
+                continue
+            elif field.name in columns or field.name in registration.exclude or _belongs_to_others(field):
                 continue
             elif isinstance(field, models.ManyToManyField):
                 linked = field.remote_field.model._base_manager.using(alias).filter(
@@ -182,6 +190,23 @@ def _described_rows(
             elif not field.primary_key and not _is_automatic(field):
                 described[field.name] = _plain(getattr(row, field.name))
         yield _key(row), described
+
+
+def _counts_its_rows(model: type[models.Model]) -> bool:
+    """Whether primary keys are numbers that the database gives out, to the row or to its first parent's."""
+    field = model._meta.pk
+    while field.remote_field and field.remote_field.parent_link:
+        field = field.remote_field.model._meta.pk
+    return isinstance(field, models.AutoField)
+
+
+def _belongs_to_others(field: Any) -> bool:
+    """Whether rows of another model say it (through rows), or nobody (the link to a parent that is not registered)."""
+    if isinstance(field, models.ManyToManyField):
+        through = field.remote_field.through
+        return not through._meta.auto_created or registry.registration_of(through) is not None
+    inner = bool(field.remote_field and field.remote_field.parent_link)
+    return inner and registry.registration_of(field.remote_field.model) is None
 
 
 def _is_automatic(field: Any) -> bool:
@@ -199,7 +224,7 @@ def _key(row: models.Model) -> tuple[Any, ...]:
     registration = registry.registration_of(type(row))
     assert registration is not None
     key = []
-    for path in registration.natural_key:
+    for path in registration.key:
         value: Any = row
         for name in path.split("."):
             value = getattr(value, name)

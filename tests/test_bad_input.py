@@ -18,6 +18,7 @@ import pytest
 from django.db import connection
 
 from data_sync.core.records import FileValue, Record
+from data_sync.core.source import Request
 from data_sync.core.states import ChangesetState, Outcome, PullState
 from data_sync.models import Changeset, DataPull
 from data_sync.orm.read import LocalSource
@@ -287,7 +288,7 @@ def test_a_reference_that_exists_on_neither_side_is_a_problem_of_its_change(
 def everything(target: Environments) -> Iterator[tuple[Impostor, dict[str, Any]]]:
     """A source of one row of every type, and that row's values to alter."""
     Everything.objects.create(name="row")
-    with LocalSource(["testapp.everything"]).stream(["testapp.everything"]) as blocks:
+    with LocalSource(["testapp.everything"]).stream(Request(models=("testapp.everything",))) as blocks:
         lines = b"".join(blocks).splitlines()
     values = json.loads(lines[1])[1][2]
     made = Impostor(everything=[])

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage, run_checks
 from django.db import models
 from django.db.models.functions import Lower
@@ -203,10 +205,58 @@ def links_through_a_model_of_their_own() -> None:
     register(product, fields=["code", "countries"])
 
 
-def inherited_table() -> None:
-    country = make_country()
+def inherited_field() -> None:
+    country = make_country(name=models.CharField(max_length=50))
     register(country)
-    register(make("Kingdom", country, king=models.CharField(max_length=50)))
+    register(make("Kingdom", country, king=models.CharField(max_length=50)), fields=["king", "name"])
+
+
+def inherited_field_that_is_excluded() -> None:
+    country = make_country(name=models.CharField(max_length=50))
+    register(country)
+    register(make("Kingdom", country), exclude=["name"])
+
+
+def inherited_file() -> None:
+    country = make_country(flag=models.FileField())
+    register(country)
+    register(make("Kingdom", country), file_fields=["flag"])
+
+
+def links_inherited_from_a_second_parent() -> None:
+    tag = make("Tag", code=models.SlugField(unique=True))
+    register(tag)
+    first = make("First", first=models.AutoField(primary_key=True), code=models.SlugField(unique=True))
+    second = make("Second", second=models.AutoField(primary_key=True), tags=models.ManyToManyField(tag))
+    both = type("Both", (first, second), {"__module__": __name__, "Meta": type("Meta", (), {"app_label": "isolated"})})
+    register(both)
+
+
+def key_that_the_database_computes() -> None:
+    computed = models.GeneratedField(
+        expression=Lower("name"), output_field=models.CharField(max_length=9), db_persist=True, unique=True
+    )
+    register(make("Word", name=models.CharField(max_length=9), code=computed))
+
+
+def column_of_a_generic_key() -> None:
+    register(
+        make(
+            "Note",
+            content_type=models.ForeignKey(ContentType, models.CASCADE),
+            object_id=models.SlugField(unique=True),
+            about=GenericForeignKey(),
+        ),
+        "object_id",
+    )
+
+
+def several_keys() -> None:
+    registry.register(make_country(name=models.CharField(max_length=50, unique=True)))
+
+
+def no_key() -> None:
+    registry.register(make("Country", code=models.CharField(max_length=2, unique=True, null=True)))
 
 
 def file_among_the_fields() -> None:
@@ -247,6 +297,8 @@ def abstract_model() -> None:
         ("E002", key_that_ends_in_a_file, "'file'"),
         ("E002", key_that_is_json, "'colours'"),
         ("E002", key_that_is_json_behind_a_reference, "'country.names'"),
+        ("E002", key_that_the_database_computes, "'code' is computed"),
+        ("E002", column_of_a_generic_key, "'object_id'"),
         ("E003", reference_to_an_unregistered_model, "isolated.Country"),
         ("E003", links_to_an_unregistered_model, "isolated.Country"),
         ("E003", reference_to_a_model_that_is_not_installed, "isolated.Gone"),
@@ -259,11 +311,17 @@ def abstract_model() -> None:
         ("E006", sensitive_key_field_behind_a_reference, "private_key"),
         ("E006", sensitive_file, "secret"),
         ("E007", links_through_a_model_of_their_own, "isolated.Product.countries"),
-        ("E008", inherited_table, "isolated.Kingdom"),
+        ("E007", links_through_a_model_of_their_own, "register the through model"),
+        ("E008", inherited_field, "isolated.Kingdom inherits name from isolated.Country"),
+        ("E008", inherited_field_that_is_excluded, "isolated.Kingdom inherits name from isolated.Country"),
+        ("E008", inherited_file, "isolated.Kingdom inherits flag from isolated.Country"),
+        ("E008", links_inherited_from_a_second_parent, "isolated.Both.tags is inherited from isolated.Second"),
         ("E009", file_among_the_fields, "isolated.Country.flag"),
         ("E010", plain_field_among_the_files, "isolated.Country.name"),
         ("E011", composite_primary_key, "isolated.Place"),
         ("E012", abstract_model, "Base"),
+        ("E015", several_keys, 'natural_key=["name"] or natural_key=["code"]'),
+        ("E016", no_key, "(code may be null)"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -283,7 +341,8 @@ def test_every_kind_of_registration_error_has_its_check() -> None:
     """And the other way round: no check is left of an error that is no more."""
     codes = {
         argument.value
-        for path in (PACKAGE / "orm").glob("*.py")
+        for folder in ("orm", "registry")
+        for path in (PACKAGE / folder).glob("*.py")
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "RegistrationError"
         for argument in call.args[1:]
@@ -302,6 +361,20 @@ def test_a_broken_registration_hides_no_other() -> None:
     required_references_in_a_cycle()
     messages = found()
     assert {number: len(these) for number, these in messages.items()} == {"E001": 2, "W001": 1, "E004": 1}
+
+
+@isolate_apps()
+def test_a_table_that_is_registered_twice_is_said_of_both() -> None:
+    country = make_country()
+    register(country)
+    register(make("Realm", country, Meta={"proxy": True}))
+    messages = found()["E014"]
+    assert [message.msg.split(";")[0] for message in messages] == [
+        "isolated.Country and isolated.Realm are one table, and both are registered",
+        "isolated.Realm and isolated.Country are one table, and both are registered",
+    ]
+    with pytest.raises(RegistrationError, match="are one table"):
+        schemas()
 
 
 @isolate_apps()
@@ -449,6 +522,21 @@ def test_the_manuals_own_models_are_warned_about_and_no_more(monkeypatch: pytest
     assert {message.obj for message in messages["W001"]} == {Country, Language, Copy}
 
 
+@isolate_apps()
+def test_a_key_that_was_left_out_is_enforced_by_what_it_was_inferred_from() -> None:
+    country = make_country()
+    registry.register(country)
+    registry.register(make("Kingdom", country, king=models.CharField(max_length=50)))
+    asset = make(
+        "Asset",
+        name=models.CharField(max_length=50),
+        owner=models.CharField(max_length=50),
+        Meta=unique(fields=["name", "owner"]),
+    )
+    registry.register(make("House", asset, floors=models.IntegerField(default=1)))
+    assert found() == {}
+
+
 # Required columns
 
 
@@ -471,6 +559,21 @@ def test_a_required_column_that_is_not_synced_is_a_warning() -> None:
         "isolated.Country.area",
         "isolated.Country.founded",
     ]
+
+
+@isolate_apps()
+def test_a_primary_key_that_a_new_row_needs_is_required() -> None:
+    country = make_country()
+    register(make("Coin", isin=models.CharField(max_length=12, primary_key=True), code=models.SlugField(unique=True)))
+    register(
+        make(
+            "King",
+            country=models.OneToOneField(country, models.CASCADE, primary_key=True),
+            code=models.SlugField(unique=True),
+        ),
+        exclude=["country"],
+    )
+    assert [message.msg.split()[0] for message in found()["W002"]] == ["isolated.Coin.isin", "isolated.King.country"]
 
 
 # Settings

@@ -25,12 +25,13 @@ from django.db import models
 from data_sync import registry, urls
 from data_sync.admin.pages import ScreensAdmin
 from data_sync.core import states
+from data_sync.core.source import Request
 from data_sync.management.commands.data_sync import Command
 from data_sync.orm.read import LocalSource
 from data_sync.services import approval
 from data_sync.services.document import changeset_document
 from tests.environments import Environments
-from tests.testapp.models import Category, Copy, Country, Everything, Language, Product, Tag
+from tests.testapp.models import Article, Category, Copy, Country, Everything, Language, Product, Tag
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -128,7 +129,10 @@ def test_every_problem_is_explained() -> None:
     codes = set(re.findall(r'\bproblem\(\s*"(\w+)"', source_text()))
     assert codes
     assert codes <= set(re.findall(r"^\| `(\w+)`:? ?", page("how-to/when-something-fails.md"), re.M))
-    listed = page("reference/changeset-json.md").partition("`problems`\n:")[2].partition("\n\n")[0]
+    reference = page("reference/changeset-json.md")
+    listed = "".join(
+        reference.partition(f"`{member}`\n:")[2].partition("\n\n")[0] for member in ("problems", "warnings")
+    )
     assert codes <= set(re.findall(r"`(\w+)`", listed))
 
 
@@ -257,7 +261,7 @@ FORMS = [
 @pytest.mark.parametrize(("name", "value", "plain"), FORMS, ids=[f"{name} {plain}" for name, _, plain in FORMS])
 def test_plain_forms_are_as_the_reference_shows(name: str, value: Any, plain: str) -> None:
     Everything.objects.create(name="all", **{name: value})
-    with LocalSource().stream(["testapp.everything"]) as stream:
+    with LocalSource().stream(Request(models=("testapp.everything",))) as stream:
         _, line, _, _ = b"".join(stream).decode().split("\n")
     _, [model, key, fields, files] = json.loads(line)
     assert (model, key, files) == ("testapp.everything", ["all"], {})
@@ -353,7 +357,7 @@ def _recompute(path: Path) -> tuple[int, str]:
 
 @pytest.fixture
 def changeset(environments: Environments) -> Any:
-    """Creates, updates and deletes, with files, references, links, JSON, cascades and carried values; none decided."""
+    """Creates, updates, deletes and a rename; files, references, links, JSON, cascades and carried values."""
     add, put = environments.add, environments.put
     france = add(Country, code="FR")
     french = add(Language, country=france, code="fr")
@@ -368,6 +372,7 @@ def changeset(environments: Environments) -> Any:
     add(Everything, name="all", only="source", moment=datetime(2026, 1, 31, 12, tzinfo=UTC), **values)
     lamp = add(Product, sku="lamp", name=("Lamp, improved", "Lamp"), category=add(Category, slug="light"))
     lamp[0].tags.add(add(Tag, name="new", only="source")[0])
+    add(Article, slug=("new-name", "old-name"), title="The same")
     return environments.changeset()
 
 
@@ -407,6 +412,22 @@ def _a_decision(document: Any) -> None:
     document["changes"][0]["decision"] = "rejected"
 
 
+def _an_acknowledgement(document: Any) -> None:
+    document["changes"][0]["acknowledged_digest"] = "absent"
+
+
+def _a_choice_of_a_rename(document: Any) -> None:
+    next(change for change in document["changes"] if change["operation"] == "rename")["rename_choice"] = "replace"
+
+
+def _a_conflict(document: Any) -> None:
+    document["changes"][0]["conflict"] = {"kind": "removed", "by": "", "at": ""}
+
+
+def _a_former_key(document: Any) -> None:
+    next(change for change in document["changes"] if change["operation"] == "rename")["previous_key"] = ["another"]
+
+
 def _a_change_less(document: Any) -> None:
     del document["changes"][1]
 
@@ -424,7 +445,11 @@ def _an_event_less(document: Any) -> None:
     [
         (_a_value, "change 1: after_digest"),
         (_a_cascade, "content seal"),
+        (_a_conflict, "content seal"),
+        (_a_former_key, "content seal"),
         (_a_decision, "approval seal"),
+        (_an_acknowledgement, "approval seal"),
+        (_a_choice_of_a_rename, "approval seal"),
         (_a_change_less, "content seal"),
         (_an_actor, "event 2"),
         (_an_event_less, "event 2"),

@@ -121,6 +121,7 @@ def test_a_pull_stores_one_row_per_change_and_says_what_it_came_to(world: Enviro
         Operation.CREATE: changeset.creates,
         Operation.UPDATE: changeset.updates,
         Operation.DELETE: changeset.deletes,
+        Operation.RENAME: changeset.renames,
     }
     assert changeset.state == ChangesetState.PENDING
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.db import connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data_sync.core.source import Request
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset
 from data_sync.orm.read import LocalSource
@@ -99,9 +100,9 @@ class Direct(LocalSource):
     """The source's database, read in the thread in which a pull reads its source."""
 
     @contextmanager
-    def stream(self, models: Sequence[str]) -> Iterator[Iterator[bytes]]:
+    def stream(self, request: Request) -> Iterator[Iterator[bytes]]:
         try:
-            with super().stream(models) as blocks:
+            with super().stream(request) as blocks:
                 yield blocks
         finally:
             connections["source"].close()

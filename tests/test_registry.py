@@ -14,11 +14,10 @@ from tests.testapp.models import Tag
 
 pytestmark = pytest.mark.no_database
 
-EXAMPLE = '@data_sync.register_model(natural_key=["code"])'
 WITHOUT_KEY: dict[str, Callable[[Any], Any]] = {
-    "without parentheses": lambda model: data_sync.register_model(model),
     "with empty parentheses": lambda model: data_sync.register_model()(model),
-    "without the key": lambda model: data_sync.register_model(exclude=["name"])(model),
+    "with other options": lambda model: data_sync.register_model(exclude=["name"])(model),
+    "with no key": lambda model: data_sync.register_model(natural_key=None)(model),
     "with an empty key": lambda model: data_sync.register_model(natural_key=[])(model),
 }
 
@@ -31,14 +30,33 @@ def unregistered(monkeypatch: pytest.MonkeyPatch) -> type[Tag]:
 
 
 @pytest.mark.parametrize("how", WITHOUT_KEY.values(), ids=list(WITHOUT_KEY))
-def test_without_a_natural_key_the_model_is_named_and_the_right_form_shown(
-    how: Callable[[Any], Any], unregistered: type[Tag]
-) -> None:
+def test_the_natural_key_may_be_left_out(how: Callable[[Any], Any], unregistered: type[Tag]) -> None:
+    how(unregistered)
+    registration = registry.registration_of(unregistered)
+    assert registration is not None and registration.natural_key == ()
+
+
+def test_without_parentheses_the_model_is_named_and_the_right_form_shown(unregistered: type[Tag]) -> None:
     with pytest.raises(RegistrationError) as raised:
-        how(unregistered)
+        data_sync.register_model(unregistered)
     assert "testapp.Tag" in str(raised.value)
-    assert EXAMPLE in str(raised.value)
+    assert '@data_sync.register_model(natural_key=["code"])' in str(raised.value)
     assert registry.registration_of(unregistered) is None
+
+
+@pytest.mark.parametrize(("option", "value"), [("save", "fast"), ("save", None), ("deletes", "always")])
+def test_an_option_with_a_word_that_it_does_not_know_is_refused(
+    option: str, value: Any, unregistered: type[Tag]
+) -> None:
+    with pytest.raises(RegistrationError, match=rf"testapp\.Tag: {option} is .* not {value!r}"):
+        data_sync.register(unregistered, **{option: value})
+    assert registry.registration_of(unregistered) is None
+
+
+def test_how_rows_are_saved_can_be_said(unregistered: type[Tag]) -> None:
+    data_sync.register(unregistered, save="model")
+    registration = registry.registration_of(unregistered)
+    assert registration is not None and registration.save == "model"
 
 
 def test_options_are_taken_by_name(unregistered: type[Tag]) -> None:

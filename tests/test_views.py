@@ -26,6 +26,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import DuplicateKey, RecordError, WrongFile
 from data_sync.core.listing import Listing
 from data_sync.core.records import Record, parse_line
+from data_sync.core.source import Request
 from data_sync.core.wire import StreamReader
 from data_sync.models import ExportKey, FileChecksum
 from data_sync.orm.read import LocalSource
@@ -292,7 +293,7 @@ def test_an_error_while_reading_is_a_status_and_never_a_cut_body(
     error: Exception, status: int, when: str, monkeypatch: pytest.MonkeyPatch, places: Path
 ) -> None:
     @contextmanager
-    def stream(self: LocalSource, models: list[str]) -> Iterator[Iterator[bytes]]:
+    def stream(self: LocalSource, request: Request) -> Iterator[Iterator[bytes]]:
         def blocks() -> Iterator[bytes]:
             if when == "after many rows":
                 yield from [b"x" * 65536] * 50
@@ -508,7 +509,7 @@ def test_what_is_served_is_what_http_source_reads(live_server: Any, settings: An
     local = LocalSource(["testapp.copy", "testapp.country"])
     assert source.manifest() == local.manifest()
     models = ["testapp.country", "testapp.copy"]
-    with tempfile.TemporaryFile() as spool, source.stream(models) as blocks:
+    with tempfile.TemporaryFile() as spool, source.stream(Request(models=tuple(models))) as blocks:
         listing = Listing("at the source", spool, models)
         listing.read(blocks)
     assert listing.counts == {"testapp.country": 1, "testapp.copy": 2500}
@@ -518,7 +519,7 @@ def test_what_is_served_is_what_http_source_reads(live_server: Any, settings: An
         pass
     with (
         pytest.raises(Exception, match=r"This export key may not read testapp\.language"),
-        source.stream(["testapp.language"]),
+        source.stream(Request(models=("testapp.language",))),
     ):
         pass
     with pytest.raises(Exception, match="refused the export key"):

@@ -8,10 +8,12 @@ from typing import Any
 
 from data_sync.core import canonical
 from data_sync.core.alignment import TOO_COSTLY
+from data_sync.core.records import key_text
 from data_sync.core.states import Operation
 from data_sync.core.text import Mark
 from data_sync.models import Change
 
+from .agreed import with_agreed
 from .cells import (
     ABSENT,
     Cell,
@@ -24,11 +26,14 @@ from .cells import (
     reference_cell,
     text_cells,
 )
+from .conflicts import conflict_of
 from .effects import effects_of
+from .names import model_name
 from .presentation import Card, FieldShape, ModelShape, Neighbour, Note, Row, Unchanged
 
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 LARGEST_THUMBNAIL = 5_000_000
+NO_VALUE: tuple[Any, ...] = (None, "", [])
 
 FileUrl = Callable[[Change, str, str], str]
 """The address of a file: of a change, by field and side ("before" or "after")."""
@@ -41,14 +46,18 @@ def build_card(
     required = tuple(neighbours[number] for number in row_change.requires if number in neighbours)
     builder = _Builder(row_change, shape, required, file_url, patience)
     rows, unchanged = tuple(builder.rows()), tuple(builder.unchanged())
+    shown = [row for row in rows if not builder.says_nothing(row)]
+    conflict = conflict_of(row_change)
     return Card(
         change=row_change,
         model_name=shape.name,
-        rows=tuple(row for row in rows if not builder.says_nothing(row)),
+        rows=tuple(shown if conflict is None else with_agreed(shown, row_change, builder.agreed)),
         without_value=tuple(row for row in rows if builder.says_nothing(row)),
         unchanged=unchanged,
         requires=tuple(other for other in required if other.number not in builder.mentioned or other.is_rejected),
         effects=tuple(effects_of(row_change.cascades)),
+        conflict=conflict,
+        previous_key=key_text(tuple(row_change.previous_key)) if row_change.previous_key is not None else "",
     )
 
 
@@ -68,7 +77,7 @@ class _Builder:
         self._before: Mapping[str, Any] = row_change.before or {}
         self._after: Mapping[str, Any] = row_change.after or {}
         self.mentioned: set[int] = set()
-        self._is_update = row_change.operation == Operation.UPDATE
+        self._has_both = row_change.operation in (Operation.UPDATE, Operation.RENAME)
         self._created = {
             (neighbour.model, canonical.dumps(neighbour.key)): neighbour.number
             for neighbour in required
@@ -76,21 +85,27 @@ class _Builder:
         }
 
     def says_nothing(self, row: Row) -> bool:
-        """Whether the only side there is has no value: not worth a line of a card."""
-        return not self._is_update and row.here.absence is not None and row.incoming.absence is not None
+        """Whether the only side there is has no value, and had none: not worth a line of a card."""
+        if self._has_both or (self._change.is_conflict and (self._change.base or {}).get(row.name) not in NO_VALUE):
+            return False
+        return row.here.absence is not None and row.incoming.absence is not None
 
     def rows(self) -> Iterator[Row]:
-        if self._is_update:
+        if self._has_both:
             yield from self._updated()
         else:
             for name in self._names(self._before.keys() | self._after.keys()):
                 yield self._one_sided(name)
         for name, sides in sorted(self._change.files.items()):
-            if not self._is_update or _differ(sides):
+            if not self._has_both or _differ(sides):
                 yield self._file(name, sides)
 
+    def agreed(self, name: str, value: Any) -> Cell:
+        """A field's last agreed value."""
+        return self._value(self._shape.field(name), value, Mark.EQUAL, refers=False)
+
     def unchanged(self) -> Iterator[Unchanged]:
-        if self._is_update:
+        if self._has_both:
             changed = {row["path"][0] for row in self._change.diff}
             for name in self._names(self._after.keys() - changed):
                 shape = self._shape.field(name)
@@ -115,9 +130,10 @@ class _Builder:
         for name in self._names(by_field):
             shape = self._shape.field(name)
             match shape.kind:
-                case "reference":
+                case "reference" | "generic":
                     yield Row(
                         label=shape.label,
+                        name=name,
                         here=self._value(shape, self._before.get(name), Mark.REMOVED, words=True),
                         incoming=self._value(shape, self._after.get(name), Mark.ADDED, words=True),
                     )
@@ -125,12 +141,12 @@ class _Builder:
                     yield self._links(name, shape)
                 case _:
                     for row in by_field[name]:
-                        yield self._difference(shape, row)
+                        yield self._difference(name, shape, row)
 
-    def _difference(self, shape: FieldShape, row: Mapping[str, Any]) -> Row:
+    def _difference(self, name: str, shape: FieldShape, row: Mapping[str, Any]) -> Row:
         """One row of the stored diff: a whole field, or one place inside a structured value."""
         notes: list[Note] = ["too_costly"] if row.get("note") == TOO_COSTLY else []
-        result = Row(label=shape.label, path=path_text(row["path"][1:]))
+        result = Row(label=shape.label, name=name, path=path_text(row["path"][1:]))
         left, right = row.get("before"), row.get("after")
         if "before" in row and "after" in row:
             texts = _as_texts(left, right)
@@ -158,33 +174,40 @@ class _Builder:
         kept = [key for text, key in before.items() if text in after]
         return Row(
             label=shape.label,
+            name=name,
             here=links_cell(gone, kept, Mark.REMOVED, lambda key: None, words=True),
             incoming=links_cell(
-                new, kept, Mark.ADDED, lambda key: self._created_by(shape, key), words=True, names_kept=False
+                new, kept, Mark.ADDED, lambda key: self._created_by(shape.target, key), words=True, names_kept=False
             ),
         )
 
     def _one_sided(self, name: str) -> Row:
         shape = self._shape.field(name)
         if self._change.operation == Operation.CREATE:
-            return Row(label=shape.label, incoming=self._value(shape, self._after.get(name), Mark.ADDED))
-        return Row(label=shape.label, here=self._value(shape, self._before.get(name), Mark.REMOVED))
+            return Row(label=shape.label, name=name, incoming=self._value(shape, self._after.get(name), Mark.ADDED))
+        return Row(label=shape.label, name=name, here=self._value(shape, self._before.get(name), Mark.REMOVED))
 
-    def _value(self, shape: FieldShape, value: Any, mark: Mark, *, words: bool = False) -> Cell:
-        """A whole field of one side."""
+    def _value(self, shape: FieldShape, value: Any, mark: Mark, *, words: bool = False, refers: bool = True) -> Cell:
+        """A whole field of one side. `refers`: what it refers to may be created by another change."""
+
+        def created_by(key: Any, target: str = shape.target) -> int | None:
+            return self._created_by(target, key) if refers and mark is not Mark.REMOVED else None
+
         match shape.kind:
             case "reference":
-                created = None if mark is Mark.REMOVED else self._created_by(shape, value)
-                return reference_cell(value, created, mark, words=words)
+                return reference_cell(value, created_by(value), mark, words=words)
+            case "generic" if isinstance(value, list) and len(value) == 2:
+                created = created_by(value[1], value[0])
+                return reference_cell(value[1], created, mark, words=words, model=model_name(value[0]))
             case "links":
-                return links_cell(value or [], [], mark, lambda key: self._created_by(shape, key), words=words)
+                return links_cell(value or [], [], mark, created_by, words=words)
             case "json":
                 return plain_cell(value, mark=mark, is_json=True, words=words)
             case _:
                 return plain_cell(value, mark=mark, words=words)
 
-    def _created_by(self, shape: FieldShape, key: Any) -> int | None:
-        number = self._created.get((shape.target, canonical.dumps(key)))
+    def _created_by(self, target: str, key: Any) -> int | None:
+        number = self._created.get((target, canonical.dumps(key)))
         if number is not None:
             self.mentioned.add(number)
         return number
@@ -202,6 +225,7 @@ class _Builder:
         operation = self._change.operation
         return Row(
             label=self._shape.field(name).label,
+            name=name,
             here=ABSENT if operation == Operation.CREATE else cells["before"],
             incoming=ABSENT if operation == Operation.DELETE else cells["after"],
         )

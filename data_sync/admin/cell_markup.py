@@ -57,6 +57,8 @@ def absence_words(absence: Absence) -> str:
             return _("(none)")
         case "no_file":
             return _("(no file)")
+        case "unknown":
+            return _("(not known)")
 
 
 def _stretches(stretches: Sequence[Stretch], reveal: Reveal) -> SafeString:

@@ -23,7 +23,7 @@ CLAMP_ITEMS = 20
 MAX_MARKS = 300
 """More marked stretches than that in one text say nothing, and cost the page its speed."""
 
-Absence = Literal["absent", "null", "empty", "none", "no_file"]
+Absence = Literal["absent", "null", "empty", "none", "no_file", "unknown"]
 Reveal = Literal["", "spaces", "characters"]
 
 
@@ -75,6 +75,7 @@ class Cell:
 
 
 ABSENT = Cell(absence="absent")
+UNKNOWN = Cell(absence="unknown")
 
 
 @dataclass(slots=True)
@@ -137,10 +138,12 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2 if isinstance(value, dict | list) and value else None)
 
 
-def reference_cell(key: Any, created_by: int | None, mark: Mark, *, words: bool) -> Cell:
+def reference_cell(key: Any, created_by: int | None, mark: Mark, *, words: bool, model: str = "") -> Cell:
+    """A row of another model by its key; `model` names the model where it may be one of several."""
     if key is None:
         return Cell(absence="null", mark=mark)
-    return Cell(items=(Item(text=_key(key), mark=mark if words else Mark.EQUAL, created_by=created_by),), mark=mark)
+    text = f"{model} {_key(key)}" if model else _key(key)
+    return Cell(items=(Item(text=text, mark=mark if words else Mark.EQUAL, created_by=created_by),), mark=mark)
 
 
 def links_cell(

@@ -18,9 +18,9 @@ from django.views.decorators.http import require_POST
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
-from . import files, outcomes, review, transitions
+from . import deciding, files, outcomes, rehearsal, review, transitions
 from .dates import DatedList, moment
-from .markup import badge, counts
+from .markup import badge, conflict_count, counts
 from .pages import Crumb, ScreensAdmin
 
 PERMISSIONS = {
@@ -42,7 +42,7 @@ class PossibleStates(ChoicesFieldListFilter):
 
 @admin.register(Changeset)
 class ChangesetAdmin(ScreensAdmin):
-    list_display = ("number", "state_badge", "change_counts", "source_name", "actor", "pulled_at")
+    list_display = ("number", "state_badge", "change_counts", "conflict_count", "source_name", "actor", "pulled_at")
     list_display_links = ("number",)
     list_filter = (("state", PossibleStates), "source_name")
     date_hierarchy = "created_at"
@@ -55,8 +55,9 @@ class ChangesetAdmin(ScreensAdmin):
     def screens(self) -> dict[str, Any]:
         return {
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
-            "decide": ("<int:pk>/decide/", require_POST(partial(review.decide, self))),
-            "resolve": ("<int:pk>/resolve/", require_POST(partial(review.resolve, self))),
+            "decide": ("<int:pk>/decide/", require_POST(partial(deciding.decide, self))),
+            "rehearse": ("<int:pk>/rehearse/", require_POST(partial(rehearsal.rehearse, self))),
+            "resolve": ("<int:pk>/resolve/", require_POST(partial(deciding.resolve, self))),
             "confirm": ("<int:pk>/apply/", partial(transitions.confirm, self)),
             "approve": ("<int:pk>/approve/", require_POST(partial(transitions.approve, self))),
             "withdraw": ("<int:pk>/withdraw/", require_POST(partial(transitions.withdraw, self))),
@@ -93,7 +94,11 @@ class ChangesetAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:
-        return counts(changeset.creates, changeset.updates, changeset.deletes)
+        return counts(changeset)
+
+    @admin.display(description=gettext_lazy("conflicts"), ordering="conflicts")
+    def conflict_count(self, changeset: Changeset) -> SafeString:
+        return conflict_count(changeset.conflicts)
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def pulled_at(self, changeset: Changeset) -> str:

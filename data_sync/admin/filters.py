@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext_lazy
+
 from data_sync.core.states import Decision, Operation
 from data_sync.services.review import Selection
 
-FLAGS = ("cascades", "problems")
+FLAGS = {
+    "conflicts": gettext_lazy("Conflicts"),
+    "cascades": gettext_lazy("Takes rows along"),
+    "problems": gettext_lazy("Cannot be applied"),
+    "warnings": gettext_lazy("Warnings of the model"),
+    "unknown_base": gettext_lazy("Unknown base"),
+    "left_scope": gettext_lazy("Left scope at the source"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,5 +73,10 @@ class Filters:
         return "?" + urlencode(self.parameters() | {name: value for name, value in more.items() if value})
 
 
-def _one_of(word: str, words: list[str] | tuple[str, ...]) -> str:
+def flag_choices() -> list[tuple[str, str]]:
+    """What one may look for, by its name in the URL."""
+    return [(name, str(words)) for name, words in FLAGS.items()]
+
+
+def _one_of(word: str, words: Collection[str]) -> str:
     return word if word in words else ""

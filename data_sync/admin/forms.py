@@ -86,6 +86,14 @@ class PullForm(forms.Form):
     models = ModelsField(
         label=_("Models"), help_text=_("What to compare. None chosen: every model that the source offers.")
     )
+    find_renames = forms.BooleanField(
+        label=_("Find renames"),
+        required=False,
+        initial=True,
+        help_text=_(
+            "Offer a row that only its key tells from a deleted one as that row, renamed: what refers to it here stays."
+        ),
+    )
 
 
 class ReasonForm(forms.Form):

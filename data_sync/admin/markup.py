@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from data_sync.core.states import ChangesetState, Decision, Operation, Outcome, PullState
+from data_sync.models import Changeset
 
 STATE_SHAPES = {
     ChangesetState.PENDING: "○",
@@ -28,10 +29,14 @@ STATE_SHAPES = {
     Decision.ACCEPTED: "✓",
     Outcome.UNCHANGED: "=",
     Outcome.SKIPPED: "–",
+    "conflict": "⚠",
+    "left_scope": "◌",
 }
 """By value: words that several vocabularies share (applied, failed, …) have one shape."""
 
 SIGNS = {Operation.CREATE: "+", Operation.UPDATE: "~", Operation.DELETE: "−", Operation.RENAME: "→"}
+COLUMNS = (Operation.CREATE, Operation.UPDATE, Operation.RENAME, Operation.DELETE)
+"""The order in which operations stand where they are counted."""
 
 
 def badge(state: str, words: object) -> SafeString:
@@ -66,9 +71,14 @@ def operation_badge(operation: str) -> SafeString:
     )
 
 
-def counts(creates: int, updates: int, deletes: int) -> SafeString:
-    """`+12 ~80 −2`, with words for who does not see the signs."""
-    parts = ((Operation.CREATE, creates), (Operation.UPDATE, updates), (Operation.DELETE, deletes))
+def counts(changeset: Changeset) -> SafeString:
+    """`+12 ~80 −2`, with words for who does not see the signs; `→1` too where there are renames."""
+    numbers = (changeset.creates, changeset.updates, changeset.renames, changeset.deletes)
+    parts = [
+        (operation, number)
+        for operation, number in zip(COLUMNS, numbers, strict=True)
+        if number or operation is not Operation.RENAME
+    ]
     return format_html(
         '<span class="ds-counts">{}</span>',
         format_html_join(
@@ -81,3 +91,10 @@ def counts(creates: int, updates: int, deletes: int) -> SafeString:
             ),
         ),
     )
+
+
+def conflict_count(number: int) -> SafeString:
+    """`⚠ 3`; a quiet nought where there are none."""
+    if not number:
+        return format_html('<span class="ds-zero">{}</span>', 0)
+    return format_html('<span class="ds-warn"><span aria-hidden="true">⚠</span> {}</span>', number)

@@ -68,7 +68,8 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         next=found[PAGE - 1].number if len(found) > PAGE else None,
         total=sum(counts.values()),
         # Where nothing was written, those that were not accepted have no outcome.
-        is_complete=sum(counts.values()) == changeset.creates + changeset.updates + changeset.deletes,
+        is_complete=sum(counts.values())
+        == changeset.creates + changeset.updates + changeset.renames + changeset.deletes,
         page_name="result",
         **admin.permissions(request),
     )
@@ -127,6 +128,7 @@ def _happening(event: Event) -> Happening:
         "rejected": _("Rejected"),
         "overridden": _("Let through the guards"),
         "superseded": _("Superseded"),
+        "carried_over": _("Decisions carried over"),
         "applied": _("Applied"),
         "stale": _("Found stale"),
         "failed": _("Failed"),

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count
+from django.utils.translation import gettext as _
 
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset
 
 from .filters import Filters
-from .markup import SIGNS, operation_words
+from .markup import COLUMNS, SIGNS, operation_words
 from .names import model_name
-from .paging import ORDER
+from .paging import CONFLICT, ORDER
 
-Group = tuple[str, str, str]
-"""Model, operation, decision."""
+
+class Group(NamedTuple):
+    """What changes are counted by."""
+
+    model: str
+    operation: str
+    decision: str
+    is_conflict: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NavEntry:
-    """One link of the navigation; `sign` is empty for a model, or for everything."""
+    """One link of the navigation; `sign` is empty for a model, or for everything.
+
+    `operation` is "conflict" for the entry of those, whatever they do.
+    """
 
     words: str
     query: str
@@ -38,67 +48,80 @@ class NavEntry:
 
 @dataclass(slots=True)
 class Counts:
-    """How many changes there are by model, operation and decision."""
+    """How many changes there are by model, operation and decision, and how many of them are conflicts."""
 
     groups: dict[Group, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, changeset: Changeset) -> Counts:
-        rows = Change.objects.filter(changeset=changeset).order_by().values_list("model", "operation", "decision")
-        return cls({(model, operation, decision): n for model, operation, decision, n in rows.annotate(n=Count("pk"))})
+        rows = Change.objects.filter(changeset=changeset).order_by().values_list(*Group._fields)
+        return cls({Group(*group): n for *group, n in rows.annotate(n=Count("pk"))})
 
-    def number(self, *, model: str = "", operation: str = "", decision: str = "") -> int:
-        wanted = (model, operation, decision)
+    def number(self, *, model: str = "", operation: str = "", decision: str = "", only_conflicts: bool = False) -> int:
         return sum(
             count
             for group, count in self.groups.items()
-            if all(not word or word == part for word, part in zip(wanted, group, strict=True))
+            if (not model or group.model == model)
+            and (not operation or group.operation == operation)
+            and (not decision or group.decision == decision)
+            and (not only_conflicts or group.is_conflict)
         )
 
     def decisions(self) -> dict[str, int]:
         return {decision.value: self.number(decision=decision) for decision in Decision}
 
-    def matching(self, filters: Filters) -> int | None:
-        """How many changes pass the filters; None where that needs a query."""
-        if filters.q or filters.flag or filters.number is not None:
-            return None
-        return self.number(model=filters.model, operation=filters.op, decision=filters.decision)
+    def undecided(self) -> dict[str, int]:
+        """How many are undecided, by the `key` of each entry that the navigation has."""
+        models = ["", *dict.fromkeys(group.model for group in self.groups)]
+        return {
+            _entry_key(model, entry): self._of_entry(model, entry, Decision.UNDECIDED)
+            for model in models
+            for entry in ("", *(ORDER if model else (CONFLICT,)))
+            if not entry or self._of_entry(model, entry)
+        }
 
     def navigation(self, changeset: Changeset, filters: Filters) -> list[NavEntry]:
-        """Everything, then each model with its operations; links keep the other filters."""
+        """Everything, then each model with its conflicts and operations; links keep the other filters."""
         base = filters.but(number=None)
         labels = [row["label"] for row in changeset.summary if self.number(model=row["label"])]
-        labels += sorted({model for model, _, _ in self.groups} - set(labels))
-        return [
-            self._entry("", "", base),
-            *(
-                self._entry(
-                    label,
-                    "",
-                    base,
-                    tuple(
-                        self._entry(label, operation.value, base)
-                        for operation in ORDER
-                        if self.number(model=label, operation=operation)
-                    ),
-                )
-                for label in labels
-            ),
-        ]
+        labels += sorted({group.model for group in self.groups} - set(labels))
+        everything = self._entry("", "", base, tuple(self._inner("", base, [CONFLICT])))
+        return [everything, *(self._entry(label, "", base, tuple(self._inner(label, base, ORDER))) for label in labels)]
 
-    def _entry(self, model: str, operation: str, base: Filters, entries: tuple[NavEntry, ...] = ()) -> NavEntry:
-        target = base.but(model=model, op=operation)
+    def _inner(self, model: str, base: Filters, entries: Iterable[str]) -> Iterator[NavEntry]:
+        for entry in entries:
+            if self._of_entry(model, entry):
+                yield self._entry(model, entry, base)
+
+    def _of_entry(self, model: str, entry: str, decision: str = "") -> int:
+        is_conflict = entry == CONFLICT
+        operation = "" if is_conflict else entry
+        return self.number(model=model, operation=operation, decision=decision, only_conflicts=is_conflict)
+
+    def _entry(self, model: str, entry: str, base: Filters, entries: tuple[NavEntry, ...] = ()) -> NavEntry:
+        # Whoever has looked at the conflicts finds all changes behind the other entries again.
+        flag = "conflicts" if entry == CONFLICT else "" if base.flag == "conflicts" else base.flag
+        target = base.but(model=model, op="" if entry == CONFLICT else entry, flag=flag)
+        sign, words = "", model_name(model) if model else ""
+        if entry == CONFLICT:
+            sign, words = "⚠", _("Conflicts")
+        elif entry:
+            sign, words = SIGNS[Operation(entry)], operation_words(entry)
         return NavEntry(
-            words=operation_words(operation) if operation else model_name(model) if model else "",
-            sign=SIGNS[Operation(operation)] if operation else "",
-            operation=operation,
+            words=words,
+            sign=sign,
+            operation=entry,
             query=target.query(),
-            total=self.number(model=model, operation=operation),
-            undecided=self.number(model=model, operation=operation, decision=Decision.UNDECIDED),
+            total=self._of_entry(model, entry),
+            undecided=self._of_entry(model, entry, Decision.UNDECIDED),
             is_current=target == base,
-            key=f"{model} {operation}".strip(),
+            key=_entry_key(model, entry),
             entries=entries,
         )
+
+
+def _entry_key(model: str, entry: str) -> str:
+    return f"{model} {entry}".strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +133,7 @@ class SummaryRow:
     compared: int
     cells: tuple[tuple[str, int, str], ...]
     """Per operation: its value, how many, and the query that shows them."""
+    conflicts: int
     cascades: int
     problems: int
     decided: int
@@ -134,9 +158,14 @@ def _summary_row(row: dict[str, Any], counts: Counts) -> SummaryRow:
         name=model_name(label),
         compared=row["compared"],
         cells=tuple(
-            (operation.value, row[operation.value], Filters(model=label, op=operation.value).query())
-            for operation in (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
+            (
+                operation.value,
+                counts.number(model=label, operation=operation),
+                Filters(model=label, op=operation.value).query(),
+            )
+            for operation in COLUMNS
         ),
+        conflicts=counts.number(model=label, only_conflicts=True),
         cascades=row["cascades"],
         problems=row["problems"],
         decided=total - counts.number(model=label, decision=Decision.UNDECIDED),
@@ -145,7 +174,7 @@ def _summary_row(row: dict[str, Any], counts: Counts) -> SummaryRow:
 
 
 def _total(row: dict[str, Any]) -> int:
-    return sum(int(row[operation.value]) for operation in Operation)
+    return sum(int(row.get(operation.value, 0)) for operation in Operation)
 
 
 def total_of(rows: Iterable[dict[str, Any]], name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from data_sync.core.states import Operation
 from data_sync.models import Change
 
 PAGE = 50
-ORDER = (Operation.DELETE, Operation.UPDATE, Operation.CREATE)
-"""The order of review: what can do harm first. `services.review.select` orders like this, too."""
+CONFLICT = "conflict"
+ORDER = (CONFLICT, Operation.DELETE, Operation.UPDATE, Operation.RENAME, Operation.CREATE)
+"""The order of review: conflicts, whatever they do, then what can do harm; as `services.review.select` has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ def page_of(changes: QuerySet[Change], query: Mapping[str, str], size: int = PAG
     after, before = _place(query.get("after", "")), _place(query.get("before", ""))
     backwards = before is not None or "last" in query
     if after is not None and not backwards:
-        changes = changes.filter(_beyond(after, ORDER))
+        changes = changes.filter(_beyond(after))
     elif before is not None:
         changes = changes.filter(_short_of(before))
     rows: list[Any] = list((changes.reverse() if backwards else changes)[: size + 1])
@@ -56,22 +57,27 @@ def page_of(changes: QuerySet[Change], query: Mapping[str, str], size: int = PAG
 
 
 def _token(row: Change) -> str:
-    return f"{row.operation}-{row.number}"
+    return f"{CONFLICT if row.is_conflict else row.operation}-{row.number}"
 
 
-def _place(token: str) -> tuple[Operation, int] | None:
+def _place(token: str) -> tuple[str, int] | None:
     name, _, number = token.partition("-")
-    if name in list(Operation) and number.isascii() and number.isdigit() and len(number) < 10:
-        return Operation(name), int(number)
+    if name in ORDER and number.isascii() and number.isdigit() and len(number) < 10:
+        return name, int(number)
     return None
 
 
-def _beyond(place: tuple[Operation, int], order: tuple[Operation, ...]) -> Q:
-    operation, number = place
-    later = order[order.index(operation) + 1 :]
-    return Q(operation=operation, number__gt=number) | Q(operation__in=later)
+def _groups(names: Sequence[str]) -> Q:
+    """The changes that stand in these parts of the order; none for no part."""
+    others = Q(is_conflict=False, operation__in=[name for name in names if name != CONFLICT])
+    return Q(is_conflict=True) | others if CONFLICT in names else others
 
 
-def _short_of(place: tuple[Operation, int]) -> Q:
-    operation, number = place
-    return Q(operation=operation, number__lt=number) | Q(operation__in=ORDER[: ORDER.index(operation)])
+def _beyond(place: tuple[str, int]) -> Q:
+    name, number = place
+    return (_groups([name]) & Q(number__gt=number)) | _groups(ORDER[ORDER.index(name) + 1 :])
+
+
+def _short_of(place: tuple[str, int]) -> Q:
+    name, number = place
+    return (_groups([name]) & Q(number__lt=number)) | _groups(ORDER[: ORDER.index(name)])

@@ -9,16 +9,17 @@ from typing import Any, Literal
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change
 
-from .cells import ABSENT, Cell
+from .cells import ABSENT, UNKNOWN, Cell
+from .conflicts import Conflict
 from .effects import Effect
 
-Note = Literal["too_costly", "whitespace_only", "unicode_only"]
+Note = Literal["too_costly", "whitespace_only", "unicode_only", "changed_here", "changed_there", "changed_both"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldShape:
     label: str
-    kind: Literal["value", "json", "reference", "links", "file"] = "value"
+    kind: Literal["value", "json", "reference", "generic", "links", "file"] = "value"
     target: str = ""
 
 
@@ -53,13 +54,20 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of a card's table. `path` says where inside the field; "" is the field itself."""
+    """One line of a card's table. `path` says where inside the field; "" is the field itself.
+
+    `agreed` is the value on which both sides last agreed, in a conflict; it stands for `agreed_rows` rows from
+    here on, and for none where it stands in a row above.
+    """
 
     label: str
+    name: str
     path: str = ""
     here: Cell = ABSENT
     incoming: Cell = ABSENT
     notes: tuple[Note, ...] = ()
+    agreed: Cell = UNKNOWN
+    agreed_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +81,10 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """`without_value` and `unchanged` are folded away. `requires` leaves out what a cell says is created by another."""
+    """`without_value` and `unchanged` are folded away. `requires` leaves out what a cell says is created by another.
+
+    `effects` are what a delete takes along; of a rename, what deleting its row and adding a new one would.
+    """
 
     change: Change
     model_name: str
@@ -82,11 +93,24 @@ class Card:
     unchanged: tuple[Unchanged, ...]
     requires: tuple[Neighbour, ...]
     effects: tuple[Effect, ...]
+    conflict: Conflict | None = None
+    previous_key: str = ""
 
     @property
     def has_notes(self) -> bool:
         """Whether there is anything to say above the table."""
-        return bool(self.change.problems or self.effects or self.requires or self.change.outcome_reason)
+        row = self.change
+        told = row.problems or row.warnings or row.left_scope or row.outcome_reason
+        return bool(told or self.conflict or self.requires or (self.effects and not self.is_rename))
+
+    @property
+    def is_rename(self) -> bool:
+        return self.change.operation == Operation.RENAME
+
+    @property
+    def has_unknown_base(self) -> bool:
+        """Whether nobody can tell if the local row was edited since both sides last agreed."""
+        return self.change.operation != Operation.CREATE and not self.change.base_digest
 
     @property
     def travelling(self) -> int:
@@ -105,4 +129,4 @@ class Card:
 
     @property
     def is_one_sided(self) -> bool:
-        return self.change.operation != Operation.UPDATE
+        return self.change.operation in (Operation.CREATE, Operation.DELETE)

@@ -21,6 +21,7 @@ from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.services import pull
 
+from .agreement import Disagreement, disagreements
 from .dates import DatedList, moment
 from .forms import PullForm
 from .markup import badge, counts
@@ -80,7 +81,7 @@ class DataPullAdmin(ScreensAdmin):
                 '<a href="{}">{}</a> {}',
                 reverse("admin:data_sync_changeset_change", args=(changeset.pk,)),
                 _("Changeset %(number)s") % {"number": changeset.pk},
-                counts(changeset.creates, changeset.updates, changeset.deletes),
+                counts(changeset),
             )
         match PullState(row.state):
             case PullState.DONE:
@@ -103,11 +104,18 @@ class DataPullAdmin(ScreensAdmin):
             changeset=getattr(row, "changeset", None),
             is_active=state.is_active,
             progress=progress_words(row),
-            schema=row.report.get("schema", []),
+            disagreements=self._disagreements(row),
             models=[{**model, "name": model_name(model["label"])} for model in row.report.get("models", [])],
             wanted=[model_name(label) for label in row.model_labels],
             may_pull=self.has_add_permission(request),
         )
+
+    def _disagreements(self, row: DataPull) -> list[Disagreement]:
+        changeset = getattr(row, "changeset", None)
+        if changeset is not None:
+            return disagreements(row.report.get("schema", []), changeset.omitted, changeset.model_labels)
+        compared = [model["label"] for model in row.report.get("models", [])]
+        return disagreements(row.report.get("schema", []), {}, compared)
 
     def status(self, request: HttpRequest, pk: int) -> HttpResponse:
         """For the script that follows a pull."""
@@ -129,7 +137,12 @@ class DataPullAdmin(ScreensAdmin):
         form = PullForm(request.POST or None, initial={"source": request.GET.get("source") or _only_source()})
         if request.method == "POST" and form.is_valid():
             try:
-                requested = pull.request_pull(form.cleaned_data["source"], form.cleaned_data["models"], actor)
+                requested = pull.request_pull(
+                    form.cleaned_data["source"],
+                    form.cleaned_data["models"],
+                    actor,
+                    find_renames=form.cleaned_data["find_renames"],
+                )
             except NotPermitted:
                 raise
             except DataSyncError as error:

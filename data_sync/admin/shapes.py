@@ -47,6 +47,8 @@ def _fields(schema: ModelSchema) -> Iterator[tuple[str, FieldShape]]:
             kind="reference" if isinstance(relation, Reference) else "links",
             target=relation.target._meta.label_lower,
         )
+    for generic in schema.generics:
+        named[generic.name] = FieldShape(label=capfirst(generic.name.replace("_", " ")), kind="generic")
     for file in schema.files:
         named[file.name] = FieldShape(label=_label(file.field), kind="file")
     yield from sorted(named.items(), key=lambda item: order.get(item[0], len(order)))

@@ -13,16 +13,19 @@ from django.utils.translation import gettext as _
 
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
-from data_sync.core.states import ChangesetState, Operation
+from data_sync.core.states import ChangesetState, Decision
 from data_sync.models import Change, Changeset
 from data_sync.services import apply as applying
 from data_sync.services import approval, consequences, review
 
+from .agreement import disagreements_of
+from .deciding import conflict_page
 from .effects import effects_of
 from .forms import ReasonForm
+from .markup import COLUMNS
 from .names import model_name
 from .pages import actor_of, attempt, get_row, render
-from .review import conflict_page
+from .rehearsal import may_rehearse
 
 if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
@@ -52,11 +55,14 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         is_approvable=changeset.state in approval.APPROVABLE,
         is_rejectable=changeset.state in approval.REJECTABLE,
         models=[
-            (model_name(label), [(operation.value, counts.get(operation.value, 0)) for operation in Operation])
+            (model_name(label), [(operation.value, counts.get(operation.value, 0)) for operation in COLUMNS])
             for label, counts in sorted(found.models.items(), key=lambda item: _place(changeset, item[0]))
         ],
-        totals=[(operation.value, found.total(operation)) for operation in Operation],
+        totals=[(operation.value, found.total(operation)) for operation in COLUMNS],
         effects=effects_of(found.cascades),
+        accepted_conflicts=changeset.changes.filter(is_conflict=True, decision=Decision.ACCEPTED.value).count(),
+        disagreements=disagreements_of(changeset),
+        may_rehearse=may_rehearse(changeset, actor_of(request)),
         unmet=_unmet(changeset, found.unmet),
         needed=len({number for missing in found.unmet.values() for number in missing}),
         needing=len(found.unmet),

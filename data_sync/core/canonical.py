@@ -23,12 +23,27 @@ from .errors import MalformedStream
 MAX_DEPTH = 200
 MAX_DIGITS = 1000
 
-_dumps: Callable[[Any], str] = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
+
+def _make_dumps() -> Callable[[Any], str]:
+    encoder = json.JSONEncoder(
+        ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
+    )
+    try:
+        # What `encode` makes anew at each call, which takes a third of its time.
+        encode = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+            None, encoder.default, json.encoder.encode_basestring, None, ":", ",", True, False, False
+        )
+        is_alike = "".join(encode({"b": [1, "\n"], "a": 0.5}, 0)) == '{"a":0.5,"b":[1,"\\n"]}'
+    except (AttributeError, TypeError):
+        is_alike = False
+    return (lambda value: "".join(encode(value, 0))) if is_alike else encoder.encode
+
+
+_dumps = _make_dumps()
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BUT_BRACKETS_AND_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
+_DIGITS_ONLY = bytes(byte if byte in b"0123456789" else 32 for byte in range(256))
 _STEPS = bytes(1 if byte in b"[{" else 255 for byte in range(256))
 
 
@@ -85,6 +100,35 @@ def loads(text: str) -> Any:
 def loads_normalised(text: str) -> Any:
     """`normalise(loads(text))` in one pass."""
     return _read(text, _read_normal_float)
+
+
+def recode(text: str) -> str:
+    """`dumps(loads_normalised(text))`, in a third of the time for most texts; "" for any that is not seen to be strict.
+
+    Reads with the decoder as it comes, then looks for what that lets pass.
+    """
+    if text.count("[") + text.count("{") > MAX_DEPTH or "\\u0000" in text or "\\u0022" in text:
+        return ""
+    try:
+        value, end = raw_decode(text, 0)
+        again = _dumps(value)
+        if not again.isascii():
+            again.encode()  # Raises for half a surrogate pair.
+    except (ValueError, RecursionError, StopIteration):
+        return ""
+    # A member that occurred twice took its name's quotes along: every other quote is still there, as none was \u0022.
+    # Of floats, "e+" and "-0.0" are not normal; and a long text may hold a number that is too long.
+    is_strict = (
+        end == len(text)
+        and again.count('"') == text.count('"')
+        and "e+" not in again
+        and "-0.0" not in again
+        and (
+            len(text) <= MAX_DIGITS
+            or max(map(len, text.encode().translate(_DIGITS_ONLY).split()), default=0) <= MAX_DIGITS
+        )
+    )
+    return again if is_strict else ""
 
 
 def _read(text: str, parse_float: Callable[[str], float | int]) -> Any:

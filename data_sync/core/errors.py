@@ -31,6 +31,27 @@ class RevisionConflict(InvalidTransition):
     """Somebody else decided since the page was made. Reload, look again, decide again."""
 
 
+class NotAcknowledged(InvalidTransition):
+    """A conflict was accepted without saying that what happened here has been seen; `number` is its change's."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class RequirementRejected(InvalidTransition):
+    """A decision would leave an accepted change without one that it requires.
+
+    `number` is the change decided on; `missing` are the rejected changes that it requires, or, where it was to be
+    rejected, the accepted ones that require it.
+    """
+
+    def __init__(self, message: str, number: int, missing: list[int]) -> None:
+        super().__init__(message)
+        self.number = number
+        self.missing = missing
+
+
 class RecordError(DataSyncError):
     """A row here cannot be expressed as a record; the message names the row."""
 

@@ -37,12 +37,16 @@ class ModelManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
+    """`features` names what a side offers beyond the protocol's least: "digests"."""
+
     models: Mapping[str, ModelManifest]
     protocol: int = PROTOCOL
+    features: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         return {
             "format": "data-sync-manifest",
+            "features": list(self.features),
             "protocol": self.protocol,
             "models": {label: model.to_plain() for label, model in self.models.items()},
         }
@@ -60,7 +64,12 @@ def parse_manifest(document: Any) -> Manifest:
     models = document.get("models")
     if not isinstance(models, dict):
         raise MalformedStream("The manifest lists no models.")
-    return Manifest(models={label: _parse_model(label, model) for label, model in models.items()})
+    features = document.get("features", [])
+    if not isinstance(features, list) or not all(isinstance(feature, str) for feature in features):
+        raise MalformedStream("The manifest's features are not a list of names.")
+    return Manifest(
+        models={label: _parse_model(label, model) for label, model in models.items()}, features=tuple(features)
+    )
 
 
 def _parse_model(label: str, model: Any) -> ModelManifest:

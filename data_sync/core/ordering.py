@@ -66,3 +66,12 @@ def closure(chosen: Iterable[int], requires: Mapping[int, Collection[int]]) -> s
             result.add(number)
             stack.extend(requires.get(number, ()))
     return result
+
+
+def dependents(numbers: Collection[int], requires: Mapping[int, Collection[int]]) -> set[int]:
+    """Those that require one of the given changes, directly or through others; never the given ones themselves."""
+    needed_by: dict[int, list[int]] = {}
+    for number, needs in requires.items():
+        for need in needs:
+            needed_by.setdefault(need, []).append(number)
+    return closure(numbers, needed_by) - set(numbers)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from . import canonical
 
@@ -23,11 +23,22 @@ def content_seal_of_texts(changes: Iterable[str]) -> str:
     return "sha256:" + sha.hexdigest()
 
 
-def approval_seal(seal: str, decisions: Iterable[tuple[int, str]]) -> str:
-    """Over the content seal and every change's number and decision, in number order."""
-    sha = hashlib.sha256(b"data-sync approval 1\n" + seal.encode() + b"\n")
-    for number, decision in decisions:
-        sha.update(f"{number} {decision}\n".encode())
+class Decided(NamedTuple):
+    """What was decided on a change: `kept` names the fields of an update that stay as they are here, `acknowledged`
+    is the digest of the local row of a conflict that was seen, `rename` how a rename is written, else null."""
+
+    number: int
+    decision: str
+    kept: Sequence[str] = ()
+    acknowledged: str = ""
+    rename: str | None = None
+
+
+def approval_seal(seal: str, decisions: Iterable[Decided]) -> str:
+    """Over the content seal and what was decided on every change, in number order."""
+    sha = hashlib.sha256(b"data-sync approval 2\n" + seal.encode() + b"\n")
+    for decided in decisions:
+        sha.update(canonical.dumps(list(decided)).encode() + b"\n")
     return "sha256:" + sha.hexdigest()
 
 

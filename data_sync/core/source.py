@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from . import canonical
 from .manifest import Manifest
+
+Member = TypeVar("Member")
 
 Handle = int | str
 """A source's own name for a row: its primary key. Whoever reads it sends it back as it is."""
+
+MAX_HANDLES = 5000
+"""So many handles one call of `records` takes."""
+MAX_BODY = 1 << 20
+"""So many bytes of a request's body a source reads."""
+_BODY = 400_000
+"""What a batch comes to at most: servers that stand before a source refuse bodies from 1 MB on, some from less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +32,26 @@ class Request:
 
     def only(self, label: str) -> Request:
         return Request(models=(label,), omitted={label: self.omitted.get(label, ())})
+
+
+def handle_batches(handles: Iterable[Handle]) -> Iterator[list[Handle]]:
+    """The same handles in lists that one call of `records` takes: of few enough, and not too long as JSON."""
+    yield from within(handles, lambda handle: 21 if isinstance(handle, int) else len(canonical.quote(handle).encode()))
+
+
+def within(members: Iterable[Member], length: Callable[[Member], int]) -> Iterator[list[Member]]:
+    """Lists of at most `MAX_HANDLES` members, whose lengths come to what one request's body may hold."""
+    batch: list[Member] = []
+    size = 0
+    for member in members:
+        more = length(member) + 1
+        if batch and (len(batch) == MAX_HANDLES or size + more > _BODY):
+            yield batch
+            batch, size = [], 0
+        batch.append(member)
+        size += more
+    if batch:
+        yield batch
 
 
 class RecordSource(Protocol):
@@ -49,7 +79,7 @@ class RecordSource(Protocol):
     def records(self, request: Request, handles: Sequence[Handle]) -> AbstractContextManager[Iterator[bytes]]:
         """The records behind some handles of the request's one model, as they are now, as a stream of `core.wire`.
 
-        Rows that are gone or out of scope are left out.
+        Rows that are gone or out of scope are left out. The handles are one of `handle_batches`.
         """
         ...
 

@@ -13,9 +13,11 @@ from data_sync.core import canonical
 from data_sync.core.equality import same
 from data_sync.core.errors import MalformedStream
 from data_sync.core.records import MISSING, Record
+from data_sync.registry.inheritance import is_inner_link, is_own
 
-from .resolution import target_schema
-from .schema import ModelSchema
+from .generics import generic_keys
+from .resolution import schemas, target_schema
+from .schema import ModelSchema, Reference, Value
 from .values import Field, integers
 
 Problem = dict[str, str]
@@ -52,6 +54,9 @@ def validate(schema: ModelSchema, record: Record) -> None:
         texts = [canonical.dumps(value) for value in values]
         if texts != sorted(set(texts)):
             raise MalformedStream(f"The record {name} has {link.name} twice or not in canonical order.")
+    for generic in schema.generics:
+        if not _is_generic_target(record.fields[generic.name]):
+            raise MalformedStream(f"The record {name} has a {generic.name} that is no label with a natural key.")
     for part, value in zip(schema.key, record.key, strict=True):
         if len(part.path) == 1 and record.fields[part.path[0]] != value:
             raise MalformedStream(f"The record {name} has another {part.path[0]} than its key says.")
@@ -64,6 +69,16 @@ def _is_key(schema: ModelSchema, value: Any) -> bool:
         and len(value) == len(schema.key)
         and not any(isinstance(part, list | dict) for part in value)
     )
+
+
+def _is_generic_target(value: Any) -> bool:
+    """Whether a value is null, or a label with what can be a key of that model; of a model unknown here, any key."""
+    match value:
+        case None:
+            return True
+        case [str(label), list(key)]:
+            return _is_key(schemas()[label], key) if label in schemas() else True
+    return False
 
 
 def value_problems(schema: ModelSchema, before: Record | None, after: Record, using: str) -> list[Problem]:
@@ -93,6 +108,15 @@ def _value_problems(schema: ModelSchema, before: Record | None, after: Record, u
     for reference in schema.references:
         if after.fields[reference.name] is None and not reference.field.null:
             yield problem("null", reference.name, f"{reference.name} is null, and the column here takes no null.")
+    yield from _generic_problems(schema, before, after)
+    primary_key = changed_primary_key(schema, before, after)
+    if primary_key is not None:
+        yield problem(
+            "primary_key",
+            primary_key,
+            f"{primary_key} is the primary key, and another one at the source: the row here cannot take it and stay "
+            "the row that others refer to. Delete it on one side, and let it be created anew.",
+        )
     for name, stored in after.files.items():
         old = None if before is None else before.files[name]
         if stored is not None and stored.checksum == MISSING and (old is None or old.checksum != MISSING):
@@ -101,6 +125,33 @@ def _value_problems(schema: ModelSchema, before: Record | None, after: Record, u
                 name,
                 f"{name}: the file {stored.name!r} is missing at the source; upload it there again.",
             )
+
+
+def _generic_problems(schema: ModelSchema, before: Record | None, after: Record) -> Iterator[Problem]:
+    for generic in schema.generics:
+        value = after.fields[generic.name]
+        if before is not None and same(before.fields[generic.name], value):
+            continue
+        if value is None and not generic.null:
+            yield problem("null", generic.name, f"{generic.name} is null, and its columns here take no null.")
+        elif value is not None and value[0] not in schemas():
+            yield problem(
+                "missing_reference",
+                generic.name,
+                f"{generic.name} refers to {value[0]}, which is not registered here. Register that model.",
+            )
+
+
+def changed_primary_key(schema: ModelSchema, before: Record | None, after: Record | None) -> str | None:
+    """The field that is the row's primary key, where an update would give it another value."""
+    if before is None or after is None:
+        return None
+    # The tables of one row may have several, but those that join them are in no record.
+    members: tuple[Value | Reference, ...] = (*schema.values, *schema.references)
+    for member in members:
+        if member.field.primary_key and not same(before.fields[member.name], after.fields[member.name]):
+            return member.name
+    return None
 
 
 def _capacity(field: Field, value: Any, using: str) -> str:
@@ -128,18 +179,42 @@ def _capacity(field: Field, value: Any, using: str) -> str:
 def required_columns(schema: ModelSchema) -> list[str]:
     """Columns that a new row needs and that are not synced: creates cannot be applied while there are any."""
     meta = schema.model._meta
-    synced = {*schema.field_names, *(value.name for value in schema.carried)}
+    of_generics = {name for one in schema.generics for name in (one.type_field.name, one.object_field.name)}
+    synced = {*schema.field_names, *of_generics, *(value.name for value in schema.carried)}
     return [
         field.name
         for field in meta.concrete_fields
         if field.name not in synced
-        and not field.primary_key
-        and not isinstance(field, models.FileField)
+        and is_own(schema.model, field)
+        and not is_inner_link(schema.model, field)
+        and not isinstance(field, models.FileField | models.AutoField)
         and not field.null
         and not field.has_default()
         and not getattr(field, "generated", False)
         and field.db_default is models.NOT_PROVIDED
-        and not (field.empty_strings_allowed and field.get_internal_type() in ("CharField", "TextField", "SlugField"))
+        and not (_takes_empty_text(field) and not field.primary_key)
         and not getattr(field, "auto_now", False)
         and not getattr(field, "auto_now_add", False)
+    ]
+
+
+def _takes_empty_text(field: Field) -> bool:
+    return field.empty_strings_allowed and field.get_internal_type() in ("CharField", "TextField", "SlugField")
+
+
+def required_problems(schema: ModelSchema) -> list[Problem]:
+    """Why a new row cannot be created from what is synced; `omitted` fields are told apart."""
+    omitted = set(schema.omitted)
+    for generic in generic_keys(schema.model):
+        if generic.name in omitted:
+            omitted |= {generic.ct_field, generic.fk_field}
+    return [
+        problem(
+            "required_column",
+            name,
+            f"{name} is required here and is not synced because the two sides differ. Bring both to one schema."
+            if name in omitted
+            else f"{name} is required here, is not synced and has no default.",
+        )
+        for name in required_columns(schema)
     ]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
+from typing import IO
 
-from data_sync.core.errors import WrongFile
+from data_sync import conf
+from data_sync.core.digests import Entry, write_digests
+from data_sync.core.errors import DuplicateKey, WrongFile
 from data_sync.core.manifest import Manifest
+from data_sync.core.source import Handle, Request
+from data_sync.core.twins import KeyHashes
 from data_sync.core.wire import write_stream
 from data_sync.models import FileChecksum
 
+from .batches import batches
 from .files import read_blocks, stat
+from .handles import is_key, kind_of, primary_keys
+from .references import RowsOfKeys
 from .resolution import schemas
 from .rows import RowReader
 from .snapshot import snapshot
@@ -36,16 +46,64 @@ class LocalSource:
 
     def manifest(self) -> Manifest:
         return Manifest(
-            models={label: schema.manifest(schema.rows(self._using).count()) for label, schema in self._schemas.items()}
+            models={
+                label: schema.manifest(schema.rows(self._using).count()) for label, schema in self._schemas.items()
+            },
+            features=("digests",),
         )
 
     @contextmanager
-    def stream(self, models: Sequence[str]) -> Iterator[Iterator[bytes]]:
-        readers = {label: RowReader(self._schemas[label], self._using, handles=self._handles) for label in models}
+    def stream(self, request: Request) -> Iterator[Iterator[bytes]]:
+        readers = self._readers(request)
         for reader in readers.values():
             reader.refresh_checksums()
         with snapshot(self._using):
-            yield write_stream(models, ((label, reader.lines()) for label, reader in readers.items()))
+            yield write_stream(request.models, ((label, reader.lines()) for label, reader in readers.items()))
+
+    @contextmanager
+    def digests(self, request: Request) -> Iterator[Iterator[bytes]]:
+        readers = self._readers(request)
+        for reader in readers.values():
+            reader.refresh_checksums()
+        kinds = {label: kind_of(reader.schema) for label, reader in readers.items()}
+        with tempfile.TemporaryFile(dir=conf.spool_dir(), prefix="data_sync_") as file, snapshot(self._using):
+            entries = ((label, _without_twins(reader, file)) for label, reader in readers.items())
+            yield write_digests(request.models, kinds, entries)
+
+    @contextmanager
+    def records(self, request: Request, handles: Sequence[Handle]) -> Iterator[Iterator[bytes]]:
+        """As the protocol says. Raises `InvalidInput` for what is no handle of the model."""
+        [(label, reader)] = self._readers(request).items()
+        pks = primary_keys(reader.schema, handles, self._using)
+        reader.refresh_checksums(pks)
+        with snapshot(self._using):
+            yield write_stream([label], [(label, reader.lines_of(pks))])
+
+    def outside(self, label: str, key_texts: Collection[str]) -> set[str]:
+        """As the protocol says; texts that are no key of the model belong to no row."""
+        schema = self._schemas[label]
+        if schema.registration.queryset is None:
+            return set()
+        keys = RowsOfKeys(schema, "pk", self._using)
+        with snapshot(self._using):
+            possible = [text for text in key_texts if is_key(schema, text, self._using)]
+            keys.load(possible)
+            found = {text: set(keys.all(text)) for text in possible}
+            pks = sorted(set().union(*found.values()))
+            inside = {
+                pk
+                for batch in batches(pks)
+                for pk in schema.rows(self._using).filter(pk__in=batch).values_list("pk", flat=True)
+            }
+        return {text for text, of_rows in found.items() if of_rows and not of_rows & inside}
+
+    def _readers(self, request: Request) -> dict[str, RowReader]:
+        return {
+            label: RowReader(
+                self._schemas[label].without(request.omitted.get(label, ())), self._using, handles=self._handles
+            )
+            for label in request.models
+        }
 
     @contextmanager
     def open_file(self, checksum: str) -> Iterator[Iterator[bytes]]:
@@ -64,3 +122,18 @@ class LocalSource:
                     yield read_blocks(stored)
                 return
         raise WrongFile(f"No row in scope has a file with the checksum {checksum}. Pull again.")
+
+
+def _without_twins(reader: RowReader, file: IO[bytes]) -> Iterator[list[Entry]]:
+    """The digests of a reader's rows. Raises `DuplicateKey` at their end if two rows have one key, naming it."""
+    hashes = KeyHashes(file)
+    for entries in reader.digests():
+        hashes.add([key for key, _, _ in entries])
+        yield entries
+    twice = hashes.twice()
+    if twice is not None:
+        (one, text), (other, _) = islice(reader.with_key_hash(twice), 2)
+        raise DuplicateKey(
+            f"Two rows of {reader.schema.label} here, with the primary keys {one!r} and {other!r}, have the natural "
+            f"key {text}. Change one of them, or register the model with a key that is unique."
+        )

@@ -10,9 +10,11 @@ from django.db import models
 
 from data_sync.core import canonical
 from data_sync.core.errors import RecordError
+from data_sync.core.records import Record
 
 from .batches import batches
-from .resolution import schema_of
+from .collation import equal_texts, folds
+from .resolution import schema_of, schemas, target_schema
 from .schema import KeyPart, ModelSchema
 from .values import integers
 
@@ -85,21 +87,59 @@ class RowsOfKeys:
     def load(self, keys: Iterable[KeyText]) -> None:
         """Reads the rows with these keys. Equality is Python's, never the database's collation."""
         missing = [key for key in dict.fromkeys(keys) if key not in self._found]
-        lookups = [part.lookup for part in self._schema.key]
         for batch in batches(missing):
-            wanted = set(batch)
-            parsed = [canonical.loads(key) for key in batch]
-            query: dict[str, Any] = {}
-            for index, part in enumerate(self._schema.key):
-                query[f"{part.lookup}__in"] = list(_python_values(part, (key[index] for key in parsed), self._using))
+            rows = self._rows(batch)
+            self._found.update((key, rows.get(key, [])) for key in batch)
+
+    def _rows(self, batch: Collection[KeyText]) -> dict[KeyText, list[Any]]:
+        """The rows with these keys, by what the database takes for equal, and some more: each under its own key."""
+        parsed = [canonical.loads(key) for key in batch]
+        query = {
+            f"{part.lookup}__in": list(_python_values(part, (key[index] for key in parsed), self._using))
+            for index, part in enumerate(self._schema.key)
+        }
+        lookups = [part.lookup for part in self._schema.key]
+        found: dict[KeyText, list[Any]] = {}
+        rows = self._schema.every_row(self._using).filter(**query)
+        for identifier, *parts in rows.values_list(self._column, *lookups):
+            text = canonical.array(_key_parts(self._schema, parts, f"{self._column}={identifier!r}"))
+            found.setdefault(text, []).append(identifier)
+        return found
+
+    def twins(self, keys: Iterable[KeyText]) -> dict[KeyText, list[tuple[Any, KeyText]]]:
+        """Rows whose keys the database takes for equal to these although they are not: identifier and their key.
+
+        Only keys that have any. One query a batch, and one for each text in the key; none where no column folds.
+        """
+        if not any(folds(part.leaf, self._using) for part in self._schema.key):
+            return {}
+        found: dict[KeyText, list[tuple[Any, KeyText]]] = {}
+        for batch in batches(dict.fromkeys(keys)):
+            rows = self._rows(batch)
+            folded = self._folded([*batch, *rows])
+            by_folded: dict[tuple[Any, ...], list[KeyText]] = {}
+            for other in rows:
+                by_folded.setdefault(folded[other], []).append(other)
             for key in batch:
-                self._found[key] = []
-            for identifier, *parts in (
-                self._schema.every_row(self._using).filter(**query).values_list(self._column, *lookups)
-            ):
-                text = canonical.array(_key_parts(self._schema, parts, f"{self._column}={identifier!r}"))
-                if text in wanted:
-                    self._found[text].append(identifier)
+                others = [other for other in by_folded.get(folded[key], ()) if other != key]
+                if others:
+                    found[key] = [(identifier, other) for other in others for identifier in rows[other]]
+        return found
+
+    def _folded(self, keys: Collection[KeyText]) -> dict[KeyText, tuple[Any, ...]]:
+        """What stands for each key, the same for keys that the database takes for equal."""
+        parsed = {key: canonical.loads(key) for key in dict.fromkeys(keys)}
+        columns: list[dict[str, int]] = []
+        for index, part in enumerate(self._schema.key):
+            texts = {parts[index] for parts in parsed.values() if isinstance(parts[index], str)}
+            columns.append(equal_texts(part.leaf, texts, self._using))
+        return {
+            key: tuple(
+                column.get(value, value) if isinstance(value, str) else (type(value).__name__, value)
+                for column, value in zip(columns, parts, strict=True)
+            )
+            for key, parts in parsed.items()
+        }
 
     def add(self, key: KeyText, identifier: Any) -> None:
         """Notes a row that was just written."""
@@ -130,3 +170,23 @@ def _python_values(part: KeyPart, plain: Iterable[Any], using: str) -> Iterator[
             python = part.codec.from_plain(value)
             if taken is None or python in taken:
                 yield python
+
+
+def targets_of(schema: ModelSchema, record: Record) -> Iterator[tuple[str, ModelSchema, KeyText]]:
+    """Everything that a record refers to: the field, the target's schema, the canonical text of the target's key.
+
+    References (that to a multi-table parent among them), many-to-many links and generic foreign keys. A generic one
+    to a model that is not registered here is left out: `limits` says so.
+    """
+    for reference in schema.references:
+        if record.fields[reference.name] is not None:
+            yield reference.name, target_schema(reference), canonical.dumps(record.fields[reference.name])
+    for link in schema.links:
+        target = target_schema(link)
+        for key in record.fields[link.name]:
+            yield link.name, target, canonical.dumps(key)
+    for generic in schema.generics:
+        if record.fields[generic.name] is not None:
+            label, key = record.fields[generic.name]
+            if label in schemas():
+                yield generic.name, schemas()[label], canonical.dumps(key)

@@ -11,9 +11,11 @@ from django.db import models
 
 from data_sync import registry
 from data_sync.core.errors import RegistrationError
-from data_sync.core.ordering import CycleError, in_dependency_order
 from data_sync.registry import Registration
+from data_sync.registry.inheritance import is_inner_link, is_own, owner, parent_links
 
+from .generics import generic_keys, generics_of
+from .order import in_order
 from .schema import File, KeyPart, Link, ModelSchema, Reference, Value
 from .sensitive import sensitive_reasons
 from .values import Field, codec_of
@@ -46,60 +48,20 @@ def _schemas(registrations: tuple[Registration, ...]) -> dict[str, ModelSchema]:
     return in_order({registration.label: resolve(registration) for registration in registrations})
 
 
-def in_order(resolved: dict[str, ModelSchema]) -> dict[str, ModelSchema]:
-    """The schemas, each after those it refers to. Raises `RegistrationError` for a cycle of required references."""
-    needs = {label: required_targets(schema) for label, schema in resolved.items()}
-    try:
-        order = in_dependency_order(resolved, needs)
-    except CycleError as error:
-        raise RegistrationError(
-            f"These models need each other: {error}. Make one of the references nullable.", "cycle"
-        ) from None
-    optional = {label: needs[label] + optional_targets(resolved[label]) for label in order}
-    try:
-        order = in_dependency_order(order, optional)
-    except CycleError:
-        pass  # Nullable references close a cycle: they are written in a second phase.
-    return {label: resolved[label] for label in order}
-
-
-def required_targets(schema: ModelSchema) -> list[str]:
-    """Labels of the models that a row cannot exist without, itself left out."""
-    return [
-        reference.target._meta.label_lower
-        for reference in schema.references
-        if not reference.field.null and reference.target is not schema.model
-    ]
-
-
-def optional_targets(schema: ModelSchema) -> list[str]:
-    return [
-        relation.target._meta.label_lower
-        for relation in schema.relations
-        if (relation.field.null or relation in schema.links) and relation.target is not schema.model
-    ]
-
-
 def resolve(registration: Registration) -> ModelSchema:
     """Raises `RegistrationError` with a sentence that names the model, the field and the remedy."""
     reasons = sensitive_reasons(registration)
     if reasons:
         raise reasons[0]
     model = registration.model
-    if model._meta.abstract:
-        raise RegistrationError(
-            f"{model._meta.label} is abstract and has no rows; register the models made from it.", "abstract"
-        )
-    if isinstance(model._meta.pk, models.CompositePrimaryKey):
-        raise RegistrationError(f"{model._meta.label}: composite primary keys are not supported.", "composite_key")
-    if any(parent for parent in model._meta.parents.values()):
-        raise RegistrationError(f"{model._meta.label}: multi-table inheritance is not supported.", "inheritance")
-    key = tuple(_key_part(registration, path) for path in registration.natural_key)
+    _refuse_tables(model)
+    key = tuple(_key_part(registration, path) for path in registration.key)
+    key_names = {part.path[0] for part in key}
+    generics = generics_of(registration, key_names)
     values: list[Value] = []
     carried: list[Value] = []
     references: list[Reference] = []
     links: list[Link] = []
-    key_names = {part.path[0] for part in key}
     for field in _selected(registration, key_names):
         match field:
             case models.ManyToManyField():
@@ -109,6 +71,7 @@ def resolve(registration: Registration) -> ModelSchema:
             case _:
                 value = Value(name=field.name, field=field, codec=codec_of(field))
                 (carried if _is_automatic(field) and field.name not in key_names else values).append(value)
+    to_parents = list(parent_links(model).values())
     return ModelSchema(
         registration=registration,
         model=model,
@@ -118,42 +81,86 @@ def resolve(registration: Registration) -> ModelSchema:
         links=tuple(links),
         files=tuple(_file(model, name) for name in registration.file_fields),
         carried=tuple(carried),
+        generics=generics,
+        parent_link=next((known for known in references if known.field in to_parents[:1]), None),
     )
 
 
+def _refuse_tables(model: type[models.Model]) -> None:
+    meta = model._meta
+    if meta.abstract:
+        raise RegistrationError(
+            f"{meta.label} is abstract and has no rows; register the models made from it.", "abstract"
+        )
+    if isinstance(meta.pk, models.CompositePrimaryKey):
+        raise RegistrationError(f"{meta.label}: composite primary keys are not supported.", "composite_key")
+    other = registry.registered_twice(model)
+    if other is not None:
+        raise RegistrationError(
+            f"{meta.label} and {other._meta.label} are one table, and both are registered; take one registration back.",
+            "same_table",
+        )
+
+
 def _selected(registration: Registration, key_names: set[str]) -> Iterator[Field]:
-    meta = registration.model._meta
-    named = registration.fields
-    for name in (*(named or ()), *registration.exclude):
-        _field(registration.model, name)
-    for field in (*meta.concrete_fields, *meta.many_to_many):
-        if field.name in key_names:
+    model, named = registration.model, registration.fields
+    meta = model._meta
+    own = [field for field in (*meta.concrete_fields, *meta.many_to_many) if is_own(model, field)]
+    inner = {field.name for field in own if is_inner_link(model, field)}
+    of_generics = _columns_of_generics(model)
+    to_parents = {link.name for link in parent_links(model).values()}
+    for name in (*(named or ()), *registration.exclude, *registration.file_fields):
+        if name not in {generic.name for generic in generic_keys(model)}:
+            _refuse_inherited(model, _field(model, name))
+    for field in own:
+        if field.name in key_names or field.name in to_parents:
             yield field
-        elif field.name in registration.exclude or getattr(field, "generated", False):
+        elif field.name in inner | of_generics | set(registration.exclude) or getattr(field, "generated", False):
             continue
         elif isinstance(field, models.FileField):
             if named is not None and field.name in named and field.name not in registration.file_fields:
                 raise RegistrationError(
                     f"{meta.label}.{field.name} is a file: name it in file_fields.", "file_not_named"
                 )
+        elif isinstance(field, models.ManyToManyField) and registry.registration_of(_through(field)):
+            continue  # The rows of the through model travel by themselves.
         elif named is None:
             plain_link = not isinstance(field, models.ManyToManyField) or _is_plain(field)
-            if not field.primary_key and plain_link:
+            plain_key = field.primary_key and not isinstance(field, models.ForeignKey)
+            if plain_link and not plain_key:
                 yield field
         elif field.name in named:
             yield field
 
 
+def _columns_of_generics(model: type[models.Model]) -> set[str]:
+    """The columns that generic foreign keys are made of: what they hold is right in one database only."""
+    return {name for generic in generic_keys(model) for name in (generic.ct_field, generic.fk_field)}
+
+
+def _refuse_inherited(model: type[models.Model], field: Field) -> None:
+    parent = owner(model, field)
+    if parent is not None:
+        raise RegistrationError(
+            f"{model._meta.label} inherits {field.name} from {parent._meta.label}, which is registered: say there how "
+            "it is synced.",
+            "inheritance",
+        )
+
+
 def _field(model: type[models.Model], name: str) -> Field:
     try:
-        field = model._meta.get_field(name)
+        field: Any = model._meta.get_field(name)
     except FieldDoesNotExist:
         field = None
-    # get_field() also takes column names such as country_id, which nothing else here would recognise.
-    if not isinstance(field, models.Field) or field.name != name:
+    # get_field() also takes column names such as country_id, which nothing else here would recognise, and relations
+    # that have no column here.
+    has_values = isinstance(field, models.Field) and (field.column is not None or field.many_to_many)
+    if field is None or not has_values or field.name != name:
         known = ", ".join(sorted(f.name for f in (*model._meta.concrete_fields, *model._meta.many_to_many)))
         raise RegistrationError(f"{model._meta.label} has no field {name!r}. It has: {known}.", "unknown_field")
-    return field
+    found: Field = field
+    return found
 
 
 def _key_part(registration: Registration, dotted: str) -> KeyPart:
@@ -173,6 +180,12 @@ def _key_part(registration: Registration, dotted: str) -> KeyPart:
         raise RegistrationError(
             f"{registration.model._meta.label}: natural_key {dotted!r} ends in a {type(leaf).__name__}; "
             "go on with a dot to a plain field of it.",
+            "key_path",
+        )
+    if getattr(leaf, "generated", False):
+        raise RegistrationError(
+            f"{registration.model._meta.label}: natural_key {dotted!r} is computed by the database, which no apply can "
+            "write; take the fields that it is computed from.",
             "key_path",
         )
     codec = codec_of(leaf)
@@ -206,17 +219,29 @@ def _target(model: type[models.Model], field: Any) -> type[models.Model]:
     return registration.model
 
 
+def _through(field: Any) -> type[models.Model]:
+    through: type[models.Model] = field.remote_field.through
+    return through
+
+
 def _is_plain(field: Any) -> bool:
-    return bool(field.remote_field.through._meta.auto_created)
+    return bool(_through(field)._meta.auto_created)
 
 
 def _link(model: type[models.Model], field: models.ManyToManyField[Any, Any]) -> Link:
+    through = _through(field)
     if not _is_plain(field):
         raise RegistrationError(
-            f"{model._meta.label}.{field.name} has its own through model, which is not supported; exclude the field.",
+            f"{model._meta.label}.{field.name} has a through model of its own, {through._meta.label}: register the "
+            "through model, and its rows are synced; or exclude the field.",
             "through_model",
         )
-    through: Any = field.remote_field.through
+    if not _shares_primary_key(model, field.model):
+        raise RegistrationError(
+            f"{model._meta.label}.{field.name} is inherited from {field.model._meta.label}, which is not the first "
+            "parent: register that model.",
+            "inheritance",
+        )
     return Link(
         name=field.name,
         field=field,
@@ -225,6 +250,17 @@ def _link(model: type[models.Model], field: models.ManyToManyField[Any, Any]) ->
         source_column=field.m2m_field_name() + "_id",
         target_column=field.m2m_reverse_field_name() + "_id",
     )
+
+
+def _shares_primary_key(model: type[models.Model], ancestor: type[models.Model]) -> bool:
+    """Whether a row's primary key is also that of its part in an ancestor's table."""
+    current: Any = model._meta.concrete_model
+    while current is not ancestor:
+        link = current._meta.pk
+        if not getattr(link.remote_field, "parent_link", False):
+            return False
+        current = link.related_model
+    return True
 
 
 def _file(model: type[models.Model], name: str) -> File:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from itertools import chain, repeat
 from typing import Any
 
 from django.db import models
 
 from data_sync.core import canonical
+from data_sync.core.digests import Entry
 from data_sync.core.errors import MalformedStream, RecordError
+from data_sync.core.listing import key_hash
 from data_sync.core.records import RecordText
 
 from .batches import batches
+from .columns import Column, column_of
 from .files import Checksums
+from .generic_targets import GenericKeys, NoTarget
+from .handles import handles_of
 from .references import KeyParts, KeysOfRows, null_in_key
 from .resolution import target_schema
-from .schema import KeyPart, Link, ModelSchema, Value
+from .schema import Generic, KeyPart, Link, ModelSchema, Value
 from .tables import table
 
 CHUNK = 2000
@@ -28,10 +34,14 @@ PK = "pk"
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows, as columns. `spans`: they are all rows between the first and the last primary key."""
+    """Some rows, as columns. `spans`: they are all rows between the first and the last primary key.
+
+    `texts` keeps what became of a column, by its place, for members that want it too.
+    """
 
     columns: Sequence[tuple[Any, ...]]
     spans: bool
+    texts: dict[int, list[str]] = field(default_factory=dict)
 
     @property
     def pks(self) -> tuple[Any, ...]:
@@ -55,6 +65,7 @@ class RowReader:
             reference.name: KeysOfRows(reference.target, reference.field.target_field.name, using)
             for reference in schema.references
         } | {link.name: KeysOfRows(link.target, "pk", using) for link in schema.links}
+        self._generic_keys = {generic.name: GenericKeys(generic, using) for generic in schema.generics}
         self._columns: list[Any] = ["pk"]
         self._key = [self._key_member(part) for part in schema.key]
         fields = self._field_members()
@@ -67,50 +78,85 @@ class RowReader:
         if handles:
             self._carried[PK] = self._handles
 
-    def refresh_checksums(self) -> None:
-        """Hashes files that are new or changed since last time, and remembers them."""
+    def refresh_checksums(self, pks: Sequence[Any] | None = None) -> None:
+        """Hashes files that are new or changed since last time, and remembers them. `pks`: those of these rows."""
         for file in self.schema.files:
             checksums = Checksums(self.schema, file, self._using)
-            names = self.schema.rows(self._using).values_list(file.name, flat=True).order_by()
-            for batch in batches(names.iterator(chunk_size=CHUNK), CHUNK):
-                checksums.read([name for name in batch if name])
-                checksums.remember()
+            rows = self.schema.rows(self._using).order_by()
+            for some in [rows] if pks is None else (rows.filter(pk__in=batch) for batch in batches(pks)):
+                names = some.values_list(file.name, flat=True)
+                for batch in batches(names.iterator(chunk_size=CHUNK), CHUNK):
+                    checksums.read([name for name in batch if name])
+                    checksums.remember()
 
     def lines(self) -> Iterator[str]:
         """Every row in scope as a line of the stream, ordered by primary key."""
+        for chunk in self._chunks():
+            yield from map(_line, self._besides(chunk), self._texts(chunk, self._keys_of(chunk)))
+
+    def lines_of(self, pks: Sequence[Any]) -> Iterator[str]:
+        """Those of these rows that are in scope as lines of the stream; rows that are gone are left out."""
+        for batch in batches(pks):
+            wanted = set(batch)
+            chunk = self._read(self.schema.rows(self._using).filter(pk__in=batch), spans=False)
+            lines = map(_line, self._besides(chunk), self._texts(chunk, self._keys_of(chunk)))
+            # By the database's collation another primary key may be equal to a wanted one.
+            yield from (line for pk, line in zip(chunk.pks, lines, strict=True) if pk in wanted)
+
+    def digests(self) -> Iterator[list[Entry]]:
+        """Every row in scope, ordered by primary key: hash of its key, digest of its record, and handle."""
+        for chunk in self._chunks():
+            keys = self._keys_of(chunk)
+            digests = [sha256(text.encode()).digest()[:16] for text in self._texts(chunk, keys)]
+            hashes = [key_hash(key.encode()) for key in keys]
+            yield list(zip(hashes, digests, handles_of(self.schema, chunk.pks), strict=True))
+
+    def with_key_hash(self, key: bytes) -> Iterator[tuple[Any, str]]:
+        """The rows in scope whose key has this hash: primary key and text of the key."""
+        for chunk in self._chunks():
+            for pk, text in zip(chunk.pks, self._keys_of(chunk), strict=True):
+                if key_hash(text.encode()) == key:
+                    yield pk, text
+
+    def by_pk(self, pks: Sequence[Any]) -> dict[Any, RecordText]:
+        """The records of these rows, in scope or not, by primary key; rows that are gone are left out."""
+        found: dict[Any, RecordText] = {}
+        for batch in batches(pks):
+            chunk = self._read(self.schema.every_row(self._using).filter(pk__in=batch), spans=False)
+            texts = map(RecordText, self._besides(chunk), self._texts(chunk, self._keys_of(chunk)))
+            found.update(zip(chunk.pks, texts, strict=True))
+        return found
+
+    # Reading
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """Every row in scope, ordered by primary key."""
         rows = self.schema.rows(self._using).order_by("pk")
         # Between two rows in scope there may be any number that are not.
         spans = self.schema.registration.queryset is None
         expected = rows.count()
-        count, last = 0, None
-        while True:
-            chunk = rows if last is None else rows.filter(pk__gt=last)
-            records = list(self._read(chunk[:CHUNK], spans=spans))
-            yield from (f"[{beside},{text}]" for _, beside, text in records)
-            count += len(records)
-            if len(records) < CHUNK:
+        chunk = self._read(rows[:CHUNK], spans=spans)
+        count = len(chunk.pks)
+        while chunk.pks:
+            yield chunk
+            if len(chunk.pks) < CHUNK:
                 break
-            last = records[-1][0]
+            chunk = self._read(rows.filter(pk__gt=chunk.pks[-1])[:CHUNK], spans=spans)
+            count += len(chunk.pks)
         if count != expected:
             raise RecordError(f"{expected} rows of {self.schema.label} were counted, but {count} could be read.")
 
-    def by_pk(self, pks: Sequence[Any]) -> dict[Any, RecordText]:
-        """The records of these rows, in scope or not, by primary key; rows that are gone are left out."""
-        return {
-            pk: RecordText(beside, text)
-            for batch in batches(pks)
-            for pk, beside, text in self._read(self.schema.every_row(self._using).filter(pk__in=batch), spans=False)
-        }
-
-    def _read(self, rows: models.QuerySet[Any], *, spans: bool) -> Iterator[tuple[Any, str, str]]:
-        """Primary key, JSON of what stands beside the record, and canonical text of each row."""
+    def _read(self, rows: models.QuerySet[Any], *, spans: bool) -> Chunk:
         selected = list(rows.values_list(*self._columns))
-        if not selected:
-            return iter(())
-        chunk = Chunk(list(zip(*selected, strict=True)), spans)
-        keys = map(canonical.array, zip(*(member(chunk) for member in self._key), strict=True))
-        texts = zip(keys, *(member(chunk) for member in self._members), strict=True)
-        return zip(chunk.pks, self._besides(chunk), map(self._form.__mod__, texts), strict=True)
+        return Chunk(list(zip(*selected, strict=True)) or [()] * len(self._columns), spans)
+
+    def _keys_of(self, chunk: Chunk) -> list[str]:
+        """The canonical text of each row's key."""
+        return list(map(canonical.array, zip(*(member(chunk) for member in self._key), strict=True)))
+
+    def _texts(self, chunk: Chunk, keys: Sequence[str]) -> Iterator[str]:
+        """The canonical text of each row's record."""
+        return map(self._form.__mod__, zip(keys, *(member(chunk) for member in self._members), strict=True))
 
     # What to select, and what becomes of it
 
@@ -128,11 +174,14 @@ class RowReader:
             members[reference.name] = partial(self._references, reference.name, place)
         for link in self.schema.links:
             members[link.name] = partial(self._links, link)
+        for generic in self.schema.generics:
+            type_place, object_place = map(self._select, (generic.type_field.attname, generic.object_field.attname))
+            members[generic.name] = partial(self._generics, generic, type_place, object_place)
         return dict(sorted(members.items()))
 
     def _value_member(self, value: Value) -> Member:
-        column = value.name if value.codec.expression is None else value.codec.expression(value.name)
-        return partial(self._values, value.name, value.codec.to_text, self._select(column))
+        column = column_of(value.name, value.field, value.codec, self._using)
+        return partial(self._values, value.name, column, self._select(column.selected))
 
     def _key_member(self, part: KeyPart) -> Member:
         """A part of the row's key: taken from the key of what the row refers to where it can be, else selected."""
@@ -142,29 +191,32 @@ class RowReader:
             theirs = [list(other.path) for other in target_schema(reference).key]
             if rest in theirs:
                 return partial(self._key_references, part, theirs.index(rest), self._select(reference.field.attname))
-        return partial(self._key_values, part, self._select(part.lookup))
+        column = column_of(part.lookup, part.leaf, part.codec, self._using)
+        return partial(self._key_values, part, column, self._select(column.selected))
 
     # Members
 
     def _handles(self, chunk: Chunk) -> list[str]:
         return [str(pk) if isinstance(pk, int) else canonical.quote(str(pk)) for pk in chunk.pks]
 
-    def _values(self, name: str, to_text: Callable[[Any], str], place: int, chunk: Chunk) -> list[str]:
-        column = chunk.columns[place]
+    def _values(self, name: str, column: Column, place: int, chunk: Chunk) -> list[str]:
+        values = chunk.columns[place]
+        if place in chunk.texts:
+            return chunk.texts[place]
         try:
-            return ["null" if value is None else to_text(value) for value in column]
+            texts = chunk.texts[place] = column.to_texts(values)
+            return texts
         except UNREADABLE:
-            for pk, value in zip(chunk.pks, column, strict=True):
+            for pk, value in zip(chunk.pks, values, strict=True):
                 try:
-                    to_text(value)
+                    column.to_texts([value])
                 except UNREADABLE as error:
-                    if value is not None:
-                        raise RecordError(f"{self._row(pk)} cannot be read: {name}: {error}.") from None
+                    raise RecordError(f"{self._row(pk)} cannot be read: {name}: {error}.") from None
             raise
 
-    def _key_values(self, part: KeyPart, place: int, chunk: Chunk) -> list[str]:
+    def _key_values(self, part: KeyPart, column: Column, place: int, chunk: Chunk) -> list[str]:
         self._refuse_null(part, place, chunk)
-        return self._values(".".join(part.path), part.codec.to_text, place, chunk)
+        return self._values(".".join(part.path), column, place, chunk)
 
     def _refuse_null(self, part: KeyPart, place: int, chunk: Chunk) -> None:
         if None in chunk.columns[place]:
@@ -195,6 +247,8 @@ class RowReader:
 
     def _links(self, link: Link, chunk: Chunk) -> list[str]:
         """The keys that each row is linked with, in canonical order."""
+        if not chunk.pks:
+            return []
         rows = table(link.through, self._using)
         column, pks = link.source_column, chunk.pks
         # A range is quicker to select than lists.
@@ -205,15 +259,31 @@ class RowReader:
         targets = {target for _, target in pairs}
         known = self._keys[link.name].load(targets)
         texts = {target: canonical.array(known[target]) for target in targets if target in known}
+        if len(texts) < len(targets):
+            source, target = next(pair for pair in pairs if pair[1] not in texts)
+            raise RecordError(
+                f"{self._row(source)} is linked by {link.name} to a row that does not exist ({target!r}). "
+                "Mend the link."
+            )
         linked: dict[Any, list[str]] = {}
         for source, target in pairs:
-            if target not in texts:
-                raise RecordError(
-                    f"{self._row(source)} is linked by {link.name} to a row that does not exist ({target!r}). "
-                    "Mend the link."
-                )
-            linked.setdefault(source, []).append(texts[target])
-        return [canonical.array(sorted(linked.get(pk, ()))) for pk in pks]
+            if source in linked:
+                linked[source].append(texts[target])
+            else:
+                linked[source] = [texts[target]]
+        return [f"[{','.join(sorted(linked[pk]))}]" if pk in linked else "[]" for pk in pks]
+
+    def _generics(self, generic: Generic, type_place: int, object_place: int, chunk: Chunk) -> list[str]:
+        """What each row refers to by a generic foreign key. Raises `RecordError` where a record cannot say it."""
+        pairs = list(zip(chunk.columns[type_place], chunk.columns[object_place], strict=True))
+        try:
+            texts = self._generic_keys[generic.name].texts(pairs)
+        except NoTarget as missing:
+            raise RecordError(
+                f"{self._row(chunk.pks[pairs.index(missing.pair)])} refers by {generic.name} to {missing.why}. "
+                "Mend the reference, register the model, or exclude the field."
+            ) from None
+        return [texts[pair] for pair in pairs]
 
     def _files(self, name: str, place: int, chunk: Chunk) -> list[str]:
         names = chunk.columns[place]
@@ -238,12 +308,16 @@ class RowReader:
 
     def _names(self, chunk: Chunk) -> Iterator[str]:
         fields = [file.name for file in self.schema.files]
-        for names in zip(*(chunk.columns[self._select(field)] for field in fields), strict=True):
-            by_field = {field: name for field, name in zip(fields, names, strict=True) if name}
+        for names in zip(*(chunk.columns[self._select(name)] for name in fields), strict=True):
+            by_field = {name: file for name, file in zip(fields, names, strict=True) if file}
             yield f'"names":{canonical.dumps(by_field)}' if by_field else ""
 
     def _row(self, pk: Any) -> str:
         return f"The row of {self.schema.model._meta.label} with primary key {pk!r}"
+
+
+def _line(beside: str, text: str) -> str:
+    return f"[{beside},{text}]"
 
 
 def _quote(text: str) -> str:

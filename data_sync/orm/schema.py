@@ -13,6 +13,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import RegistrationError
 from data_sync.core.manifest import ModelManifest
 from data_sync.registry import Registration
+from data_sync.registry.inheritance import tables_of
 
 from .tables import table
 from .values import Codec, Field, fingerprint
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from django.contrib.contenttypes.fields import GenericForeignKey
 
 Path = tuple[str, ...]
+
+_FORM = frozenset({"type", "decimal_places", "aware", "model", "key"})
+"""What of a fingerprint makes one value's text; the rest only says which values a column takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,17 @@ class Generic:
     field: GenericForeignKey
     type_field: models.ForeignKey[Any, Any]
     object_field: Field
+
+    @property
+    def null(self) -> bool:
+        """Whether the columns can say that there is no target: no content type, and no object or an empty text."""
+        return self.type_field.null and (self.object_field.null or self.nothing == "")
+
+    @property
+    def nothing(self) -> str | None:
+        """What the column of the object's primary key holds where there is no target."""
+        is_text = isinstance(self.object_field, models.CharField | models.TextField)
+        return "" if is_text and not self.object_field.null else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,17 +158,30 @@ class ModelSchema:
             links=tuple(link for link in self.links if link.name not in left_out),
             generics=tuple(generic for generic in self.generics if generic.name not in left_out),
             files=tuple(file for file in self.files if file.name not in left_out),
+            parent_link=None if self.parent_link is None or self.parent_link.name in left_out else self.parent_link,
             omitted=tuple(sorted(left_out)),
         )
 
     def shape(self) -> str:
         """A digest of what records of this schema hold: only digests of records of one shape compare."""
-        manifest = self.manifest(0).to_plain()
-        return canonical.digest(canonical.dumps([self.label, manifest["key"], manifest["fields"], manifest["files"]]))
+        manifest = self.manifest(0)
+        forms = {
+            name: {trait: value for trait, value in shape.items() if trait in _FORM}
+            for name, shape in manifest.fields.items()
+        }
+        return canonical.digest(canonical.dumps([self.label, list(manifest.key), forms, sorted(manifest.files)]))
 
     @property
     def pk(self) -> Field:
         return self.model._meta.pk
+
+    @property
+    def tables(self) -> tuple[type[models.Model], ...]:
+        """The models whose tables hold a row of this schema, ancestors first.
+
+        One but where the model inherits from tables: those of parents that are not registered are then among them.
+        """
+        return tables_of(self.model)
 
     def rows(self, using: str) -> models.QuerySet[Any]:
         """The rows in scope, whatever the managers of the model hide."""
@@ -177,10 +205,10 @@ class ModelSchema:
         for generic in self.generics:
             fields[generic.name] = {
                 "type": "GenericForeignKey",
-                "null": generic.type_field.null or generic.object_field.null,
+                "null": generic.null,
             }
         return ModelManifest(
-            key=self.registration.natural_key,
+            key=tuple(".".join(part.path) for part in self.key),
             fields=fields,
             files={file.name: {"type": "file", "null": file.field.null} for file in self.files},
             count=count,
@@ -189,4 +217,4 @@ class ModelSchema:
 
 def _natural_key(model: type[models.Model]) -> list[str]:
     registration = registry.registration_of(model)
-    return [] if registration is None else list(registration.natural_key)
+    return [] if registration is None else list(registration.key)

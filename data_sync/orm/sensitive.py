@@ -8,6 +8,7 @@ from django.db import models
 
 from data_sync.core.errors import RegistrationError
 from data_sync.registry import Registration
+from data_sync.registry.inheritance import is_own
 
 SENSITIVE_APPS = frozenset({"auth", "sessions", "admin", "contenttypes", "data_sync"})
 SENSITIVE_WORDS = ("password", "passwd", "secret", "token", "api_key", "private_key")
@@ -50,12 +51,19 @@ def sensitive_reasons(registration: Registration) -> list[RegistrationError]:
 def _travelling_names(registration: Registration) -> list[str]:
     """The fields that records would hold, and every name on the way of the natural key: keys are shown everywhere."""
     meta = registration.model._meta
-    names = {name: None for path in registration.natural_key for name in path.split(".")}
+    try:
+        paths = registration.key
+    except RegistrationError:
+        paths = ()  # None was given and none can be inferred, which resolving the registration says.
+    names = {name: None for path in paths for name in path.split(".")}
     names |= dict.fromkeys(registration.file_fields)
     for field in (*meta.concrete_fields, *meta.many_to_many):
         if isinstance(field, models.FileField) or field.name in registration.exclude:
             continue
-        chosen = not field.primary_key if registration.fields is None else field.name in registration.fields
+        if not is_own(registration.model, field):
+            continue
+        plain_key = field.primary_key and not isinstance(field, models.ForeignKey)
+        chosen = not plain_key if registration.fields is None else field.name in registration.fields
         if chosen:
             names[field.name] = None
     return list(names)

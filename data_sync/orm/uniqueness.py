@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
-from django.db.models import F
-from django.db.models.expressions import RawSQL
 
 from data_sync import registry
+from data_sync.core.errors import RegistrationError
+from data_sync.registry.unique_sets import UniqueSet, unique_sets
 
 from .schema import ModelSchema, Path
+
+__all__ = ["UniqueSet", "columns", "is_enforced", "loose_references", "unique_sets"]
 
 Model = type[models.Model]
 
@@ -41,7 +41,8 @@ def _determine(model: Model, paths: Sequence[Path]) -> bool:
     """Whether values at these paths can belong to one row of the model at most."""
     known = {path[0] for path in paths if len(path) == 1}
     known |= {name for name, ends in _ends(paths).items() if _determine_target(model, name, ends)}
-    return any(unique <= known for unique in _unique_sets(model))
+    # Equal values make equal expressions: who forbids the latter forbids the former.
+    return any(known.issuperset(unique.names) for unique in unique_sets(model) if unique.condition is None)
 
 
 def _ends(paths: Iterable[Path]) -> dict[str, list[Path]]:
@@ -58,32 +59,11 @@ def _determine_target(model: Model, name: str, paths: Sequence[Path]) -> bool:
     if not isinstance(target, type):
         return False
     registration = registry.registration_of(target)
-    own_key = registration is not None and {tuple(path.split(".")) for path in registration.natural_key} <= set(paths)
-    return own_key or _determine(target, paths)
+    return (registration is not None and _key(registration) <= set(paths)) or _determine(target, paths)
 
 
-def _unique_sets(model: Model) -> Iterator[set[str]]:
-    """Sets of fields such that no two rows agree on all of one. Constraints with a condition make none."""
-    meta = model._meta
-    candidates: list[list[str]] = [[field.name] for field in meta.concrete_fields if field.unique]
-    candidates += [list(names) for names in meta.unique_together]
-    for constraint in meta.constraints:
-        if isinstance(constraint, models.UniqueConstraint) and constraint.condition is None:
-            # Equal values make equal expressions: who forbids the latter forbids the former.
-            candidates.append([*constraint.fields, *_names_in(constraint.expressions)])
-    for names in candidates:
-        try:
-            found = {meta.get_field(name).name for name in names}
-        except FieldDoesNotExist:
-            continue  # Django's own checks say so.
-        if found:
-            yield found
-
-
-def _names_in(expressions: Iterable[Any]) -> Iterator[str]:
-    """The fields that expressions are made of; for raw SQL a name that no field has."""
-    for expression in expressions:
-        nodes = [expression] if isinstance(expression, F) else list(expression.flatten())
-        if any(isinstance(node, RawSQL) for node in nodes):
-            yield ""
-        yield from (node.name.split("__")[0] for node in nodes if isinstance(node, F))  # type: ignore[attr-defined]
+def _key(registration: registry.Registration) -> set[Path]:
+    try:
+        return {tuple(path.split(".")) for path in registration.key}
+    except RegistrationError:
+        return {()}  # No path: what is wrong with that model is for its own check to say.

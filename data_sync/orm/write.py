@@ -2,159 +2,201 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, models, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, models, transaction
 from django.db.models.deletion import Collector
 from django.db.models.signals import ModelSignal, post_save, pre_save
 
 from data_sync.core import canonical
-from data_sync.core.errors import ChangeFailed
+from data_sync.core.errors import ChangeFailed, RecordError
+from data_sync.core.numbers import Numbers
+from data_sync.registry.inheritance import parent_links
 
 from .batches import batches
+from .inheritance import fill_inherited, pks_in_table
+from .insertion import insert_rows
+from .instances import Instances
+from .links import set_links
+from .parking import DeleteNow, FindLeaving, Parking, Taker
 from .references import RowsOfKeys
-from .resolution import target_schema
-from .schema import Link, ModelSchema, Reference
+from .saving import save_rows
+from .schema import ModelSchema
+from .silent_deletes import SilentCollector
 from .tables import table
+from .target_rows import Renamed, TargetRows
 from .updates import update_rows
-from .writes import Write, levels
+from .writes import Write, columns_of
 
-BATCH = 200
+BATCH = 500
+REFUSED = (DatabaseError, ValueError, TypeError, OverflowError, RecordError)
 
 
 class Writer:
     """Writes rows of several models, so that references between them can be resolved as they appear.
 
-    Exact values: no `auto_now`, no `Model.save()`; `pre_save` and `post_save` are sent with
-    `raw=True` where somebody listens. Failures are `ChangeFailed`, by change number.
+    Exact values, unless a model is registered with `save="model"`: no `auto_now`, no `Model.save()`; `pre_save` and
+    `post_save` are sent with `raw=True` where somebody listens. `is_rehearsal`: neither of all that, only what the
+    database does. What cannot be written is told to `fail`, by change number and with the reason; if that returns,
+    the rest is written. `find_leaving` and `delete_now` are what `parking` asks of the plan.
     """
 
-    def __init__(self, using: str) -> None:
+    def __init__(
+        self,
+        using: str,
+        *,
+        fail: Callable[[int, str], None],
+        find_leaving: FindLeaving = lambda schema, pks: {},
+        delete_now: DeleteNow = lambda schema, numbers: (),
+        renamed: Renamed | None = None,
+        is_rehearsal: bool = False,
+    ) -> None:
         self._using = using
-        self._rows: dict[tuple[str, str], RowsOfKeys] = {}
-        self._later: dict[tuple[str, str], dict[int, tuple[Reference, Write]]] = {}
+        self._fail = fail
+        self._is_rehearsal = is_rehearsal
+        self._targets = TargetRows(using, renamed)
+        self._instances = Instances(using, self._targets)
+        self._delete_now = delete_now
+        self._parking = Parking(using, find_leaving, self._delete_early)
+        self.waiting: dict[str, dict[int, frozenset[str]]] = {}
+        """By model and number, the members that wait for rows which were not there yet."""
+        self.written = Numbers()
+        self.deleted = Numbers()
+        """Deletes that were done before their turn, because a write wanted their rows' unique values."""
+        self._deleted_since: list[int] = []
 
-    def create(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
-        """Inserts rows, those that others refer to first; nullable references that cannot be resolved yet wait."""
-        for level in levels(schema, writes):
-            for batch in batches(level, BATCH):
-                self._load(schema, batch, schema.column_names)
-                self._attempt(batch, partial(self._insert, schema))
+    def write(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        """Creates, updates and renames some rows. References and links that lead nowhere yet wait, if they may."""
+        creates = [write for write in writes if write.before is None]
+        updates = [write for write in writes if write.before is not None]
+        self._attempt(schema, updates, partial(self._update, schema))
+        self._attempt(schema, creates, partial(self._insert, schema))
 
-    def update(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
-        """Updates the columns that differ; rows that differ in the same columns go together."""
-        by_columns: dict[tuple[str, ...], list[Write]] = {}
-        for write in writes:
-            columns = [name for name in schema.column_names if name in write.changed]
-            carried = [value.name for value in schema.carried if value.name in write.after.carried]
-            by_columns.setdefault((*columns, *write.files, *carried), []).append(write)
-        for names, group in by_columns.items():
-            for batch in batches(group if names else [], BATCH):
-                self._load(schema, batch, names)
-                self._attempt(batch, partial(self._update, schema, names))
-
-    def finish(self, writes: Mapping[str, Sequence[Write]], by_label: Mapping[str, ModelSchema]) -> None:
-        """The second phase: references that waited, and many-to-many links."""
-        for (label, _), waiting in self._later.items():
-            for batch in batches(waiting.values(), BATCH):
-                self._close_references(by_label[label], batch)
-        self._later.clear()
-        for label, group in writes.items():
-            for link in by_label[label].links:
-                self._link(by_label[label], link, [write for write in group if link.name in write.changed])
+    def finish(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        """The second phase: the members of some written rows that had to wait."""
+        self._attempt(schema, writes, partial(self._close, schema))
 
     def delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
-        """Deletes rows (numbers by primary key) with what Django's collector takes along, signals included."""
-        for batch in batches(numbers, BATCH):
-            collector = Collector(using=self._using)
-            try:
-                collector.collect(schema.every_row(self._using).filter(pk__in=batch))
-                collector.delete()
-            except DatabaseError as error:
-                reason = f"the delete was refused: {error}. Remove what refers to it first."
-                raise ChangeFailed({numbers[pk]: reason for pk in batch}) from error
+        """Deletes rows (numbers by primary key) with what Django's collector takes along, signals included.
 
-    def _attempt(self, writes: list[Write], act: Callable[[list[Write]], None]) -> None:
-        """Does one batch under a savepoint; if the database refuses it, finds out which row it is."""
+        A registered parent's row stays: it is deleted by a change of its own, or not.
+        """
+        for batch in batches(numbers, BATCH):
+            self._delete(schema, {pk: numbers[pk] for pk in batch})
+
+    # Batches, and what the database refuses
+
+    def _attempt(self, schema: ModelSchema, writes: Sequence[Write], act: Callable[[Sequence[Write]], None]) -> None:
+        """Does one batch under a savepoint; what the database refuses is halved until it is known which row it is."""
+        if not writes:
+            return
+        created = [write for write in writes if write.pk is None]
+        self._deleted_since = []
         try:
             with transaction.atomic(using=self._using):
                 act(writes)
-        except (DatabaseError, ValueError, TypeError, OverflowError) as error:
+        except ChangeFailed as error:
+            self._undo(schema, writes, created)
+            for number, reason in error.reasons.items():
+                self._fail(number, reason)
+            self._attempt(schema, [write for write in writes if write.number not in error.reasons], act)
+        except REFUSED as error:
+            if isinstance(error, OperationalError | InterfaceError) and not _is_about_rows(self._using):
+                raise
+            self._undo(schema, writes, created)
             if len(writes) == 1:
-                reason = f"{writes[0].name}: the database refused it: {error}"
-                raise ChangeFailed({writes[0].number: reason}) from error
-            # Together they may meet on a unique value that they do not meet on one after the other.
+                self._fail(writes[0].number, f"{writes[0].name}: {_refusal(error)}")
+                return
+            middle = len(writes) // 2
+            self._attempt(schema, writes[:middle], act)
+            self._attempt(schema, writes[middle:], act)
+        else:
             for write in writes:
-                self._attempt([write], act)
+                self.written.add(write.number)
+
+    def _undo(self, schema: ModelSchema, writes: Sequence[Write], created: Sequence[Write]) -> None:
+        self._targets.forget()
+        waiting = self.waiting.get(schema.label, {})
+        for write in created:
+            write.pk = None
+        for number in self._deleted_since:
+            self.deleted.discard(number)
+        for write in writes:
+            if write.number not in self.written:
+                waiting.pop(write.number, None)
 
     # Rows
 
-    def _instance(self, schema: ModelSchema, write: Write) -> models.Model:
-        row = schema.model()
-        self._set(schema, row, write, {*schema.column_names, *(value.name for value in schema.carried)})
-        return row
+    def _update(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        self._instances.load(schema, writes)
+        takers = [
+            self._taker(schema, write, row) for write, row in zip(writes, self._stored(schema, writes), strict=True)
+        ]
+        self._parking.make_room(schema, takers)
+        groups: dict[tuple[str, ...], list[Taker]] = {}
+        for taker in takers:
+            forced = self._parking.columns.get(taker.write.number, set()) - set(taker.given)
+            if forced:
+                taker = self._taker(schema, taker.write, taker.row, forced)
+            groups.setdefault(tuple(taker.given), []).append(taker)
+        for given, group in groups.items():
+            rows = [taker.row for taker in group]
+            if self._saves(schema):
+                save_rows([(taker.write, taker.row) for taker in group])
+            elif given:
+                self._send(pre_save, schema, rows)
+                update_rows(schema, rows, given, self._using)
+                self._send(post_save, schema, rows, created=False)
+        if any(write.before is not None and write.before.key != write.after.key for write in writes):
+            self._targets.forget()
+        self._link(schema, writes)
 
-    def _set(self, schema: ModelSchema, row: models.Model, write: Write, names: set[str]) -> None:
-        for value in schema.values:
-            if value.name in names:
-                plain = write.after.fields[value.name]
-                setattr(row, value.field.attname, None if plain is None else value.codec.from_plain(plain))
-        for value in schema.carried:
-            plain = write.after.carried.get(value.name)
-            if value.name in names and plain is not None:
-                setattr(row, value.field.attname, value.codec.from_plain(plain))
-        for reference in schema.references:
-            if reference.name in names:
-                setattr(row, reference.field.attname, self._target(schema, reference, write))
-        for name, stored in write.files.items():
-            setattr(row, name, stored)
+    def _taker(self, schema: ModelSchema, write: Write, row: models.Model, more: set[str] | None = None) -> Taker:
+        """Sets on a row what its write changes, and `more` columns."""
+        carried = [value.name for value in schema.carried if write.after.carried.get(value.name) is not None]
+        names = [*columns_of(schema, write.changed), *sorted(more or ()), *write.files, *carried]
+        self._wait(schema, write, self._instances.fill(schema, row, write, names))
+        return Taker(write=write, row=row, given=tuple(names))
 
-    def _update(self, schema: ModelSchema, names: tuple[str, ...], writes: list[Write]) -> None:
-        rows = self._stored(schema, [write.pk for write in writes])
-        for row, write in zip(rows, writes, strict=True):
-            self._set(schema, row, write, set(names))
-        self._send(pre_save, schema, rows)
-        update_rows(schema.every_row(self._using), rows, names)
-        self._send(post_save, schema, rows, created=False)
-
-    def _stored(self, schema: ModelSchema, pks: Sequence[Any]) -> list[models.Model]:
-        """Instances of these rows. Where nobody listens to signals nobody sees them: only the primary key is set."""
-        if not any(signal.has_listeners(schema.model) for signal in (pre_save, post_save)):
+    def _stored(self, schema: ModelSchema, writes: Sequence[Write]) -> list[models.Model]:
+        """Instances of these rows. Where nobody gets to see them, only the primary key is set."""
+        pks = [write.pk for write in writes]
+        listened_to = any(signal.has_listeners(schema.model) for signal in (pre_save, post_save))
+        if self._is_rehearsal or not (listened_to or self._saves(schema)):
             return [schema.model.from_db(self._using, [schema.pk.attname], [pk]) for pk in pks]
         stored = {row.pk: row for row in schema.every_row(self._using).filter(pk__in=pks)}
         return [stored[pk] for pk in pks]
 
-    def _insert(self, schema: ModelSchema, writes: list[Write]) -> None:
-        rows = [self._instance(schema, write) for write in writes]
-        carried = {value.name: [getattr(row, value.field.attname) for row in rows] for value in schema.carried}
-        self._send(pre_save, schema, rows)
-        schema.every_row(self._using).bulk_create(rows)
+    def _insert(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        self._instances.load(schema, writes)
+        rows, takers = [], []
+        for write in writes:
+            row = schema.model()
+            given = self._instances.given(schema, write)
+            self._wait(schema, write, self._instances.fill(schema, row, write, given))
+            rows.append(row)
+            takers.append(Taker(write=write, row=row, given=given))
+        self._parking.make_room(schema, takers)
+        if schema.parent_link is not None and not self._is_rehearsal:
+            fill_inherited(schema, rows, self._using)
+        if self._saves(schema):
+            save_rows(list(zip(writes, rows, strict=True)))
+        else:
+            self._send(pre_save, schema, rows)
+            for given, group in _by_given(takers).items():
+                insert_rows(schema, group, given, self._using)
         if any(row.pk is None for row in rows):
             self._find_keys(schema, rows, writes)
         for write, row in zip(writes, rows, strict=True):
             write.pk = row.pk
-        self._restore_carried(schema, rows, carried)
-        for column in {column for (label, column) in self._rows if label == schema.label} | {"pk"}:
-            known = self._known(schema, column)
-            for write, row in zip(writes, rows, strict=True):
-                known.add(write.key_text, getattr(row, column))
-        self._send(post_save, schema, rows, created=True)
+            self._targets.add(schema, write.key_text, row)
+        if not self._saves(schema):
+            self._send(post_save, schema, rows, created=True)
+        self._link(schema, writes)
 
-    def _restore_carried(self, schema: ModelSchema, rows: list[models.Model], carried: dict[str, list[Any]]) -> None:
-        """`bulk_create` overwrites `auto_now` columns; puts the source's values back."""
-        names = []
-        for value in schema.carried:
-            if any(wanted is not None for wanted in carried[value.name]):
-                names.append(value.name)
-                for row, wanted in zip(rows, carried[value.name], strict=True):
-                    if wanted is not None:
-                        setattr(row, value.field.attname, wanted)
-        if names:
-            update_rows(schema.every_row(self._using), rows, names)
-
-    def _find_keys(self, schema: ModelSchema, rows: list[models.Model], writes: list[Write]) -> None:
+    def _find_keys(self, schema: ModelSchema, rows: Sequence[models.Model], writes: Sequence[Write]) -> None:
         """For databases that do not return the primary keys of a bulk insert."""
         found = RowsOfKeys(schema, "pk", self._using)
         texts = [write.key_text for write in writes]
@@ -162,79 +204,104 @@ class Writer:
         for row, text in zip(rows, texts, strict=True):
             row.pk = found.get(text)
 
-    def _send(self, signal: ModelSignal, schema: ModelSchema, rows: Iterable[models.Model], **more: Any) -> None:
-        if signal.has_listeners(schema.model):
+    def _saves(self, schema: ModelSchema) -> bool:
+        """Whether rows go through the model's own `save()`."""
+        return schema.registration.save == "model" and not self._is_rehearsal
+
+    def _send(self, signal: ModelSignal, schema: ModelSchema, rows: Sequence[models.Model], **more: Any) -> None:
+        if signal.has_listeners(schema.model) and not self._is_rehearsal:
             for row in rows:
                 signal.send(sender=schema.model, instance=row, raw=True, using=self._using, update_fields=None, **more)
 
-    # References
+    # Links, and what has to wait
 
-    def _known(self, schema: ModelSchema, column: str) -> RowsOfKeys:
-        key = (schema.label, column)
-        if key not in self._rows:
-            self._rows[key] = RowsOfKeys(schema, column, self._using)
-        return self._rows[key]
+    def _link(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        for link in schema.links:
+            changed = [write for write in writes if link.name in write.changed]
+            for write in set_links(schema, link, changed, self._targets, self._using) if changed else ():
+                self._wait(schema, write, [link.name])
 
-    def _found(self, schema: ModelSchema, reference: Reference) -> RowsOfKeys:
-        target = target_schema(reference)
-        return self._known(target, reference.field.target_field.attname)
+    def _wait(self, schema: ModelSchema, write: Write, names: Sequence[str]) -> None:
+        if names:
+            waiting = self.waiting.setdefault(schema.label, {})
+            waiting[write.number] = waiting.get(write.number, frozenset()) | frozenset(names)
 
-    def _load(self, schema: ModelSchema, writes: Sequence[Write], names: Collection[str]) -> None:
-        """Finds, in a batch, the rows that these references of some writes refer to."""
-        for reference in schema.references:
-            if reference.name in names:
-                values = [write.after.fields[reference.name] for write in writes]
-                self._found(schema, reference).load(canonical.dumps(value) for value in values if value is not None)
+    def _close(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
+        waiting = self.waiting[schema.label]
+        groups: dict[frozenset[str], list[Write]] = {}
+        for write in writes:
+            groups.setdefault(waiting[write.number], []).append(write)
+        self._instances.load(schema, writes)
+        for names, group in groups.items():
+            columns = columns_of(schema, names)
+            takers = []
+            for write in group:
+                row = schema.model.from_db(self._using, [schema.pk.attname], [write.pk])
+                self._refuse_missing(schema, write, self._instances.fill(schema, row, write, columns))
+                takers.append(Taker(write=write, row=row, given=columns))
+            if columns:
+                self._parking.make_room(schema, takers)
+                update_rows(schema, [taker.row for taker in takers], columns, self._using)
+            for link in schema.links:
+                if link.name in names:
+                    for write in set_links(schema, link, group, self._targets, self._using):
+                        self._refuse_missing(schema, write, [link.name])
 
-    def _target(self, schema: ModelSchema, reference: Reference, write: Write) -> Any:
-        value = write.after.fields[reference.name]
-        if value is None:
-            return None
-        rows, text = self._found(schema, reference), canonical.dumps(value)
-        if rows.get(text) is None and reference.field.null:
-            self._later.setdefault((schema.label, reference.name), {})[write.number] = (reference, write)
-            return None
-        return self._resolve(rows, text, reference.name, write)
+    def _refuse_missing(self, schema: ModelSchema, write: Write, names: Sequence[str]) -> None:
+        if names:
+            values = ", ".join(f"{name} {canonical.dumps(write.after.fields[name])}" for name in names)
+            reason = f"{write.name} refers by {values} to what does not exist here. Pull again."
+            raise ChangeFailed({write.number: reason})
 
-    def _resolve(self, rows: RowsOfKeys, text: str, name: str, write: Write) -> Any:
-        target = rows.get(text)
-        if target is None:
-            raise ChangeFailed({write.number: f"{name} refers to {text}, which does not exist here."})
-        return target
+    # Deletes
 
-    def _close_references(self, schema: ModelSchema, waiting: list[tuple[Reference, Write]]) -> None:
-        """Fills in one nullable reference of rows that were written before their target was."""
-        reference = waiting[0][0]
-        rows = self._found(schema, reference)
-        texts = [canonical.dumps(write.after.fields[reference.name]) for _, write in waiting]
-        rows.load(texts)
-        instances = [
-            schema.model(pk=write.pk, **{reference.field.attname: self._resolve(rows, text, reference.name, write)})
-            for (_, write), text in zip(waiting, texts, strict=True)
-        ]
-        update_rows(schema.every_row(self._using), instances, [reference.name])
+    def _delete_early(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[Any]:
+        gone = self._delete_now(schema, numbers)
+        for pk in gone:
+            self.deleted.add(numbers[pk])
+            self._deleted_since.append(numbers[pk])
+        return gone
 
-    def _link(self, schema: ModelSchema, link: Link, writes: Sequence[Write]) -> None:
-        target = target_schema(link)
-        rows = self._known(target, "pk")
-        through = table(link.through, self._using)
-        for batch in batches(writes, BATCH):
-            wanted: dict[Any, set[Any]] = {}
-            texts = {write.number: [canonical.dumps(key) for key in write.after.fields[link.name]] for write in batch}
-            rows.load(text for of_write in texts.values() for text in of_write)
-            for write in batch:
-                wanted[write.pk] = {self._resolve(rows, text, link.name, write) for text in texts[write.number]}
-            existing = through.filter(**{f"{link.source_column}__in": list(wanted)})
-            surplus = []
-            for pk, source, linked in existing.values_list("pk", link.source_column, link.target_column):
-                if linked in wanted[source]:
-                    wanted[source].discard(linked)
-                else:
-                    surplus.append(pk)
-            for gone in batches(surplus):
-                through.filter(pk__in=gone).delete()
-            through.bulk_create(
-                link.through(**{link.source_column: source, link.target_column: linked})
-                for source, targets in wanted.items()
-                for linked in sorted(targets, key=str)
-            )
+    def _delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
+        try:
+            with transaction.atomic(using=self._using):
+                self._collect(schema, list(numbers))
+        except DatabaseError as error:
+            if len(numbers) == 1:
+                [number] = numbers.values()
+                self._fail(number, f"the delete was refused: {error}. Remove what refers to it first.")
+                return
+            half = len(numbers) // 2
+            items = list(numbers.items())
+            self._delete(schema, dict(items[:half]))
+            self._delete(schema, dict(items[half:]))
+
+    def _collect(self, schema: ModelSchema, pks: Sequence[Any]) -> None:
+        rows = [schema.model.from_db(self._using, [schema.pk.attname], [pk]) for pk in pks]
+        keeps_parents = bool(parent_links(schema.model))
+        # With a registered parent among them the parents do not go by themselves; those that are this row's must.
+        tables = reversed(schema.tables) if keeps_parents else schema.tables[-1:]
+        of_tables = [(model, pks_in_table(schema, model, rows, self._using)) for model in tables]
+        for model, of_table in of_tables:
+            collector = SilentCollector(self._using) if self._is_rehearsal else Collector(self._using)
+            collector.collect(table(model, self._using).filter(pk__in=of_table), keep_parents=keeps_parents)
+            collector.delete()
+
+
+def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Model]]:
+    groups: dict[tuple[str, ...], list[models.Model]] = {}
+    for taker in takers:
+        groups.setdefault(tuple(taker.given), []).append(taker.row)
+    return groups
+
+
+def _is_about_rows(using: str) -> bool:
+    """Whether an `OperationalError` can be about a value: MySQL's drivers have more in that class than others."""
+    connection = connections[using]
+    return connection.vendor == "mysql" and connection.is_usable()
+
+
+def _refusal(error: Exception) -> str:
+    if isinstance(error, RecordError):
+        return str(error)
+    return f"the database refused it: {' '.join(str(error).split())}"

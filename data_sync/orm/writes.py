@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from data_sync.core import canonical
 from data_sync.core.equality import same
 from data_sync.core.ordering import CycleError, in_dependency_order
 from data_sync.core.records import Record
 
-from .schema import ModelSchema
+from .schema import ModelSchema, Reference
 
 
 @dataclass(kw_only=True)
 class Write:
-    """A create (`pk` None until written) or update of one row. `files` are names in the field's storage."""
+    """A create (`pk` None until written), update or rename of one row. `files` are names in the field's storage."""
 
     number: int
     after: Record
@@ -25,7 +24,7 @@ class Write:
     pk: Any = None
     files: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key_text(self) -> str:
         return self.after.key_text
 
@@ -41,36 +40,50 @@ class Write:
         return {name for name, value in self.after.fields.items() if not same(value, self.before.fields[name])}
 
 
-def levels(schema: ModelSchema, writes: Sequence[Write]) -> list[list[Write]]:
-    """The writes such that a row comes after those of its own model that it refers to."""
-    selves = [reference for reference in schema.references if reference.target is schema.model]
-    if not selves:
-        return [list(writes)]
-    by_key = {write.key_text: write for write in writes}
-    needs = {
-        text: [
-            other
-            for reference in selves
-            if write.after.fields[reference.name] is not None
-            and (other := canonical.dumps(write.after.fields[reference.name])) in by_key
-        ]
-        for text, write in by_key.items()
-    }
-    try:
-        order = in_dependency_order(by_key, needs)
-    except CycleError:
-        return [list(writes)]  # A cycle through a nullable reference: closed in the second phase.
-    depth: dict[str, int] = {}
-    found: list[list[Write]] = []
-    for text in order:
-        depth[text] = max((depth[need] + 1 for need in needs[text] if need != text), default=0)
-        while len(found) <= depth[text]:
+def columns_of(schema: ModelSchema, names: Collection[str]) -> list[str]:
+    """The columns that these members of a record are stored in, by field name: two for a generic foreign key."""
+    columns = [name for name in schema.column_names if name in names]
+    for generic in schema.generics:
+        if generic.name in names:
+            columns += [generic.type_field.name, generic.object_field.name]
+    return columns
+
+
+def self_references(schema: ModelSchema) -> list[Reference]:
+    """The references by which rows refer to rows of their own model."""
+    return [reference for reference in schema.references if reference.target is schema.model]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A row that refers to rows of its own model: `required` and `optional` are the numbers that those have."""
+
+    required: Sequence[int]
+    optional: Sequence[int]
+
+
+def levels(nodes: Mapping[int, Node]) -> list[list[int]]:
+    """The numbers such that a row comes in a later list than those it refers to.
+
+    In a cycle, references that may be null count for nothing: the second phase fills them in.
+    """
+    for needs in (
+        {number: [*node.required, *node.optional] for number, node in nodes.items()},
+        {number: list(node.required) for number, node in nodes.items()},
+    ):
+        try:
+            return _levels(in_dependency_order(nodes, needs), needs)
+        except CycleError:
+            continue
+    return [list(nodes)]
+
+
+def _levels(order: Iterable[int], needs: Mapping[int, Sequence[int]]) -> list[list[int]]:
+    depth: dict[int, int] = {}
+    found: list[list[int]] = []
+    for number in order:
+        depth[number] = max((depth[need] + 1 for need in needs[number] if need != number), default=0)
+        while len(found) <= depth[number]:
             found.append([])
-        found[depth[text]].append(by_key[text])
+        found[depth[number]].append(number)
     return found
-
-
-def delete_levels(schema: ModelSchema, deletes: Mapping[Any, Record]) -> list[list[Any]]:
-    """Primary keys of rows to delete, such that a row comes before those of its own model it refers to."""
-    writes = [Write(number=0, after=record, pk=pk) for pk, record in deletes.items()]
-    return [[write.pk for write in level] for level in reversed(levels(schema, writes))]

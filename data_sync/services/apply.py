@@ -32,6 +32,7 @@ from . import audit
 from .actors import Actor
 from .approval import approve
 from .authority import requester, require_authority
+from .baselines import record_applied
 from .execution import write_rows
 from .history import record_history
 from .outcomes import store_reasons, store_success
@@ -176,8 +177,9 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
         check_rows(plan)
         write_rows(plan)
         read_back(plan)
+        record_applied(changeset, plan.agreed())
         record_history(changeset, plan, actor)
-        left_out = store_success(changeset, plan.unchanged)
+        left_out = store_success(changeset, plan.done)
         counts = {**plan.counts(), "skipped": left_out}
         audit.record(
             changeset.pk,

@@ -12,9 +12,9 @@ from data_sync.models.time import UtcNow
 
 from . import audit
 from .actors import Actor
-from .consequences import unmet_requirements
 from .outcomes import forget_outcomes
-from .review import decision_counts
+from .requirements import unmet_requirements
+from .review import decision_counts, require_acknowledged
 from .seals import current_approval_seal, current_content_seal
 from .transitions import UNREQUESTED, VOID, move, refusal
 
@@ -26,7 +26,8 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
     """Approves the decisions of this revision, and seals them. What an earlier attempt left is forgotten.
 
     Raises `RevisionConflict` if somebody decided meanwhile, `InvalidTransition` with the reason if
-    nothing is accepted, a requirement is not, or the stored changes are not those that were pulled.
+    nothing is accepted, a requirement is not, or the stored changes are not those that were pulled; and
+    `NotAcknowledged` if an accepted conflict is not acknowledged.
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
@@ -74,6 +75,7 @@ def _require_approvable(changeset: Changeset, actor: Actor) -> None:
         )
     if not changeset.changes.filter(decision=Decision.ACCEPTED.value).exists():
         raise InvalidTransition(f"No change of changeset {changeset.pk} is accepted; accept some, or reject it.")
+    require_acknowledged(changeset.changes.filter(decision=Decision.ACCEPTED.value))
     unmet = unmet_requirements(changeset)
     if unmet:
         number, missing = next(iter(unmet.items()))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from data_sync.core.errors import NotPermitted
-from data_sync.core.states import Decision, Operation
+from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Changeset
 
 from .actors import Actor
+from .selection import KEPT_ROW
 
-_OF_OPERATION = {Operation.CREATE: "add", Operation.UPDATE: "change", Operation.DELETE: "delete"}
 _OF_EFFECT = {"delete": "delete", "null": "change", "default": "change"}
 
 
@@ -24,8 +25,9 @@ def requester(changeset: Changeset) -> Actor:
 def require_authority(changeset: Changeset, actor: Actor) -> None:
     """Raises `NotPermitted`, naming the permission, unless the actor may apply the accepted changes.
 
-    That takes `apply_changeset`; each model's own add, change or delete permission; and for rows that
-    deletes take along, the delete permission of their models (change, where a column is only set).
+    That takes `apply_changeset`; each model's own add, change or delete permission (add and delete for a rename that
+    replaces its row); and for rows that deletes take along, the delete permission of their models (change, where a
+    column is only set).
     """
     if actor.unrestricted:
         return
@@ -40,13 +42,28 @@ def require_authority(changeset: Changeset, actor: Actor) -> None:
 
 def _permissions(changeset: Changeset) -> Iterator[str]:
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
-    for label, operation in accepted.values_list("model", "operation").distinct():
-        yield _permission(_OF_OPERATION[Operation(operation)], label)
-    with_cascades = accepted.filter(has_cascades=True).values_list("cascades", flat=True)
+    for label, operation, choice in accepted.values_list("model", "operation", "rename_choice").distinct():
+        for action in _actions(Operation(operation), RenameChoice(choice)):
+            yield _permission(action, label)
+    with_cascades = accepted.filter(has_cascades=True).exclude(KEPT_ROW).values_list("cascades", flat=True)
     for cascades in with_cascades.iterator(chunk_size=100):
         for label, effect in {(cascade["model"], cascade["effect"]) for cascade in cascades}:
             if effect in _OF_EFFECT:
                 yield _permission(_OF_EFFECT[effect], label)
+
+
+def _actions(operation: Operation, choice: RenameChoice) -> tuple[str, ...]:
+    match operation:
+        case Operation.CREATE:
+            return ("add",)
+        case Operation.UPDATE:
+            return ("change",)
+        case Operation.DELETE:
+            return ("delete",)
+        case Operation.RENAME:
+            return ("change",) if choice == RenameChoice.RENAME else ("add", "delete")
+        case _:
+            assert_never(operation)
 
 
 def _permission(action: str, label: str) -> str:

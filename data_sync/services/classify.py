@@ -2,42 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import FileValue, Record, key_text
+from data_sync.core.states import Operation
 from data_sync.models import Change
-from data_sync.orm.batches import batches
-from data_sync.orm.limits import Problem, problem, required_columns, value_problems
+from data_sync.orm.limits import Problem, required_problems, value_problems
 from data_sync.orm.rows import PK
+from data_sync.orm.validators import warnings
 
-from .comparison import Comparison, Sides
+from .collisions import Collisions
+from .comparison import Comparison, Numbered, Sides
+from .conflicts import Conflicts, Standing
 from .deletions import Deletions
 from .targets import Targets
 
-BATCH = 200
 USING = "default"
+Outside = Callable[[str, Collection[str]], set[str]]
+"""Gives those of some keys (canonical texts) of a model whose rows the source has, but not in scope."""
 
 
-def classified(comparison: Comparison) -> Iterator[list[Change]]:
+def classified(comparison: Comparison, outside: Outside) -> Iterator[list[Change]]:
     """The changes in number order, in batches, not yet saved and without changeset."""
     deletions = Deletions(comparison, USING)
-    for entries in batches(comparison.numbered, BATCH):
+    for entries in comparison.entries():
         batch = comparison.sides(entries)
-        targets = Targets(comparison, batch, USING)
-        yield [_change(sides, targets, deletions) for sides in batch]
+        circumstances = _Circumstances(comparison, batch, deletions)
+        left = _left_scope(entries, outside)
+        yield [_change(sides, circumstances, sides.entry.number in left) for sides in batch]
 
 
-def _change(sides: Sides, targets: Targets, deletions: Deletions) -> Change:
+class _Circumstances:
+    """What is round the changes of one batch, looked up for all of them together."""
+
+    def __init__(self, comparison: Comparison, batch: list[Sides], deletions: Deletions) -> None:
+        self._deletions = deletions
+        self._targets = Targets(comparison, batch, USING)
+        self._collisions = Collisions(comparison, batch, USING)
+        self._conflicts = Conflicts(batch, USING)
+
+    def of(self, sides: Sides) -> tuple[set[int], list[Problem], list[dict[str, Any]]]:
+        """What a change requires, what forbids it, and what it takes along."""
+        row = sides.row
+        if sides.after is None:
+            assert row is not None
+            return self._deletions.requires(row), self._deletions.problems(row), self._deletions.cascades(row)
+        schema = sides.entry.schema
+        requires, problems = self._targets.requirements(sides)
+        collided, collisions = self._collisions.of(sides)
+        problems += value_problems(schema, sides.before, sides.after, USING)
+        problems += collisions
+        if sides.entry.operation in (Operation.CREATE, Operation.RENAME):
+            problems += self._targets.hidden_row(sides)
+        if sides.before is None:
+            problems += required_problems(schema)
+        replaced = row is not None and sides.entry.operation == Operation.RENAME
+        cascades = self._deletions.cascades_of_replacement(row) if replaced and row is not None else []
+        return requires | collided - {sides.entry.number}, problems, cascades
+
+    def standing(self, sides: Sides) -> Standing:
+        return self._conflicts.of(sides)
+
+
+def _left_scope(entries: Iterable[Numbered], outside: Outside) -> set[int]:
+    """Numbers of the deletes whose rows the source still has, outside of what is synced."""
+    scoped = [
+        entry
+        for entry in entries
+        if entry.operation == Operation.DELETE and entry.schema.registration.queryset is not None
+    ]
+    left: set[int] = set()
+    for label, group in groupby(scoped, lambda entry: entry.schema.label):
+        numbers = {entry.key_text: entry.number for entry in group}
+        left |= {numbers[text] for text in outside(label, list(numbers))}
+    return left
+
+
+def _change(sides: Sides, circumstances: _Circumstances, left_scope: bool) -> Change:
     entry, before, after = sides.entry, sides.before, sides.after
-    requires, problems, cascades = _circumstances(sides, targets, deletions)
+    requires, problems, cascades = circumstances.of(sides)
+    standing = circumstances.standing(sides)
+    key = list(sides.record.key)
+    is_rename = entry.operation == Operation.RENAME
     return Change(
         number=entry.number,
         model=entry.schema.label,
         operation=entry.operation.value,
-        key=list(sides.record.key),
+        key=key,
         key_text=key_text(sides.record.key),
+        key_digest=hashlib.sha256(sides.record.key_text.encode()).hexdigest()[:32],
+        previous_key=list(before.key) if is_rename and before else None,
         local_pk=before and before.carried[PK],
         before=before and dict(before.fields),
         after=after and dict(after.fields),
@@ -52,29 +110,15 @@ def _change(sides: Sides, targets: Targets, deletions: Deletions) -> Change:
         requires=sorted(requires),
         cascades=cascades,
         problems=problems,
+        warnings=warnings(entry.schema, before, after) if after else [],
+        base=standing.base,
+        base_digest=standing.base_digest,
+        conflict=standing.conflict,
+        left_scope=left_scope,
         has_cascades=bool(cascades),
         has_problems=bool(problems),
+        is_conflict=bool(standing.conflict),
     )
-
-
-def _circumstances(
-    sides: Sides, targets: Targets, deletions: Deletions
-) -> tuple[set[int], list[Problem], list[dict[str, Any]]]:
-    """What a change requires, what forbids it, and what it takes along."""
-    if sides.after is None:
-        row = sides.row
-        assert row is not None
-        return deletions.requires(row), deletions.problems(row), deletions.cascades(row)
-    schema = sides.entry.schema
-    requires, problems = targets.requirements(sides)
-    problems += value_problems(schema, sides.before, sides.after, USING)
-    if sides.before is None:
-        problems += targets.hidden_row(sides)
-        problems += [
-            problem("required_column", name, f"{name} is required here, is not synced and has no default.")
-            for name in required_columns(schema)
-        ]
-    return requires, problems, []
 
 
 def _fields(record: Record | None) -> dict[str, Any]:

@@ -1,47 +1,59 @@
-"""What differs between two complete listings of the same models, numbered in the order it would be written."""
+"""What differs between both sides, numbered in the order it would be written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from data_sync.core.compare import Difference, compare
+from data_sync.core import canonical
+from data_sync.core.differences import Differences, Entry
 from data_sync.core.errors import MalformedStream
-from data_sync.core.listing import Listing
-from data_sync.core.records import FileValue, Record, check_sizes, key_text, new_files
+from data_sync.core.records import FileValue, Key, Record, check_sizes, key_text, new_files
+from data_sync.core.spool import RecordSpool
 from data_sync.core.states import Operation
 from data_sync.orm.cascades import Row
 from data_sync.orm.limits import validate
-from data_sync.orm.resolution import schemas
+from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.rows import PK
 from data_sync.orm.schema import ModelSchema
+
+CACHED = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbered:
-    """A difference with its place in the changeset."""
+    """A difference with its place in the changeset.
+
+    `key_text` is the canonical text of the natural key; a rename has the new one there and the old one in
+    `previous_key_text`. Digests are first 16 bytes: `base` the one that both sides last agreed on, `here_digest` that
+    of the local row as it is, before anything it refers to is renamed.
+    """
 
     number: int
     schema: ModelSchema
-    difference: Difference
-
-    @property
-    def operation(self) -> Operation:
-        return self.difference.operation
-
-    @property
-    def key_text(self) -> str:
-        """The canonical text of the natural key."""
-        return self.difference.key_text
+    operation: Operation
+    key_text: str
+    previous_key_text: str | None
+    base: bytes | None
+    here_digest: bytes | None
+    here_at: int | None
+    there_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sides:
-    """A difference with its records: `before` None for a create, `after` None for a delete."""
+    """A difference with its records: `before` None for a create, `after` None for a delete.
+
+    Where the row refers to renamed rows, `before` has their new keys, and `rekeyed_by` says which renames those are; the
+    `before` of a rename itself is the row as it is.
+    """
 
     entry: Numbered
     before: Record | None
     after: Record | None
+    rekeyed_by: frozenset[Renamed] = frozenset()
 
     @property
     def record(self) -> Record:
@@ -60,73 +72,121 @@ class Sides:
 
 
 class Comparison:
-    """Everything that differs: writes in dependency order, then deletes in reverse.
+    """Everything that differs: writes in dependency order, then deletes in reverse. Held in files, read in batches.
 
-    `kept` counts, per model, the local rows that the source lacks and that are registered to stay.
+    `here` and `there` have the number of rows of each model on either side; `kept` the number of local rows that the
+    source lacks and that are registered to stay.
     """
 
-    def __init__(self, here: Listing, there: Listing) -> None:
-        self.here = here
-        self.there = there
-        self.schemas = {label: schemas()[label] for label in here.models}
-        self.kept: dict[str, int] = dict.fromkeys(here.models, 0)
-        self.numbered = self._number()
-        self._by_key = {(entry.schema.label, entry.key_text): entry for entry in self.numbered}
+    def __init__(
+        self,
+        schemas: Mapping[str, ModelSchema],
+        differences: Differences,
+        spools: tuple[RecordSpool, RecordSpool],
+        listed: tuple[Mapping[str, int], Mapping[str, int]],
+        renamed: Mapping[Renamed, Key],
+        kept: Mapping[str, int],
+    ) -> None:
+        self.schemas = dict(schemas)
+        self.here, self.there = listed
+        self.kept = kept
+        self._labels = list(self.schemas)
+        self._places = {label: place for place, label in enumerate(self._labels)}
+        self._differences = differences
+        self._spools = spools
+        self._rekeying = Rekeying(schemas, renamed)
+        self._counts = differences.counts()
+        self.total = len(differences)
+        # One row refers to what many others refer to.
+        self.change_of = lru_cache(CACHED)(self._change_of)
+        self.change_of_row = lru_cache(CACHED)(self._change_of_row)
 
-    def _number(self) -> list[Numbered]:
-        writes: list[tuple[ModelSchema, Difference]] = []
-        deletes: list[tuple[ModelSchema, Difference]] = []
-        for label, schema in self.schemas.items():
-            gone = []
-            for difference in compare(self.here, self.there, label):
-                if difference.operation != Operation.DELETE:
-                    writes.append((schema, difference))
-                elif schema.registration.deletes == "never":
-                    self.kept[label] += 1
-                else:
-                    gone.append((schema, difference))
-            deletes[:0] = gone
-        return [
-            Numbered(number=number, schema=schema, difference=difference)
-            for number, (schema, difference) in enumerate([*writes, *deletes], start=1)
-        ]
+    def count(self, label: str, operation: Operation) -> int:
+        return self._counts.get((self._places[label], operation.value), 0)
 
     def compared(self, label: str) -> int:
         """How many keys of a model were compared: those here, and those only at the source."""
-        creates = sum(entry.schema.label == label and entry.operation == Operation.CREATE for entry in self.numbered)
-        return self.here.counts[label] + creates
+        return self.here[label] + self.count(label, Operation.CREATE)
 
-    def change_of(self, label: str, text: str) -> Numbered | None:
-        """The difference at a natural key, given as canonical text."""
-        return self._by_key.get((label, text))
+    def entries(self, *operations: Operation) -> Iterator[list[Numbered]]:
+        """All, or those of some operations, in number order, in batches."""
+        for batch in self._differences.entries(*operations):
+            yield [self._numbered(entry) for entry in batch]
 
-    def is_here(self, label: str, text: str) -> bool:
-        """Whether the local listing has a row with this key; never for models that were not compared."""
-        return label in self.schemas and self.here.contains(label, text)
+    def rows(self, operation: Operation) -> Iterator[tuple[Row, int]]:
+        """Local rows with the number of the change of that operation."""
+        for place, schema in enumerate(self.schemas.values()):
+            for number, pk in self._differences.pks(place, operation):
+                yield (schema.model, schema.pk.to_python(canonical.loads(pk))), number
 
-    def sides(self, entries: Sequence[Numbered]) -> list[Sides]:
+    def _change_of(self, label: str, text: str) -> Numbered | None:
+        """The difference at a natural key, given as canonical text: of a rename the new one."""
+        if label not in self._places:
+            return None
+        return self._one(self._differences.by_key(self._places[label], [text]))
+
+    def _change_of_row(self, label: str, pk: Any) -> Numbered | None:
+        """The difference of a local row."""
+        if label not in self._places:
+            return None
+        text = canonical.dumps(pk if isinstance(pk, int) else str(pk))
+        return self._one(self._differences.by_pk(self._places[label], [text]))
+
+    def rename_of(self, label: str, text: str) -> Numbered | None:
+        """The rename of the row that has this key now."""
+        if label not in self._places:
+            return None
+        return self._one(self._differences.by_previous_key(self._places[label], [text]))
+
+    def _one(self, found: Mapping[str, Entry]) -> Numbered | None:
+        return next((self._numbered(entry) for entry in found.values()), None)
+
+    def _numbered(self, entry: Entry) -> Numbered:
+        return Numbered(
+            number=entry.number,
+            schema=self.schemas[self._labels[entry.model]],
+            operation=Operation(entry.operation),
+            key_text=entry.key,
+            previous_key_text=entry.previous_key if entry.operation == Operation.RENAME else None,
+            base=entry.base,
+            here_digest=entry.here_digest,
+            here_at=entry.here_at,
+            there_at=entry.there_at,
+        )
+
+    def sides(self, entries: Iterable[Numbered]) -> list[Sides]:
         return [self.sides_of(entry) for entry in entries]
 
     def sides_of(self, entry: Numbered) -> Sides:
         """Reads both records. Raises `MalformedStream` if the source's is not one of its model."""
-        here, there = entry.difference.here, entry.difference.there
-        before = None if here is None else self.here.record(here)
-        after = None if there is None else self.there.record(there)
+        here, there = self._spools
+        before = None if entry.here_at is None else here.record(entry.here_at)
+        after = None if entry.there_at is None else there.record(entry.there_at)
+        rekeyed_by: frozenset[Renamed] = frozenset()
+        if before is not None:
+            before, rekeyed_by = self._rekeyed(before, entry)
         if after is not None:
             validate(entry.schema, after)
             check_sizes(before, after)
-        for record in (before, after):
-            if record is not None and record.key_text != entry.key_text:
+        for record, text in ((before, entry.previous_key_text or entry.key_text), (after, entry.key_text)):
+            if record is not None and record.key_text != text and (record is after or not rekeyed_by):
                 raise MalformedStream(
-                    f"The keys {record.key_text} and {entry.key_text} of {entry.schema.label} "
-                    "cannot be told apart. Change one of them."
+                    f"The keys {record.key_text} and {text} of {entry.schema.label} cannot be told apart. "
+                    "Change one of them."
                 )
-        return Sides(entry=entry, before=before, after=after)
+        return Sides(entry=entry, before=before, after=after, rekeyed_by=rekeyed_by)
+
+    def _rekeyed(self, record: Record, entry: Numbered) -> tuple[Record, frozenset[Renamed]]:
+        if entry.operation == Operation.DELETE:
+            return record, frozenset()  # It goes whatever becomes of what it refers to.
+        rekeyed, causes = self._rekeying.with_causes(record)
+        return (record if entry.operation == Operation.RENAME else rekeyed), causes
 
     def wanted_files(self) -> Iterator[tuple[str, FileValue]]:
         """Each file whose bytes are needed, with words that say whose it is."""
-        for entry in self.numbered:
-            if entry.schema.files and entry.operation != Operation.DELETE:
-                sides = self.sides_of(entry)
-                for name, file in new_files(sides.before, sides.after).items():
-                    yield f"{entry.schema.label} {key_text(sides.record.key)}, {name}", file
+        for batch in self.entries(Operation.CREATE, Operation.UPDATE, Operation.RENAME):
+            for entry in batch:
+                if entry.schema.files:
+                    sides = self.sides_of(entry)
+                    for name, file in new_files(sides.before, sides.after).items():
+                        yield f"{entry.schema.label} {key_text(sides.record.key)}, {name}", file

@@ -8,18 +8,14 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from data_sync.core import ordering
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset
 
 from .content import wanted_files
+from .requirements import closure, unmet_requirements
+from .selection import KEPT_ROW
 
-
-def unmet_requirements(changeset: Changeset) -> dict[int, list[int]]:
-    """For each accepted change, the changes it requires that are not accepted; empty when closed."""
-    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
-    requires: dict[int, list[int]] = dict(accepted.values_list("number", "requires"))
-    return ordering.unmet(requires, requires)
+__all__ = ["Consequences", "closure", "consequences", "unmet_requirements"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +39,10 @@ def consequences(changeset: Changeset) -> Consequences:
     per_model: dict[str, dict[str, int]] = {}
     for label, operation, count in accepted.values_list("model", "operation").annotate(count=Count("pk")):
         per_model.setdefault(label, {})[operation] = count
+    taking_along = accepted.filter(has_cascades=True).exclude(KEPT_ROW).order_by("number")
     cascades = [
         {**cascade, "change": number}
-        for number, of_change in accepted.filter(has_cascades=True).order_by("number").values_list("number", "cascades")
+        for number, of_change in taking_along.values_list("number", "cascades")
         for cascade in of_change
     ]
     files = list(_files(accepted))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -42,17 +42,24 @@ def change_content(change: Change) -> dict[str, Any]:
     return {member: getattr(change, column) for member, column in CONTENT.items()}
 
 
+_FORM = f"{{{','.join(f'{canonical.quote(member)}:%s' for member in CONTENT)}}}"
+_COLUMNS = {column: Change._meta.get_field(column) for column in CONTENT.values()}
+
+
+def content_text(texts: Mapping[str, str | None]) -> str:
+    """The canonical text of a `change_content`, from the canonical text of each column; None stands for null."""
+    return _FORM % tuple("null" if (text := texts[column]) is None else text for column in _COLUMNS)
+
+
 def stored_contents(changes: QuerySet[Change]) -> Iterator[str]:
     """The canonical text of each `change_content`, put together from the stored texts as they are.
 
     Whoever alters a stored text gives it another content, whether or not both texts mean the same.
     """
-    columns = {column: Change._meta.get_field(column) for column in CONTENT.values()}
-    raw = [as_stored(column) if isinstance(columns[column], CanonicalJSONField) else column for column in columns]
-    texts = [_as_it_is if isinstance(field, CanonicalJSONField) else canonical.dumps for field in columns.values()]
-    form = f"{{{','.join(f'{canonical.quote(member)}:%s' for member in CONTENT)}}}"
+    raw = [as_stored(column) if isinstance(field, CanonicalJSONField) else column for column, field in _COLUMNS.items()]
+    texts = [_as_it_is if isinstance(field, CanonicalJSONField) else canonical.dumps for field in _COLUMNS.values()]
     for row in changes.values_list(*raw).iterator(chunk_size=500):
-        yield form % tuple(to_text(value) for to_text, value in zip(texts, row, strict=True))
+        yield _FORM % tuple(to_text(value) for to_text, value in zip(texts, row, strict=True))
 
 
 def _as_it_is(text: str | None) -> str:
@@ -60,19 +67,20 @@ def _as_it_is(text: str | None) -> str:
 
 
 def after_record(change: Change) -> Record:
-    """The record that a create or update leads to."""
-    return _record(change, change.after, "after")
+    """The record that a create, update or rename leads to."""
+    return _record(change, change.key, change.after, "after")
 
 
 def before_record(change: Change) -> Record:
-    """The record that an update or delete starts from."""
-    return _record(change, change.before, "before")
+    """The record that an update, delete or rename starts from."""
+    key = change.key if change.previous_key is None else change.previous_key
+    return _record(change, key, change.before, "before")
 
 
-def _record(change: Change, fields: dict[str, Any], side: str) -> Record:
+def _record(change: Change, key: list[Any], fields: dict[str, Any], side: str) -> Record:
     return Record(
         model=change.model,
-        key=tuple(change.key),
+        key=tuple(key),
         fields=fields,
         files={name: None if sides[side] is None else FileValue(**sides[side]) for name, sides in change.files.items()},
         carried=change.carried.get(side, {}),

@@ -21,33 +21,40 @@ LABELLED = 100
 
 
 class Deletions:
-    """The reach of every delete of a comparison, computed together: the deletes stand for each other."""
+    """The reach of every delete of a comparison, computed together: the deletes stand for each other.
+
+    A rename is looked at as well, for what it would take along if the reviewer had the row deleted and made anew.
+    """
 
     def __init__(self, comparison: Comparison, using: str) -> None:
         self._using = using
         self._comparison = comparison
-        self._changed: dict[Row, Numbered] = {}
-        roots: list[Row] = []
-        if any(change.operation == Operation.DELETE for change in comparison.numbered):
-            for change in comparison.numbered:
-                row = comparison.sides_of(change).row
-                if row is not None:
-                    self._changed[row] = change
-            roots = [row for row, change in self._changed.items() if change.operation == Operation.DELETE]
-        self._reaches = reach_of(roots, using, self._moves_away)
+        self._reaches = reach_of([row for row, _ in comparison.rows(Operation.DELETE)], using, self._moves_away)
+        renamed = [row for row, _ in comparison.rows(Operation.RENAME)]
+        self._replaced = reach_of(renamed, using, self._moves_away, alone=True)
 
     def _moves_away(self, cascade: Cascade) -> bool:
         """Whether an update among the changes gives the row another value in the referring column."""
-        change = self._changed.get((cascade.model, cascade.pk))
-        if change is None or change.operation != Operation.UPDATE:
+        change = self._change(cascade)
+        if change is None or change.operation not in (Operation.UPDATE, Operation.RENAME):
             return False
         sides = self._comparison.sides_of(change)
         assert sides.before is not None and sides.after is not None
         return not same(sides.before.fields.get(cascade.column), sides.after.fields.get(cascade.column))
 
+    def _change(self, cascade: Cascade) -> Numbered | None:
+        return self._comparison.change_of_row(cascade.model._meta.label_lower, cascade.pk)
+
     def cascades(self, row: Row) -> list[dict[str, Any]]:
         """Rows that are no changes of their own and that the delete would delete, null or unlink."""
-        cascades = self._reaches[row].cascades
+        return self._plain(self._reaches[row].cascades)
+
+    def cascades_of_replacement(self, row: Row) -> list[dict[str, Any]]:
+        """The same for a renamed row, and what forbids its delete as well."""
+        reach = self._replaced[row]
+        return self._plain([*reach.cascades, *reach.obstacles])
+
+    def _plain(self, cascades: list[Cascade]) -> list[dict[str, Any]]:
         labels = self._labels(cascades[:LABELLED])
         return [
             {
@@ -62,7 +69,8 @@ class Deletions:
 
     def requires(self, row: Row) -> set[int]:
         """Numbers of the changes that delete, or move away, the rows that refer to this one."""
-        return {self._changed[(cascade.model, cascade.pk)].number for cascade in self._reaches[row].apart}
+        changes = (self._change(cascade) for cascade in self._reaches[row].apart)
+        return {change.number for change in changes if change is not None}
 
     def problems(self, row: Row) -> list[Problem]:
         """Rows that refer to this one, that no change deletes or moves, and that forbid the delete."""

@@ -15,6 +15,7 @@ from data_sync.orm.snapshot import snapshot
 from .actors import Actor
 from .audit import event_content
 from .content import change_content
+from .seals import kept_fields, rename_of
 
 FORMAT = "data-sync-changeset"
 FORMAT_VERSION = "1.0"
@@ -56,6 +57,9 @@ def _pieces(changeset: Changeset) -> Iterator[str]:
         {
             **change_content(change),
             "decision": change.decision,
+            "kept_fields": kept_fields(),
+            "acknowledged_digest": change.acknowledged_digest,
+            "rename_choice": rename_of(change.operation, change.rename_choice),
             "outcome": change.outcome or None,
             "outcome_reason": change.outcome_reason,
         }
@@ -84,7 +88,14 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "created_at": _utc(changeset.created_at),
         "requested_by": changeset.actor,
         "compared": changeset.compared,
-        "counts": {"create": changeset.creates, "update": changeset.updates, "delete": changeset.deletes},
+        "counts": {
+            "create": changeset.creates,
+            "update": changeset.updates,
+            "delete": changeset.deletes,
+            "rename": changeset.renames,
+        },
+        "conflicts": changeset.conflicts,
+        "omitted": changeset.omitted,
         "seal": changeset.content_seal,
         "approval_seal": changeset.approval_seal,
         "revision": changeset.revision,

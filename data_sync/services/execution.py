@@ -2,52 +2,220 @@
 
 from __future__ import annotations
 
-from data_sync.core.errors import StaleChangeset
-from data_sync.orm.cascades import Cascade, Reach, reach_of
-from data_sync.orm.write import Writer
-from data_sync.orm.writes import delete_levels
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
-from .plan import USING, Plan, Shown
+from data_sync.core import canonical
+from data_sync.core.errors import ChangeFailed, StaleChangeset
+from data_sync.core.states import Operation
+from data_sync.orm.batches import batches
+from data_sync.orm.cascades import Cascade, Reach, reach_of
+from data_sync.orm.schema import ModelSchema
+from data_sync.orm.write import Writer
+from data_sync.orm.writes import Node, levels, self_references
+
+from .plan import BATCH, USING, Entry, Plan, Shown
+
+Fail = Callable[[int, str], None]
 
 
 def write_rows(plan: Plan) -> None:
-    """Creates and updates in dependency order, then second phase, then deletes, children first."""
-    writer = Writer(USING)
-    for label, schema in plan.schemas.items():
-        writer.create(schema, [write for write in plan.writes[label] if write.before is None])
-        writer.update(schema, [write for write in plan.writes[label] if write.before is not None])
-    writer.finish(plan.writes, plan.schemas)
-    _check_reach(plan)
-    for label, schema in reversed(plan.schemas.items()):
-        deletes = {delete.pk: delete for delete in plan.deletes[label]}
-        records = {pk: delete.before for pk, delete in deletes.items()}
-        for level in delete_levels(schema, records):
-            writer.delete(schema, {pk: deletes[pk].number for pk in level})
+    """Writes and deletes everything. Raises `ChangeFailed` or `StaleChangeset` at the first that cannot be."""
 
+    def fail(number: int, reason: str) -> None:
+        raise ChangeFailed({number: reason})
 
-def _check_reach(plan: Plan) -> None:
-    """Computes once more what the deletes take along: one row more than was shown, and nothing is written."""
-    roots = {
-        (schema.model, delete.pk): delete for label, schema in plan.schemas.items() for delete in plan.deletes[label]
-    }
-    stale = {}
-    for root, reach in reach_of(roots, USING, locked=True).items():
-        reason = _beyond(reach, roots[root].shown)
-        if reason:
-            stale[roots[root].number] = f"{roots[root].name}: {reason} Pull again."
+    execution = Execution(plan, fail)
+    execution.write()
+    execution.close()
+    stale = execution.check_deletes()
     if stale:
         raise StaleChangeset(stale)
+    execution.delete()
+
+
+class Execution:
+    """The steps of writing a plan, to be taken in this order: `write`, `close`, `check_deletes`, `delete`.
+
+    What cannot be written is told to `fail`; if that returns, the change is left out.
+    """
+
+    def __init__(self, plan: Plan, fail: Fail, *, is_rehearsal: bool = False) -> None:
+        self._plan = plan
+        self._fail = fail
+        self._roots: dict[Any, frozenset[Any]] = {}
+        self.writer = Writer(
+            USING,
+            fail=self._give_up,
+            find_leaving=lambda schema, pks: plan.leaving(schema, pks, self.writer.written),
+            delete_now=self._delete_now,
+            renamed=self._renamed_rows(),
+            is_rehearsal=is_rehearsal,
+        )
+
+    def _give_up(self, number: int, reason: str) -> None:
+        self._fail(number, reason)
+        self._plan.drop(number)
+
+    def _renamed_rows(self) -> dict[str, dict[str, Any]]:
+        return {
+            label: {
+                entry.key_text: entry.pk
+                for batch in self._plan.entries(label, Operation.RENAME)
+                for entry in batch
+                if not entry.is_replaced
+            }
+            for label in dict.fromkeys(label for label, _ in self._plan.renamed)
+        }
+
+    # Creates, renames and updates
+
+    def write(self) -> None:
+        """Every row that is created, renamed or updated: models in dependency order, rows in that of their own."""
+        for label, schema in self._plan.schemas.items():
+            self._replace(schema)
+            for numbers in self._in_levels(schema):
+                self._write(schema, self._plan.of_numbers(label, numbers))
+            for batch in self._plan.entries(label, Operation.UPDATE):
+                self._write(schema, batch)
+
+    def _write(self, schema: ModelSchema, entries: Sequence[Entry]) -> None:
+        writes = self._plan.writes(entries)
+        self.writer.write(schema, writes)
+        for write in writes:
+            if write.number in self.writer.written:
+                names = [] if write.before is None else [name for name in write.after.fields if name in write.changed]
+                self._plan.note_written(schema.label, write, names + ([] if write.before is None else [*write.files]))
+
+    def _in_levels(self, schema: ModelSchema) -> Iterator[list[int]]:
+        """Numbers of creates and renames, in batches: a row after those of its own model that it refers to."""
+        both = (Operation.CREATE, Operation.RENAME)
+        if not self_references(schema):
+            for batch in self._plan.entries(schema.label, *both):
+                yield [entry.number for entry in batch]
+            return
+        for level in levels(self._nodes(schema, both)):
+            yield from batches(level, BATCH)
+
+    def _nodes(self, schema: ModelSchema, operations: Collection[Operation]) -> dict[int, Node]:
+        by_key: dict[str, int] = {}
+        for batch in self._plan.entries(schema.label, *operations):
+            by_key |= {entry.key_text: entry.number for entry in batch}
+        nodes: dict[int, Node] = {}
+        is_delete = Operation.DELETE in operations
+        for numbers in batches(by_key.values(), BATCH):
+            records = self._plan.before(numbers) if is_delete else self._plan.after(numbers)
+            for number in numbers:
+                needs: dict[bool, list[int]] = {True: [], False: []}
+                for reference in self_references(schema):
+                    value = records[number].fields[reference.name]
+                    other = None if value is None else by_key.get(canonical.dumps(value))
+                    if other is not None and other != number:
+                        needs[reference.field.null].append(other)
+                nodes[number] = Node(required=needs[False], optional=needs[True])
+        return nodes
+
+    def _replace(self, schema: ModelSchema) -> None:
+        """Deletes the rows that are to be made anew under another key: only where the review showed what goes along."""
+        for batch in self._plan.entries(schema.label, Operation.RENAME):
+            replaced = {entry.pk: entry for entry in batch if entry.is_replaced}
+            if not replaced:
+                continue
+            shown = self._plan.shown([entry.number for entry in replaced.values()])
+            roots = ((_concrete(schema), pk) for pk in replaced)
+            for (_, pk), reach in reach_of(roots, USING, locked=True).items():
+                entry = replaced[pk]
+                held = [*reach.obstacles, *reach.apart, *_unseen(reach, shown[entry.number])]
+                if held:
+                    self._give_up(
+                        entry.number,
+                        f"{entry.name} cannot be replaced: {_rows(held)} refer to it. Choose to rename it instead.",
+                    )
+            left = {pk: entry.number for pk, entry in replaced.items() if entry.number not in self._plan.dropped}
+            self.writer.delete(schema, left)
+
+    def close(self) -> None:
+        """The second phase: what had to wait for rows that were not there yet."""
+        for label, waiting in self.writer.waiting.items():
+            for numbers in batches(list(waiting), BATCH):
+                writes = self._plan.writes(self._plan.of_numbers(label, numbers))
+                self.writer.finish(self._plan.schemas[label], writes)
+
+    # Deletes
+
+    def check_deletes(self) -> dict[int, str]:
+        """Computes once more what the deletes take along; one row more than was shown is told, by number."""
+        stale: dict[int, str] = {}
+        self._roots = {
+            _concrete(schema): frozenset(
+                entry.pk for batch in self._plan.entries(label, Operation.DELETE) for entry in batch
+            )
+            for label, schema in self._plan.schemas.items()
+        }
+        for label, schema in self._plan.schemas.items():
+            for batch in self._plan.entries(label, Operation.DELETE):
+                left = [entry for entry in batch if entry.number not in self.writer.deleted]
+                shown = self._plan.shown([entry.number for entry in left])
+                by_pk = {entry.pk: entry for entry in left}
+                for (_, pk), reach in self._reach(schema, list(by_pk)).items():
+                    reason = _beyond(reach, shown[by_pk[pk].number])
+                    if reason:
+                        stale[by_pk[pk].number] = f"{by_pk[pk].name}: {reason} Pull again."
+        return stale
+
+    def _reach(self, schema: ModelSchema, pks: Sequence[Any]) -> Mapping[tuple[Any, Any], Reach]:
+        return reach_of(((_concrete(schema), pk) for pk in pks), USING, self._is_root, locked=True)
+
+    def _is_root(self, cascade: Cascade) -> bool:
+        """Whether a row is deleted by a change of its own."""
+        return cascade.pk in self._roots.get(cascade.model, ())
+
+    def delete(self) -> None:
+        """The deletes, in reverse order: what refers to others goes first."""
+        for label, schema in reversed(self._plan.schemas.items()):
+            for entries in self._delete_batches(label, schema):
+                numbers = {entry.pk: entry.number for entry in entries if entry.number not in self.writer.deleted}
+                self.writer.delete(schema, numbers)
+
+    def _delete_batches(self, label: str, schema: ModelSchema) -> Iterator[list[Entry]]:
+        if not self_references(schema):
+            yield from self._plan.entries(label, Operation.DELETE)
+            return
+        for level in reversed(levels(self._nodes(schema, [Operation.DELETE]))):
+            for numbers in batches(level, BATCH):
+                yield self._plan.of_numbers(label, numbers)
+
+    def _delete_now(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[Any]:
+        """Deletes those rows that nothing refers to: their unique values are wanted."""
+        reaches = reach_of(((_concrete(schema), pk) for pk in numbers), USING, locked=True, alone=True)
+        alone = {
+            pk: numbers[pk]
+            for (_, pk), reach in reaches.items()
+            if not (reach.cascades or reach.obstacles or reach.apart)
+        }
+        self.writer.delete(schema, alone)
+        return alone
+
+
+def _concrete(schema: ModelSchema) -> Any:
+    """The model that cascades speak of: not a proxy."""
+    return schema.model._meta.concrete_model
+
+
+def _unseen(reach: Reach, shown: Shown) -> list[Cascade]:
+    return [cascade for cascade in reach.cascades if _as_shown(cascade) not in shown]
+
+
+def _as_shown(cascade: Cascade) -> tuple[str, str, str, str]:
+    return cascade.model._meta.label_lower, str(cascade.pk), cascade.effect, cascade.column
 
 
 def _beyond(reach: Reach, shown: Shown) -> str:
     """What a delete would reach beyond what was shown, in words; "" if nothing."""
+    more = _unseen(reach, shown) + reach.obstacles
+    return f"deleting it would now also reach {_rows(more)}, which was not shown." if more else ""
 
-    def seen(cascade: Cascade) -> tuple[str, str, str, str]:
-        return cascade.model._meta.label_lower, str(cascade.pk), cascade.effect, cascade.column
 
-    more = [cascade for cascade in reach.cascades if seen(cascade) not in shown] + reach.obstacles
-    if not more:
-        return ""
-    first = f"{more[0].model._meta.label_lower} {more[0].pk}"
-    others = f" and {len(more) - 1} more" if len(more) > 1 else ""
-    return f"deleting it would now also reach {first}{others}, which was not shown."
+def _rows(cascades: Sequence[Cascade]) -> str:
+    first = f"{cascades[0].model._meta.label_lower} {cascades[0].pk}"
+    return f"{first} and {len(cascades) - 1} more" if len(cascades) > 1 else first

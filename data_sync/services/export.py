@@ -1,4 +1,4 @@
-"""What other environments may read from this one; the caller has asked `keys.authenticate` for the labels."""
+"""What other environments may read from this one; the caller has had `asked` see to what they may ask for."""
 
 from __future__ import annotations
 
@@ -10,37 +10,14 @@ from collections.abc import Collection, Iterable
 from typing import IO, Any
 
 from data_sync import conf
-from data_sync.core.errors import InvalidInput, NotPermitted, WrongFile
+from data_sync.core import canonical
+from data_sync.core.errors import WrongFile
+from data_sync.core.source import Request
 from data_sync.orm.read import LocalSource
-from data_sync.orm.resolution import schemas
+
+from .asked import KeysOutside, SomeRecords
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
-
-
-class UnknownModel(InvalidInput):
-    """A model was asked for that is not registered here."""
-
-
-def scope(models: str | None, labels: Collection[str]) -> list[str]:
-    """The labels to export: those in `models` (comma-separated), in that order; None: all of `labels`.
-
-    Raises `InvalidInput` for an empty or doubled name, `UnknownModel`, and `NotPermitted` for a model
-    that is registered but not among `labels`.
-    """
-    known = schemas()
-    if models is None:
-        return [label for label in known if label in labels]
-    wanted = models.split(",")
-    for label in wanted:
-        if not label:
-            raise InvalidInput("models is a comma-separated list such as app.country,app.copy; leave it out for all.")
-        if label not in known:
-            raise UnknownModel(f"The model {label[:200]!r} is not registered with data_sync at the source.")
-        if label not in labels:
-            raise NotPermitted(f"This export key may not read {label}.")
-    if len(set(wanted)) != len(wanted):
-        raise InvalidInput("A model is named twice in models.")
-    return wanted
 
 
 def manifest(labels: Collection[str]) -> dict[str, Any]:
@@ -48,14 +25,32 @@ def manifest(labels: Collection[str]) -> dict[str, Any]:
     return LocalSource(list(labels)).manifest().to_plain()
 
 
-def spool_export(labels: Collection[str], *, compress: bool = False) -> IO[bytes]:
+def spool_export(request: Request, *, compress: bool = False) -> IO[bytes]:
     """A whole stream of these models, in this order, in a temporary file without a name, at its start.
 
     The snapshot ends with the writing: a slow reader of the file pins no transaction, and an error is
     raised here, before anything was sent. `compress`: the file is gzipped.
     """
-    with LocalSource(list(labels)).stream(list(labels)) as blocks:
+    with LocalSource(request.models).stream(request) as blocks:
         return _spool(blocks, compress=compress)
+
+
+def spool_digests(request: Request) -> IO[bytes]:
+    """The listing of digests of these models, as `spool_export` gives their stream."""
+    with LocalSource(request.models).digests(request) as blocks:
+        return _spool(blocks)
+
+
+def spool_records(asked: SomeRecords, *, compress: bool = False) -> IO[bytes]:
+    """The records that are asked for, as `spool_export` gives all."""
+    with LocalSource(asked.request.models).records(asked.request, asked.handles) as blocks:
+        return _spool(blocks, compress=compress)
+
+
+def outside(asked: KeysOutside) -> dict[str, Any]:
+    """The document that names those of these keys that rows out of scope have."""
+    found = LocalSource([asked.label]).outside(asked.label, asked.key_texts)
+    return {"outside": [canonical.loads(text) for text in sorted(found)]}
 
 
 def open_file(checksum: str, labels: Collection[str]) -> IO[bytes]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from data_sync.core.states import Decision, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.orm.batches import batches
 
 
-def store_success(changeset: Changeset, unchanged: list[int]) -> int:
+def store_success(changeset: Changeset, unchanged: Iterable[int]) -> int:
     """Outcomes of an apply that came about; gives the number of changes that were left out."""
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value)
-    accepted.exclude(number__in=unchanged).update(outcome=Outcome.APPLIED.value, outcome_reason="")
-    accepted.filter(number__in=unchanged).update(outcome=Outcome.UNCHANGED.value, outcome_reason="")
+    accepted.update(outcome=Outcome.APPLIED.value, outcome_reason="")
+    for numbers in batches(unchanged):
+        accepted.filter(number__in=numbers).update(outcome=Outcome.UNCHANGED.value)
     left_out = changeset.changes.exclude(decision=Decision.ACCEPTED.value)
     return left_out.update(outcome=Outcome.SKIPPED.value, outcome_reason="")
 

@@ -1,16 +1,25 @@
-"""The accepted changes of a changeset, as what is to be written and deleted."""
+"""What is to be written and deleted for a changeset, read from its changes a batch at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+
+from data_sync.core import canonical
 from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed
-from data_sync.core.records import Record
-from data_sync.core.states import Decision, Operation, Outcome
+from data_sync.core.listing import key_hash
+from data_sync.core.numbers import Numbers
+from data_sync.core.records import Key, Record
+from data_sync.core.states import Decision, Operation, Outcome, RenameChoice
 from data_sync.models import Change, Changeset
+from data_sync.models.fields import as_stored
+from data_sync.orm.parking import Leaving
+from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.resolution import schemas
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.writes import Write
@@ -18,101 +27,274 @@ from data_sync.orm.writes import Write
 from .content import after_record, before_record
 
 USING = "default"
+BATCH = 500
 Shown = frozenset[tuple[str, str, str, str]]
+"""Cascades that the reviewer was shown: model, pk, effect, column."""
+
+WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
+_LIGHT = ("number", "operation", "before_digest", "acknowledged_digest", "after_digest", "rename_choice")
+_TEXTS = ("key", "previous_key", "local_pk")
 
 
-@dataclass(slots=True, kw_only=True)
-class Delete:
-    """A row to delete, with the cascades that the reviewer was shown: model, pk, effect, column."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A change of the plan without its records. `pk` None: the row is not there yet.
+
+    `key_text` is the key that the row will have, or has had if it is deleted; `previous_key` is a renamed row's old
+    one. `seen_digest` is that of the row as the reviewer saw it, "" where there was none.
+    """
 
     number: int
+    label: str
+    operation: Operation
     pk: Any
-    before: Record
-    shown: Shown
-
-    @property
-    def key_text(self) -> str:
-        return self.before.key_text
+    key_text: str
+    previous_key: str | None
+    seen_digest: str
+    after_digest: str
+    is_replaced: bool
 
     @property
     def name(self) -> str:
-        return self.before.name
+        """The record in messages."""
+        return f"{self.label} {self.previous_key or self.key_text}"
 
 
 class Plan:
-    """The accepted changes of a changeset, by model in dependency order.
+    """The chosen changes of a changeset, which are the accepted ones unless `numbers` says otherwise.
 
-    `unchanged` lists the changes whose row is already as it would be; they are left alone.
+    Models come in dependency order. In memory are a few bytes a change; records are read when they are needed.
+    `done` has the numbers of changes whose row is already as it would be, `dropped` those and what a rehearsal has
+    given up: neither is given by `entries` again.
     """
 
-    def __init__(self, changeset: Changeset, files: dict[tuple[int, str], str]) -> None:
-        self.schemas = schemas()
-        self.writes: dict[str, list[Write]] = {label: [] for label in self.schemas}
-        self.deletes: dict[str, list[Delete]] = {label: [] for label in self.schemas}
-        self.digests: dict[int, tuple[str, str]] = {}
-        self.unchanged: list[int] = []
-        accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by("number")
-        for change in accepted.defer("diff", "requires").iterator(chunk_size=500):
-            self._take(change, files)
+    def __init__(
+        self, changeset: Changeset, files: Mapping[tuple[int, str], str], numbers: Collection[int] | None = None
+    ) -> None:
+        self.changeset = changeset
+        self._files = files
+        self._numbers = None if numbers is None else Numbers(numbers)
+        self.schemas = {label: schema.without(changeset.omitted.get(label, ())) for label, schema in schemas().items()}
+        self.done = Numbers()
+        self.dropped = Numbers()
+        self._pks: dict[str, _PerNumber] = {}
+        self._names = array("H")
+        self._name_sets: dict[tuple[str, ...], int] = {}
+        self._leaving: dict[str, dict[Any, int]] = {}
+        self.renamed = self._renamed()
+        self.rekeying = Rekeying(self.schemas, self.renamed)
+        self._refuse()
 
-    def _take(self, change: Change, files: dict[tuple[int, str], str]) -> None:
-        schema = self.schemas.get(change.model)
-        if schema is None:
-            raise ChangeFailed({change.number: f"{change.model} is no longer registered here."})
-        if change.problems:
-            raise ChangeFailed({change.number: " ".join(problem["message"] for problem in change.problems)})
-        self.digests[change.number] = (change.before_digest, change.after_digest)
-        pk = None if change.local_pk is None else schema.pk.to_python(change.local_pk)
-        if change.operation == Operation.DELETE:
-            shown = frozenset((c["model"], c["pk"], c["effect"], c["column"]) for c in change.cascades)
-            self.deletes[schema.label].append(
-                Delete(number=change.number, pk=pk, before=before_record(change), shown=shown)
-            )
-            return
-        after = after_record(change)
-        names = {
-            file.name: "" if after.files[file.name] is None else files.get((change.number, file.name))
-            for file in schema.files
+    # Which changes
+
+    def _changes(self) -> QuerySet[Change]:
+        changes = self.changeset.changes.order_by("number")
+        return changes.filter(decision=Decision.ACCEPTED.value) if self._numbers is None else changes
+
+    def _is_chosen(self, number: int) -> bool:
+        return (self._numbers is None or number in self._numbers) and number not in self.dropped
+
+    def _renamed(self) -> dict[Renamed, Key]:
+        renames = self._changes().filter(operation=Operation.RENAME.value)
+        return {
+            (label, canonical.dumps(previous)): tuple(key)
+            for number, label, previous, key in renames.values_list("number", "model", "previous_key", "key")
+            if self._is_chosen(number)
         }
-        before = None if change.operation == Operation.CREATE else before_record(change)
-        self.writes[schema.label].append(
-            Write(
-                number=change.number,
-                after=after,
-                before=before,
-                pk=pk,
-                files={
-                    name: stored
-                    for name, stored in names.items()
-                    if stored is not None and (before is None or stored or before.files[name] is not None)
-                },
-            )
+
+    def _refuse(self) -> None:
+        """Raises `ChangeFailed` for changes that nobody should have been able to choose."""
+        for label in self._changes().order_by().values_list("model", flat=True).distinct():
+            if label not in self.schemas:
+                numbers = self._changes().filter(model=label).values_list("number", flat=True)
+                raise ChangeFailed(
+                    {number: f"{label} is no longer registered here." for number in numbers if self._is_chosen(number)}
+                )
+        problems = self._changes().filter(has_problems=True).values_list("number", "problems")
+        reasons = {
+            number: " ".join(problem["message"] for problem in of_change)
+            for number, of_change in problems
+            if self._is_chosen(number)
+        }
+        if reasons:
+            raise ChangeFailed(reasons)
+
+    def entries(self, label: str, *operations: Operation, and_done: bool = False) -> Iterator[list[Entry]]:
+        """The changes of one model in number order, of all or some operations, in batches."""
+        changes = self._changes().filter(model=label)
+        if operations:
+            changes = changes.filter(operation__in=[operation.value for operation in operations])
+        schema, last = self.schemas[label], 0
+        while True:
+            rows = changes.filter(number__gt=last)
+            found = list(rows.values_list(*_LIGHT, *map(as_stored, _TEXTS))[:BATCH])
+            chosen = (row for row in found if self._is_chosen(row[0]) or (and_done and row[0] in self.done))
+            entries = [self._entry(schema, row) for row in chosen]
+            if entries:
+                yield entries
+            if len(found) < BATCH:
+                return
+            last = found[-1][0]
+
+    def of_numbers(self, label: str, numbers: Collection[int]) -> list[Entry]:
+        """The entries with these numbers."""
+        rows = self._changes().filter(model=label, number__in=numbers)
+        return [
+            self._entry(self.schemas[label], row)
+            for row in rows.values_list(*_LIGHT, *map(as_stored, _TEXTS))
+            if self._is_chosen(row[0])
+        ]
+
+    def _entry(self, schema: ModelSchema, row: Sequence[Any]) -> Entry:
+        number, operation, before, acknowledged, after, choice, key, previous, pk = row
+        replaced = operation == Operation.RENAME.value and choice == RenameChoice.REPLACE.value
+        return Entry(
+            number=number,
+            label=schema.label,
+            operation=Operation(operation),
+            pk=self._pk(schema, number, pk),
+            key_text=key,
+            previous_key=previous,
+            seen_digest="" if operation == Operation.CREATE.value else acknowledged or before,
+            after_digest=after,
+            is_replaced=replaced,
         )
 
-    def counts(self) -> dict[str, int]:
-        total = sum(map(len, self.writes.values())) + sum(map(len, self.deletes.values()))
+    def _pk(self, schema: ModelSchema, number: int, text: str | None) -> Any:
+        made = self._pks.get(schema.label)
+        if made is not None and number in made:
+            return made.get(number)
+        return None if text is None else schema.pk.to_python(canonical.loads(text))
+
+    # Records
+
+    def writes(self, entries: Sequence[Entry]) -> list[Write]:
+        """What is to be written for some changes of one model, with their records."""
+        by_number = {entry.number: entry for entry in entries}
+        changes = self.changeset.changes.filter(number__in=list(by_number)).order_by("number")
+        columns = ("number", "model", "key", "previous_key", "before", "after", "files", "carried")
+        return [self._write(change, by_number[change.number]) for change in changes.only(*columns)]
+
+    def _write(self, change: Change, entry: Entry) -> Write:
+        after = after_record(change)
+        is_new = change.before is None or entry.is_replaced
+        before = None if is_new else before_record(change)
+        names = {
+            name: "" if value is None else self._files.get((change.number, name)) for name, value in after.files.items()
+        }
+        return Write(
+            number=change.number,
+            after=after,
+            before=before,
+            pk=entry.pk,
+            files={
+                name: stored
+                for name, stored in names.items()
+                if stored is not None and (before is None or stored or before.files[name] is not None)
+            },
+        )
+
+    def before(self, numbers: Sequence[int]) -> dict[int, Record]:
+        """The records that updates, renames and deletes start from."""
+        return {change.number: before_record(change) for change in self.changeset.changes.filter(number__in=numbers)}
+
+    def after(self, numbers: Sequence[int]) -> dict[int, Record]:
+        return {change.number: after_record(change) for change in self.changeset.changes.filter(number__in=numbers)}
+
+    def shown(self, numbers: Sequence[int]) -> dict[int, Shown]:
+        """The cascades that the reviewer was shown of deletes."""
+        shown = self.changeset.changes.filter(number__in=numbers).values_list("number", "cascades")
         return {
-            Outcome.APPLIED.value: total,
-            Outcome.UNCHANGED.value: len(self.unchanged),
+            number: frozenset((c["model"], c["pk"], c["effect"], c["column"]) for c in cascades)
+            for number, cascades in shown
         }
 
-    def set_aside(self, label: str) -> None:
-        """Takes the model's changes that are found to be done already off the lists."""
-        done = set(self.unchanged)
-        self.writes[label] = [write for write in self.writes[label] if write.number not in done]
-        self.deletes[label] = [delete for delete in self.deletes[label] if delete.number not in done]
+    def leaving(self, schema: ModelSchema, pks: Collection[Any], written: Numbers) -> dict[Any, Leaving]:
+        """Which of these rows changes of the plan have still to alter or delete."""
+        if schema.label not in self._leaving:
+            self._leaving[schema.label] = {
+                entry.pk: entry.number
+                for batch in self.entries(schema.label, Operation.UPDATE, Operation.RENAME, Operation.DELETE)
+                for entry in batch
+            }
+        known = self._leaving[schema.label]
+        numbers = [known[pk] for pk in pks if pk in known and known[pk] not in written]
+        entries = self.of_numbers(schema.label, numbers)
+        doomed = [entry for entry in entries if entry.operation == Operation.DELETE]
+        altered = [entry for entry in entries if entry.operation != Operation.DELETE]
+        found = {entry.pk: Leaving(number=entry.number, write=None) for entry in doomed}
+        found |= {write.pk: Leaving(number=write.number, write=write) for write in self.writes(altered)}
+        return found
 
-    def touched(self) -> Iterator[tuple[ModelSchema, Operation, Any, Record, list[str]]]:
-        """Every row written or deleted: model, operation, primary key, record and the fields that differ."""
-        for label, schema in self.schemas.items():
-            for write in self.writes[label]:
-                if write.before is None:
-                    yield schema, Operation.CREATE, write.pk, write.after, []
-                else:
-                    names = [name for name in write.after.fields if name in write.changed]
-                    yield schema, Operation.UPDATE, write.pk, write.after, [*names, *write.files]
-            for delete in self.deletes[label]:
-                yield schema, Operation.DELETE, delete.pk, delete.before, []
+    # What became of them
+
+    def drop(self, number: int) -> None:
+        """Leaves a change out from here on."""
+        self.dropped.add(number)
+
+    def set_aside(self, number: int) -> None:
+        """Leaves out a change whose work is found to be done already."""
+        self.done.add(number)
+        self.dropped.add(number)
+
+    def note_written(self, label: str, write: Write, names: Sequence[str]) -> None:
+        """Remembers a written row's primary key, and which of its fields differed."""
+        if write.before is None:
+            self._pks.setdefault(label, _PerNumber()).set(write.number, write.pk)
+        place = self._name_sets.setdefault(tuple(names), len(self._name_sets) + 1)
+        if write.number >= len(self._names):
+            self._names.extend([0] * (write.number + 1 - len(self._names)))
+        self._names[write.number] = min(place, 0xFFFF)
+
+    def names(self, number: int) -> Sequence[str]:
+        """The fields in which a written row differed."""
+        place = self._names[number] if number < len(self._names) else 0
+        return next((names for names, known in self._name_sets.items() if known == place), ())
+
+    def replaced_pk(self, entry: Entry) -> Any:
+        """The primary key of the row that was deleted to be made anew."""
+        return self.changeset.changes.values_list("local_pk", flat=True).get(number=entry.number)
+
+    def agreed(self) -> Iterator[tuple[str, bytes, bytes | None]]:
+        """What both sides agree on once the plan is carried out, as `baselines.record_applied` takes it."""
+        for label in self.schemas:
+            for batch in self.entries(label, and_done=True):
+                for entry in batch:
+                    is_gone = entry.operation == Operation.DELETE
+                    digest = None if is_gone else bytes.fromhex(entry.after_digest.removeprefix("sha256:"))[:16]
+                    yield label, key_hash(entry.key_text.encode()), digest
+                    if entry.previous_key is not None:
+                        yield label, key_hash(entry.previous_key.encode()), None
+
+    def counts(self) -> dict[str, int]:
+        changes = self._changes()
+        total = changes.count() if self._numbers is None else len(self._numbers)
+        return {Outcome.APPLIED.value: total - len(self.dropped), Outcome.UNCHANGED.value: len(self.done)}
+
+
+class _PerNumber:
+    """Primary keys by number: eight bytes each while they are integers."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._integers = array("q")
+        self._known = Numbers()
+        self._others: dict[int, Any] = {}
+
+    def set(self, number: int, pk: Any) -> None:
+        self._known.add(number)
+        if type(pk) is not int or not -(1 << 63) <= pk < 1 << 63:
+            self._others[number] = pk
+            return
+        if number >= len(self._integers):
+            self._integers.extend([0] * (number + 1 - len(self._integers)))
+        self._integers[number] = pk
+
+    def get(self, number: int) -> Any:
+        return self._others[number] if number in self._others else self._integers[number]
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._known
 
 
 def differing(one: Record, other: Record) -> list[str]:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
-from threading import Thread
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from data_sync import conf
 from data_sync.core.errors import DataSyncError, InvalidTransition, SchemaMismatch, WrongFile
-from data_sync.core.listing import Listing
-from data_sync.core.manifest import Manifest, schema_differences
 from data_sync.core.source import RecordSource
 from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
@@ -26,16 +20,22 @@ from data_sync.orm.staging import is_staged, stage
 
 from . import sources
 from .actors import Actor
+from .agreement import agree
+from .both_sides import BothSides
 from .comparison import Comparison
-from .store import store_changeset, supersede
+from .reading import HERE, SMALL, THERE
+from .store import prepare, store_changeset
+from .supersede import supersede
 
 logger = logging.getLogger("data_sync")
-PROGRESS_SECONDS = 0.5
 ACTIVE = [state for state in PullState if state.is_active]
 
 
-def request_pull(source: DataSource, model_labels: Sequence[str], actor: Actor) -> DataPull:
-    """A queued pull of a source: of these models, or of all that it offers.
+def request_pull(
+    source: DataSource, model_labels: Sequence[str], actor: Actor, *, find_renames: bool = True
+) -> DataPull:
+    """A queued pull of a source: of these models, or of all that it offers. `find_renames`: whether a row that only
+    its key tells from a deleted one is offered as that row, renamed.
 
     Raises `InvalidTransition` while another pull of the source is active, naming it.
     """
@@ -50,6 +50,7 @@ def request_pull(source: DataSource, model_labels: Sequence[str], actor: Actor) 
                 source=source,
                 source_name=source.name,
                 model_labels=sorted(set(model_labels)),
+                find_renames=find_renames,
                 active_source=source.pk,
                 requested_by=actor.user,
                 actor=actor.label,
@@ -119,78 +120,41 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
     there = source.manifest()
     local = LocalSource(handles=True)
     here = local.manifest()
-    labels = _agreed_labels(pull.model_labels, here, there)
-    expected = sum(here.models[label].count + there.models[label].count for label in labels)
-    DataPull.objects.filter(pk=pull.pk).update(rows_expected=expected)
+    agreement = agree(pull.model_labels, here, there)
+    counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
+    DataPull.objects.filter(pk=pull.pk).update(rows_expected=sum(counts))
+    lists = "digests" in there.features
+    whole = (counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
     with ExitStack() as stack:
-        spools = [stack.enter_context(tempfile.TemporaryFile(dir=conf.spool_dir())) for _ in range(2)]
-        ours = Listing("here", spools[0], labels)
-        theirs = Listing("at the source", spools[1], labels)
-        _read_both(pull, local, ours, source, theirs)
+        both = BothSides(local, source, agreement, whole, stack)
+        both.find(pull.source, lambda rows: _note_progress(pull, rows))
         _move(pull.pk, [PullState.READING], PullState.COMPARING)
-        comparison = Comparison(ours, theirs)
+        comparison = both.comparison(renames=pull.find_renames)
         fetched = _fetch_files(comparison, source)
+        prepared = prepare(comparison, both.differences, source.outside if lists else _nowhere)
         with transaction.atomic():
             # Writes first: it takes SQLite's lock, and shows that nobody has cancelled the pull.
             _move(pull.pk, [PullState.COMPARING], PullState.COMPARING)
-            totals = store_changeset(pull, comparison)
-            supersede(pull, labels, totals.changeset)
+            changeset = store_changeset(pull, agreement, comparison, prepared, both.differences)
+            supersede(pull, list(agreement.schemas), changeset)
+            # Last, in the order in which an apply locks these tables.
+            both.baselines.store()
             _finish(
                 pull.pk,
                 PullState.DONE,
-                compared=totals.compared,
+                compared=prepared.total("compared"),
                 files_fetched=fetched,
-                report={"schema": [], "models": totals.models},
+                report={"schema": agreement.differences, "models": prepared.models},
             )
 
 
-def _agreed_labels(wanted: Sequence[str], here: Manifest, there: Manifest) -> list[str]:
-    """The models to compare, in dependency order. Raises `SchemaMismatch` where the sides differ on any.
-
-    Absence is no deletion: a model that the source does not offer is left alone, unless it was asked for.
-    """
-    chosen = set(wanted) or set(there.models)
-    differences = schema_differences(here, there, sorted(chosen))
-    if differences:
-        named = "; ".join(f"{d['model']} {d['field']} {d['difference']}".replace("  ", " ") for d in differences[:3])
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-        raise SchemaMismatch(
-            f"The two sides do not have the same models: {named}{more}. Bring both to one version, then pull again.",
-            differences,
-        )
-    if not chosen:
-        raise InvalidTransition("The source offers no models; register some there, or widen the key's scope.")
-    return [label for label in here.models if label in chosen]
+def _note_progress(pull: DataPull, rows: int) -> None:
+    DataPull.objects.filter(pk=pull.pk).update(rows_read=rows)
 
 
-def _read_both(pull: DataPull, local: LocalSource, ours: Listing, source: RecordSource, theirs: Listing) -> None:
-    """Fills both listings; the source makes and sends its stream while the local rows are read.
-
-    The thread touches no database, so that it works on any connection setting.
-    """
-    progress = [0, 0]
-    reading: Future[None] = Future()
-
-    def read_source() -> None:
-        try:
-            with source.stream(theirs.models) as blocks:
-                theirs.read(blocks, lambda rows: progress.__setitem__(1, rows))
-        except BaseException as error:
-            reading.set_exception(error)
-        else:
-            reading.set_result(None)
-
-    # A daemon, which nobody waits for when reading fails here or Ctrl-C is pressed: it may sit in a socket for
-    # minutes. Its next write ends it, because the spool is closed.
-    Thread(target=read_source, name="data_sync-source", daemon=True).start()
-    with local.stream(ours.models) as blocks:
-        ours.read(blocks, lambda rows: progress.__setitem__(0, rows))
-    while True:
-        done, _ = wait([reading], timeout=PROGRESS_SECONDS)
-        DataPull.objects.filter(pk=pull.pk).update(rows_read=sum(progress))
-        if done:
-            break
-    reading.result()
+def _nowhere(label: str, key_texts: Collection[str]) -> set[str]:
+    """An older source cannot say what it has out of scope."""
+    return set()
 
 
 def _fetch_files(comparison: Comparison, source: RecordSource) -> int:

@@ -2,52 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from data_sync.core.errors import ChangeFailed
 from data_sync.core.records import RecordText
-from data_sync.orm.batches import batches
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
-from data_sync.orm.writes import Write
+from data_sync.orm.uniqueness import is_enforced
 
-from .plan import USING, Plan, differing
+from .plan import USING, WRITTEN, Entry, Plan, differing
 
 
 def read_back(plan: Plan) -> None:
     """Reads every written row again. Raises `ChangeFailed` where the database holds something else."""
-    failed: dict[int, str] = {}
-    for label, schema in plan.schemas.items():
-        reader = RowReader(schema, USING)
-        for batch in batches(plan.writes[label]):
-            pks = [write.pk for write in batch]
-            now = reader.by_pk(pks)
-            in_scope = set(schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
-            for write in batch:
-                reason = _mismatch(plan, write, now.get(write.pk), write.pk in in_scope)
-                if reason:
-                    failed[write.number] = f"{write.name}: {reason}"
-        failed = _duplicates(schema, plan.writes[label]) | failed
+    failed = mismatches(plan)
     if failed:
         raise ChangeFailed(failed)
 
 
-def _mismatch(plan: Plan, write: Write, record: RecordText | None, in_scope: bool) -> str:
-    if record is None:
-        return "the row was written, but is not there when read again; does a signal receiver remove it?"
-    if record.digest() != plan.digests[write.number][1]:
-        names = ", ".join(differing(write.after, record.record()))
-        return f"the database gave back another value than was written for {names}; it cannot hold this one exactly."
-    if not in_scope:
-        return "it would lie outside of the registration's queryset here."
-    return ""
-
-
-def _duplicates(schema: ModelSchema, writes: list[Write]) -> dict[int, str]:
-    failed = {}
-    for batch in batches(writes):
-        rows = RowsOfKeys(schema, "pk", USING)
-        rows.load(write.key_text for write in batch)
-        for write in batch:
-            if rows.count(write.key_text) != 1:
-                failed[write.number] = f"{write.name}: another row was given this natural key meanwhile."
+def mismatches(plan: Plan, *, with_files: bool = True) -> dict[int, str]:
+    """Which written rows are not as they were to be, or lie out of scope, and why; by number."""
+    failed: dict[int, str] = {}
+    for label, schema in plan.schemas.items():
+        reading = _Reading(plan, schema, with_files)
+        for batch in plan.entries(label, *WRITTEN):
+            failed |= reading.of(batch)
     return failed
+
+
+class _Reading:
+    """The written rows of one model."""
+
+    def __init__(self, plan: Plan, schema: ModelSchema, with_files: bool) -> None:
+        self._plan = plan
+        self._schema = schema
+        self._reader = RowReader(schema, USING)
+        self._is_enforced = is_enforced(schema)
+        self._by_digest = with_files or not schema.files
+
+    def of(self, entries: Sequence[Entry]) -> dict[int, str]:
+        pks = [entry.pk for entry in entries]
+        now = self._reader.by_pk(pks)
+        in_scope = self._in_scope(pks)
+        after = {} if self._by_digest else self._plan.after([entry.number for entry in entries])
+        failed, altered = {}, []
+        for entry in entries:
+            record = now.get(entry.pk)
+            if record is None:
+                failed[entry.number] = (
+                    f"{entry.name}: the row was written, but is not there when read again; does a signal receiver "
+                    "remove it?"
+                )
+            elif self._by_digest and record.digest() != entry.after_digest:
+                altered.append(entry)
+            elif not self._by_digest and after[entry.number].fields != record.record().fields:
+                altered.append(entry)
+            elif entry.pk not in in_scope:
+                failed[entry.number] = f"{entry.name}: it would lie outside of the registration's queryset here."
+        return self._twins(entries) | self._alterations(altered, now) | failed
+
+    def _in_scope(self, pks: Sequence[Any]) -> set[Any]:
+        if self._schema.registration.queryset is None:
+            return set(pks)
+        return set(self._schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
+
+    def _alterations(self, entries: Sequence[Entry], now: dict[Any, RecordText]) -> dict[int, str]:
+        after = self._plan.after([entry.number for entry in entries]) if entries else {}
+        if self._schema.registration.save == "model":
+            why = 'a save() or a signal receiver of the model altered it. Change that, or register with save="raw".'
+        else:
+            why = "it cannot hold this one exactly, or a signal receiver altered it."
+        failed = {}
+        for entry in entries:
+            names = ", ".join(differing(after[entry.number], now[entry.pk].record())) or "its natural key"
+            failed[entry.number] = (
+                f"{entry.name}: the database gave back another value than was written for {names}; {why}"
+            )
+        return failed
+
+    def _twins(self, entries: Sequence[Entry]) -> dict[int, str]:
+        """Where no constraint keeps the natural key unique, another may have used it meanwhile."""
+        if self._is_enforced:
+            return {}
+        rows = RowsOfKeys(self._schema, "pk", USING)
+        rows.load(entry.key_text for entry in entries)
+        return {
+            entry.number: f"{entry.name}: another row was given this natural key meanwhile."
+            for entry in entries
+            if rows.count(entry.key_text) != 1
+        }

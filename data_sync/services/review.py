@@ -1,38 +1,30 @@
-"""Reviewing: selecting changes and deciding on them."""
+"""Reviewing: deciding on selected changes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from django.db import transaction
-from django.db.models import Case, Count, F, IntegerField, QuerySet, When
+from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 
-from data_sync.core.errors import InvalidTransition, RevisionConflict
-from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.core.errors import InvalidTransition, NotAcknowledged, RevisionConflict
+from data_sync.core.states import ChangesetState, Decision, Operation, RenameChoice
 from data_sync.models import Change, Changeset
+from data_sync.orm.batches import batches
 
-from . import audit
+from . import audit, requirements
 from .actors import Actor
 from .outcomes import forget_outcomes
+from .selection import Selection, select
 from .transitions import VOID, refusal
 
+__all__ = ["ABSENT", "Decided", "Selection", "decide", "decision_counts", "require_acknowledged", "select"]
+
 DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which changes of a changeset are meant. `numbers` None means all that the other filters leave.
-
-    `flag` is "cascades" or "problems"; `search` looks in the natural key.
-    """
-
-    numbers: tuple[int, ...] | None = None
-    model: str = ""
-    operation: str = ""
-    decision: str = ""
-    search: str = ""
-    flag: str = ""
+ABSENT = "absent"
+"""The acknowledged digest of a conflict whose row is gone here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,66 +32,71 @@ class Decided:
     """What a decision came to: changes decided, the new revision, and how many were left out and why.
 
     `skipped_decided` are those of a whole selection that had been decided before; the others were undecided.
+    `skipped_requirements` are those that require a rejected change, or, of a rejection, that accepted ones require.
+    `also_decided` are the changes, counted too, that were decided because the selected ones require it.
     """
 
     count: int
     revision: int
     skipped_deletes: int = 0
+    skipped_conflicts: int = 0
     skipped_problems: int = 0
     skipped_decided: int = 0
-
-
-def select(changeset: Changeset, selection: Selection) -> QuerySet[Change]:
-    """The selected changes, ordered for review: deletes, updates, creates, each by number."""
-    changes = changeset.changes.all()
-    if selection.numbers is not None:
-        changes = changes.filter(number__in=selection.numbers)
-    if selection.model:
-        changes = changes.filter(model=selection.model)
-    if selection.operation:
-        changes = changes.filter(operation=selection.operation)
-    if selection.decision:
-        changes = changes.filter(decision=selection.decision)
-    if selection.search:
-        changes = changes.filter(key_text__icontains=selection.search)
-    match selection.flag:
-        case "cascades":
-            changes = changes.filter(has_cascades=True)
-        case "problems":
-            changes = changes.filter(has_problems=True)
-    order = Case(
-        When(operation=Operation.DELETE.value, then=0),
-        When(operation=Operation.UPDATE.value, then=1),
-        default=2,
-        output_field=IntegerField(),
-    )
-    return changes.annotate(review_order=order).order_by("review_order", "number")
+    skipped_requirements: int = 0
+    also_decided: tuple[int, ...] = ()
 
 
 def decide(
-    changeset_id: int, selection: Selection, decision: Decision, actor: Actor, *, revision: int | None
+    changeset_id: int,
+    selection: Selection,
+    decision: Decision,
+    actor: Actor,
+    *,
+    revision: int | None,
+    acknowledge: bool = False,
+    with_requirements: bool = False,
+    rename_choice: RenameChoice | None = None,
 ) -> Decided:
     """Decides on the selected changes, in one transaction. `revision` is that of the page decided on.
 
-    Nothing with a problem can be accepted. A decision on a whole selection leaves out what has been decided
-    already, unless the selection says which decision it means; accepting one also leaves deletes out unless
+    Nothing with a problem can be accepted, and a conflict only with `acknowledge`, which says that its local row has
+    been seen. Of changes named by number, a conflict raises `NotAcknowledged` otherwise, and `RequirementRejected`
+    is raised where an accepted change would lack one that it requires, unless `with_requirements` decides on those
+    too; a conflict or a problem among those raises, too. `rename_choice` is kept for the renames among the selected.
+
+    A decision on a whole selection leaves out what has been decided already, unless the selection says which
+    decision it means, and what requirements forbid; accepting one also leaves conflicts out, and deletes unless
     deletes are what is selected. A later decision voids an approval. Raises `RevisionConflict`.
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
         changeset = _raise_revision(changeset_id, revision)
         changes = select(changeset, selection).order_by()
-        skipped_deletes = skipped_problems = skipped_decided = 0
-        if selection.numbers is None and not selection.decision:
-            skipped_decided = changes.exclude(decision=Decision.UNDECIDED.value).count()
-            changes = changes.filter(decision=Decision.UNDECIDED.value)
-        if selection.numbers is None and selection.operation != Operation.DELETE and decision == Decision.ACCEPTED:
-            skipped_deletes = changes.filter(operation=Operation.DELETE.value).count()
-            changes = changes.exclude(operation=Operation.DELETE.value)
-        if decision == Decision.ACCEPTED:
-            skipped_problems = changes.filter(has_problems=True).count()
-            changes = changes.filter(has_problems=False)
-        count = changes.update(decision=decision.value)
+        is_acceptance, is_bulk = decision == Decision.ACCEPTED, selection.numbers is None
+        skipped: dict[str, int] = {}
+        if is_bulk and not selection.decision:
+            skipped["decided"], changes = _without(changes, ~Q(decision=Decision.UNDECIDED.value))
+        if is_bulk and is_acceptance and selection.operation != Operation.DELETE:
+            skipped["deletes"], changes = _without(changes, Q(operation=Operation.DELETE.value))
+        if is_bulk and is_acceptance and not acknowledge:
+            skipped["conflicts"], changes = _without(changes, Q(is_conflict=True))
+        if is_acceptance:
+            skipped["problems"], changes = _without(changes, Q(has_problems=True))
+        if is_acceptance and not is_bulk and not acknowledge:
+            require_acknowledged(changes)
+        also: list[int] = []
+        parts = [changes]
+        if with_requirements:
+            also = _closure(changeset, changes, decision)
+        elif is_bulk:
+            skipped["requirements"], parts = _without_unmet(changeset, changes, decision)
+        else:
+            _refuse_unmet(changeset, changes, decision)
+        if rename_choice is not None:
+            for part in parts:
+                part.filter(operation=Operation.RENAME.value).update(rename_choice=rename_choice.value)
+        count = sum(part.update(**_values(decision, acknowledge)) for part in parts)
+        count += sum(part.update(**_values(decision, False)) for part in _numbered(changeset, also))
         audit.record(
             changeset_id,
             actor,
@@ -108,16 +105,93 @@ def decide(
                 "decision": decision.value,
                 "count": count,
                 "revision": changeset.revision,
-                "selection": _plain(selection),
+                "selection": selection.to_plain(),
+                "also": also,
+                "acknowledged": acknowledge and is_acceptance,
+                "rename_choice": rename_choice and rename_choice.value,
             },
         )
     return Decided(
         count=count,
         revision=changeset.revision,
-        skipped_deletes=skipped_deletes,
-        skipped_problems=skipped_problems,
-        skipped_decided=skipped_decided,
+        also_decided=tuple(also),
+        **{f"skipped_{why}": number for why, number in skipped.items()},
     )
+
+
+def require_acknowledged(changes: QuerySet[Change]) -> None:
+    """Raises `NotAcknowledged`, naming the first conflict among these changes that nobody has said to have seen."""
+    is_acknowledged = Q(before_digest="", acknowledged_digest=ABSENT) | (
+        ~Q(before_digest="") & Q(acknowledged_digest=F("before_digest"))
+    )
+    change = changes.exclude(conflict={}).exclude(is_acknowledged).order_by("number").first()
+    if change is not None:
+        raise NotAcknowledged(
+            f"Change {requirements.name_of(change)} is a conflict: its row was {change.conflict['kind']} here since "
+            "both sides last agreed. Look at what happened here, then accept it and say that you have seen that.",
+            change.number,
+        )
+
+
+def _values(decision: Decision, acknowledge: bool) -> dict[str, Any]:
+    """What a decided change gets. An acknowledgement is part of the acceptance, and goes with it."""
+    if decision != Decision.ACCEPTED:
+        return {"decision": decision.value, "acknowledged_digest": ""}
+    if not acknowledge:
+        return {"decision": decision.value}
+    seen = Case(
+        When(is_conflict=False, then=Value("")), When(before_digest="", then=Value(ABSENT)), default=F("before_digest")
+    )
+    return {"decision": decision.value, "acknowledged_digest": seen}
+
+
+def _without(changes: QuerySet[Change], left_out: Q) -> tuple[int, QuerySet[Change]]:
+    return changes.filter(left_out).count(), changes.exclude(left_out)
+
+
+def _numbered(changeset: Changeset, numbers: Iterable[int]) -> list[QuerySet[Change]]:
+    return [changeset.changes.filter(number__in=batch) for batch in batches(numbers)]
+
+
+def _closure(changeset: Changeset, changes: QuerySet[Change], decision: Decision) -> list[int]:
+    """What has to be decided with the changes. Of what is to be accepted, all must be fit for it."""
+    also = requirements.closure_of(changeset, changes, decision)
+    if decision == Decision.ACCEPTED:
+        for part in _numbered(changeset, also):
+            requirements.refuse_problems(part)
+            require_acknowledged(part)
+    return also
+
+
+def _refuse_unmet(changeset: Changeset, changes: QuerySet[Change], decision: Decision) -> None:
+    match decision:
+        case Decision.ACCEPTED:
+            requirements.refuse_rejected_requirements(changeset, changes)
+        case Decision.REJECTED:
+            requirements.refuse_accepted_dependents(changeset, changes)
+        case Decision.UNDECIDED:
+            pass
+        case _:
+            assert_never(decision)
+
+
+def _without_unmet(
+    changeset: Changeset, changes: QuerySet[Change], decision: Decision
+) -> tuple[int, list[QuerySet[Change]]]:
+    """Leaves out what cannot be decided so without deciding on others, too; the rest, in parts."""
+    match decision:
+        case Decision.ACCEPTED:
+            left_out = requirements.needing_rejected(changeset, changes)
+        case Decision.REJECTED:
+            left_out = requirements.needed_by_accepted(changeset)
+        case Decision.UNDECIDED:
+            left_out = set()
+        case _:
+            assert_never(decision)
+    if not left_out:
+        return 0, [changes]
+    numbers = set(changes.values_list("number", flat=True))
+    return len(numbers & left_out), _numbered(changeset, sorted(numbers - left_out))
 
 
 def _raise_revision(changeset_id: int, revision: int | None) -> Changeset:
@@ -138,18 +212,6 @@ def _raise_revision(changeset_id: int, revision: int | None) -> Changeset:
     if reopened:
         forget_outcomes(changeset_id)
     return Changeset.objects.get(pk=changeset_id)
-
-
-def _plain(selection: Selection) -> dict[str, Any]:
-    numbers = None if selection.numbers is None else list(selection.numbers)
-    return {
-        "numbers": numbers,
-        "model": selection.model,
-        "operation": selection.operation,
-        "decision": selection.decision,
-        "search": selection.search,
-        "flag": selection.flag,
-    }
 
 
 def decision_counts(changeset: Changeset) -> dict[str, int]:

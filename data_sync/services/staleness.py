@@ -2,79 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import connections
 
 from data_sync.core.errors import StaleChangeset
-from data_sync.orm.batches import batches
+from data_sync.core.records import RecordText
+from data_sync.core.states import Operation
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.tables import lock
-from data_sync.orm.writes import Write
+from data_sync.orm.uniqueness import is_enforced
 
-from .plan import USING, Delete, Plan, differing
+from .plan import USING, Entry, Plan, differing
 
 
 def check_rows(plan: Plan) -> None:
-    """Locks the rows and compares each with what the reviewer saw. Raises `StaleChangeset`, with every
-    change that no longer fits; takes those whose work is done already off the list."""
-    stale: dict[int, str] = {}
-    for label, schema in plan.schemas.items():
-        reader = RowReader(schema, USING)
-        updates = [write for write in plan.writes[label] if write.before is not None]
-        lock(schema.model, [write.pk for write in updates] + [delete.pk for delete in plan.deletes[label]], USING)
-        stale |= _check_known(plan, reader, updates)
-        stale |= _check_known(plan, reader, plan.deletes[label])
-        stale |= _check_creates(plan, reader, [write for write in plan.writes[label] if write.before is None])
-        plan.set_aside(label)
+    """Raises `StaleChangeset`, with every change that no longer fits; see `stale_rows`."""
+    stale = stale_rows(plan)
     if stale:
         raise StaleChangeset(stale)
 
 
-def _check_known(plan: Plan, reader: RowReader, group: Sequence[Write | Delete]) -> dict[int, str]:
-    """Updates and deletes: the row must be as it was at the pull, in scope, and the only one with its key."""
-    stale = {}
-    for batch in batches(group):
-        pks = [change.pk for change in batch]
-        now = reader.by_pk(pks)
-        in_scope = set(reader.schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
-        with_key = _rows_with_keys(reader.schema, batch)
-        for change in batch:
-            record = now.get(change.pk)
-            others = [pk for pk in with_key.all(change.key_text) if pk != change.pk]
-            if others:
-                stale[change.number] = f"{change.name} is now the key of another row here too ({others[0]!r})."
-            elif record is None and isinstance(change, Delete):
-                plan.unchanged.append(change.number)
+def stale_rows(plan: Plan) -> dict[int, str]:
+    """Locks the rows, compares each with what the reviewer saw, and says why changes no longer fit.
+
+    Those whose work is done already are set aside in the plan.
+    """
+    stale: dict[int, str] = {}
+    for label, schema in plan.schemas.items():
+        check = _Check(plan, schema)
+        for batch in plan.entries(label):
+            stale |= check.of(batch)
+    return stale
+
+
+class _Check:
+    """The rows of one model."""
+
+    def __init__(self, plan: Plan, schema: ModelSchema) -> None:
+        self._plan = plan
+        self._schema = schema
+        self._reader = RowReader(schema, USING)
+        self._is_enforced = is_enforced(schema)
+
+    def of(self, entries: Sequence[Entry]) -> dict[int, str]:
+        known = [entry for entry in entries if entry.operation != Operation.CREATE]
+        creates = [entry for entry in entries if entry.operation == Operation.CREATE]
+        return self._of_known(known) | self._of_creates(creates)
+
+    def _of_known(self, entries: Sequence[Entry]) -> dict[int, str]:
+        """The row must be as it was at the pull, in scope, and the only one with its key."""
+        pks = [entry.pk for entry in entries]
+        if connections[USING].features.has_select_for_update:
+            lock(self._schema.model, pks, USING)
+        now = self._reader.by_pk(pks)
+        in_scope = self._in_scope(pks)
+        keys = self._rows_with_keys(entries, now)
+        stale: dict[int, str] = {}
+        altered: list[Entry] = []
+        for entry in entries:
+            record = now.get(entry.pk)
+            reason = self._taken(entry, keys)
+            if reason:
+                stale[entry.number] = reason
+            elif record is None and entry.operation == Operation.DELETE:
+                self._plan.set_aside(entry.number)
             elif record is None:
-                stale[change.number] = f"{change.name} is gone since the pull. Pull again."
-            elif change.pk not in in_scope:
-                stale[change.number] = f"{change.name} has left the registration's queryset since the pull. Pull again."
-            elif isinstance(change, Write) and record.digest() == plan.digests[change.number][1]:
-                plan.unchanged.append(change.number)
-            elif record.digest() != plan.digests[change.number][0]:
-                assert change.before is not None
-                names = ", ".join(differing(change.before, record.record()))
-                stale[change.number] = f"{change.name} was changed here since the pull: {names}. Pull again."
-    return stale
+                stale[entry.number] = f"{entry.name} is gone since the pull. Pull again."
+            elif entry.pk not in in_scope:
+                stale[entry.number] = f"{entry.name} has left the registration's queryset since the pull. Pull again."
+            elif entry.operation != Operation.DELETE and self._is_done(entry, record):
+                self._plan.set_aside(entry.number)
+            elif self._seen(entry, record) != entry.seen_digest:
+                altered.append(entry)
+        return stale | self._differences(altered, now)
 
+    def _in_scope(self, pks: Sequence[Any]) -> set[Any]:
+        if self._schema.registration.queryset is None:
+            return set(pks)
+        return set(self._schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
 
-def _rows_with_keys(schema: ModelSchema, group: Sequence[Write | Delete]) -> RowsOfKeys:
-    rows = RowsOfKeys(schema, "pk", USING)
-    rows.load(change.key_text for change in group)
-    return rows
+    def _rows_with_keys(self, entries: Sequence[Entry], now: Mapping[Any, RecordText]) -> dict[str, list[Any]]:
+        """By key. Looked up where there can be several rows with a key, and where the row is not what it was."""
+        keys = RowsOfKeys(self._schema, "pk", USING)
+        texts = []
+        for entry in entries:
+            record = now.get(entry.pk)
+            is_as_seen = record is not None and self._seen(entry, record) == entry.seen_digest
+            if not (self._is_enforced and is_as_seen):
+                texts.append(entry.previous_key or entry.key_text)
+            if entry.operation == Operation.RENAME:
+                texts.append(entry.key_text)
+        keys.load(texts)
+        return {text: keys.all(text) for text in texts}
 
+    def _taken(self, entry: Entry, keys: Mapping[str, list[Any]]) -> str:
+        """Whether another row has the key of this one, or the key that it is to have."""
+        for text in dict.fromkeys([entry.previous_key or entry.key_text, entry.key_text]):
+            is_let_go = text == entry.key_text and (self._schema.label, text) in self._plan.renamed
+            others = [pk for pk in keys.get(text, ()) if pk != entry.pk]
+            if others and not is_let_go:
+                name = f"{self._schema.label} {text}"
+                return f"{name} is now the key of another row here too ({others[0]!r}). Pull again."
+        return ""
 
-def _check_creates(plan: Plan, reader: RowReader, creates: list[Write]) -> dict[int, str]:
-    """Creates: no row may have the key, unless it is just as the change would make it."""
-    stale = {}
-    for batch in batches(creates):
-        with_key = _rows_with_keys(reader.schema, batch)
-        now = reader.by_pk([pk for write in batch for pk in with_key.all(write.key_text)])
-        for write in batch:
-            found = [now[pk].digest() for pk in with_key.all(write.key_text)]
-            if found == [plan.digests[write.number][1]]:
-                plan.unchanged.append(write.number)
-            elif found:
-                stale[write.number] = f"{write.name} has been added here since the pull. Pull again."
-    return stale
+    def _is_done(self, entry: Entry, record: RecordText) -> bool:
+        return not entry.is_replaced and record.digest() == entry.after_digest
+
+    def _seen(self, entry: Entry, record: RecordText) -> str:
+        """The digest as the pull made it: where parents are renamed, of the row under their new keys."""
+        if not self._plan.renamed or entry.operation == Operation.DELETE:
+            return record.digest()
+        return self._plan.rekeying.record(record.record()).digest()
+
+    def _differences(self, entries: Sequence[Entry], now: Mapping[Any, RecordText]) -> dict[int, str]:
+        seen = self._plan.before([entry.number for entry in entries]) if entries else {}
+        stale = {}
+        for entry in entries:
+            record = self._plan.rekeying.record(now[entry.pk].record())
+            names = ", ".join(differing(seen[entry.number], record))
+            stale[entry.number] = f"{entry.name} was changed here since the pull: {names}. Pull again."
+        return stale
+
+    def _of_creates(self, entries: Sequence[Entry]) -> dict[int, str]:
+        """No row may have the key, unless it is just as the change would make it, or gives the key up."""
+        keys = RowsOfKeys(self._schema, "pk", USING)
+        keys.load(entry.key_text for entry in entries)
+        now = self._reader.by_pk([pk for entry in entries for pk in keys.all(entry.key_text)])
+        stale = {}
+        for entry in entries:
+            found = [now[pk].digest() for pk in keys.all(entry.key_text)]
+            if found == [entry.after_digest]:
+                self._plan.set_aside(entry.number)
+            elif found and (self._schema.label, entry.key_text) not in self._plan.renamed:
+                stale[entry.number] = f"{entry.name} has been added here since the pull. Pull again."
+        return stale

@@ -1,61 +1,136 @@
-"""Storing what a pull found as a changeset, with its guards and its content seal."""
+"""Storing what a pull found as a changeset, with its guards and its content seal.
+
+Changes are made ready first, in a private file: the transaction that stores them, which locks a SQLite
+database for everybody else, only writes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_sync.core.seal import content_seal
+from data_sync.core import canonical
+from data_sync.core.differences import Differences
+from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull
-from data_sync.registry import registrations
+from data_sync.models.fields import CanonicalJSONField, CanonicalText
+from data_sync.orm.batches import batches
 
 from . import audit
 from .actors import Actor
-from .classify import classified
+from .agreement import Agreement
+from .classify import Outside, classified
 from .comparison import Comparison
-from .content import change_content
+from .content import CONTENT, content_text
 
-OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED)
+BATCH = 400
+COUNTS = ("create", "update", "delete", "rename", "cascades", "problems", "warnings", "conflicts", "left_scope")
+
+_LATER = ("id", "changeset", "decision", "acknowledged_digest", "rename_choice", "outcome", "outcome_reason")
+_IS_JSON = {
+    column.name: isinstance(column, CanonicalJSONField)
+    for column in Change._meta.concrete_fields
+    if column.name not in _LATER
+}
+"""The columns that are stored with a change and never alter, and whether each is canonical JSON."""
 
 
 @dataclass(slots=True)
-class Totals:
-    """What a pull came to. `models` has, per model, label, name, compared, create, update, delete, kept,
-    cascades and problems."""
+class Prepared:
+    """What is ready to be stored. `models` has, per model, label, name, compared, kept and each of `COUNTS`."""
 
-    changeset: Changeset | None = None
-    compared: int = 0
+    content_seal: str
     models: list[dict[str, Any]] = field(default_factory=list)
 
+    def total(self, what: str) -> int:
+        return sum(row[what] for row in self.models)
 
-def store_changeset(pull: DataPull, comparison: Comparison) -> Totals:
+
+def prepare(comparison: Comparison, differences: Differences, outside: Outside) -> Prepared:
+    """Classifies every difference and keeps the change in `differences`, as texts in the order of its columns."""
+    per_model = {label: _row(label, comparison) for label in comparison.schemas}
+    seal = content_seal_of_texts(_prepared(comparison, differences, outside, per_model))
+    return Prepared(content_seal=seal, models=list(per_model.values()))
+
+
+def _prepared(
+    comparison: Comparison, differences: Differences, outside: Outside, per_model: dict[str, dict[str, Any]]
+) -> Iterator[str]:
+    """The canonical text of each change's content, as it is made ready."""
+    for batch in classified(comparison, outside):
+        kept = []
+        for change in batch:
+            _count(per_model[change.model], change)
+            values = {name: _value(change, name) for name in _IS_JSON}
+            kept.append((change.number, json.dumps(list(values.values()))))
+            yield content_text(
+                {
+                    name: values[name] or "null" if _IS_JSON[name] else canonical.dumps(values[name])
+                    for name in CONTENT.values()
+                }
+            )
+        differences.keep(kept)
+
+
+def _value(change: Change, name: str) -> Any:
+    value = getattr(change, name)
+    return canonical.dumps(value) if _IS_JSON[name] and value is not None else value
+
+
+def _count(row: dict[str, Any], change: Change) -> None:
+    row[change.operation] += 1
+    row["cascades"] += 0 if change.operation == Operation.RENAME else len(change.cascades)
+    row["problems"] += change.has_problems
+    row["warnings"] += bool(change.warnings)
+    row["conflicts"] += change.is_conflict
+    row["left_scope"] += change.left_scope
+
+
+def _row(label: str, comparison: Comparison) -> dict[str, Any]:
+    return {
+        "label": label,
+        "name": str(comparison.schemas[label].model._meta.verbose_name),
+        "compared": comparison.compared(label),
+        "kept": comparison.kept[label],
+        **dict.fromkeys(COUNTS, 0),
+    }
+
+
+def store_changeset(
+    pull: DataPull, agreement: Agreement, comparison: Comparison, prepared: Prepared, differences: Differences
+) -> Changeset | None:
     """Stores the changes, one row each, inside the caller's transaction. Nothing differs: no changeset."""
-    per_model = {label: _row(label, comparison) for label in comparison.here.models}
-    totals = Totals(compared=sum(row["compared"] for row in per_model.values()), models=list(per_model.values()))
-    if not comparison.numbered:
-        return totals
-    guards = _guards(comparison)
+    if not comparison.total:
+        return None
+    guards = [*agreement.guards(), *_empty_sides(comparison)]
+    counts = {operation.value: prepared.total(operation.value) for operation in Operation}
     changeset = Changeset.objects.create(
         pull=pull,
         source=pull.source,
         source_name=pull.source_name,
-        model_labels=comparison.here.models,
+        model_labels=list(agreement.schemas),
         state=ChangesetState.BLOCKED.value if guards else ChangesetState.PENDING.value,
         state_reason=" ".join(guard["message"] for guard in guards),
         requested_by=pull.requested_by,
         actor=pull.actor,
-        compared=totals.compared,
+        compared=prepared.total("compared"),
+        creates=counts["create"],
+        updates=counts["update"],
+        deletes=counts["delete"],
+        renames=counts["rename"],
+        conflicts=prepared.total("conflicts"),
+        omitted=agreement.omitted(),
+        shapes=agreement.shapes(),
+        summary=prepared.models,
         guards=guards,
+        content_seal=prepared.content_seal,
     )
-    changeset.content_seal = content_seal(_store(changeset, comparison, per_model))
-    changeset.creates, changeset.updates, changeset.deletes = (
-        sum(row[operation.value] for row in per_model.values())
-        for operation in (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
-    )
-    changeset.summary = totals.models
-    changeset.save(update_fields=["content_seal", "creates", "updates", "deletes", "summary"])
+    changes = (_change(changeset, json.loads(row)) for row in differences.kept())
+    for batch in batches(changes, BATCH):
+        Change.objects.bulk_create(batch)
     audit.record(
         changeset.pk,
         Actor(label=pull.actor, user=pull.requested_by),
@@ -63,71 +138,38 @@ def store_changeset(pull: DataPull, comparison: Comparison) -> Totals:
         {
             "pull": pull.pk,
             "source": pull.source_name,
-            "compared": totals.compared,
-            "counts": {"create": changeset.creates, "update": changeset.updates, "delete": changeset.deletes},
+            "compared": changeset.compared,
+            "counts": counts,
+            "conflicts": changeset.conflicts,
+            "omitted": changeset.omitted,
             "content_seal": changeset.content_seal,
             "guards": guards,
         },
     )
-    totals.changeset = changeset
-    return totals
+    return changeset
 
 
-def supersede(pull: DataPull, labels: Sequence[str], changeset: Changeset | None) -> None:
-    """Retires open changesets of the same source whose models this complete pull has covered."""
-    older = Changeset.objects.filter(source=pull.source, state__in=[state.value for state in OPEN])
-    for old in older:
-        if old == changeset or not set(old.model_labels) <= set(labels):
-            continue
-        reason = f"Superseded by changeset {changeset.pk}." if changeset else f"Pull {pull.pk} found no difference."
-        moved = Changeset.objects.filter(pk=old.pk, state=old.state).update(
-            state=ChangesetState.SUPERSEDED.value, state_reason=reason
-        )
-        if moved:
-            actor = Actor(label=pull.actor, user=pull.requested_by)
-            audit.record(old.pk, actor, "superseded", {"by": changeset.pk if changeset else None, "pull": pull.pk})
+def _change(changeset: Changeset, values: list[Any]) -> Change:
+    return Change(
+        changeset=changeset,
+        **{
+            name: CanonicalText(value) if is_json and value is not None else value
+            for (name, is_json), value in zip(_IS_JSON.items(), values, strict=True)
+        },
+    )
 
 
-def _row(label: str, comparison: Comparison) -> dict[str, Any]:
-    name = next(str(r.model._meta.verbose_name) for r in registrations() if r.label == label)
-    return {
-        "label": label,
-        "name": name,
-        "compared": comparison.compared(label),
-        "create": 0,
-        "update": 0,
-        "delete": 0,
-        "kept": comparison.kept[label],
-        "cascades": 0,
-        "problems": 0,
-    }
-
-
-def _store(
-    changeset: Changeset, comparison: Comparison, per_model: dict[str, dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    for batch in classified(comparison):
-        for change in batch:
-            change.changeset = changeset
-            row = per_model[change.model]
-            row[change.operation] += 1
-            row["cascades"] += len(change.cascades)
-            row["problems"] += change.has_problems
-        Change.objects.bulk_create(batch)
-        yield from (change_content(change) for change in batch)
-
-
-def _guards(comparison: Comparison) -> list[dict[str, Any]]:
-    """Why this changeset may not be approved before a person has said why it is right."""
+def _empty_sides(comparison: Comparison) -> list[dict[str, Any]]:
+    """The source has no rows of a model at all: that may be right, but a person has to say so."""
     return [
         {
             "code": "empty_side",
             "model": label,
-            "rows": comparison.here.counts[label],
-            "message": f"The source has no rows of {label}; here there are {comparison.here.counts[label]}.",
+            "rows": comparison.here[label],
+            "message": f"The source has no rows of {label}; here there are {comparison.here[label]}.",
         }
-        for label in comparison.here.models
-        if comparison.there.counts[label] == 0
-        and comparison.here.counts[label] > 0
-        and comparison.kept[label] < comparison.here.counts[label]
+        for label in comparison.schemas
+        if comparison.there[label] == 0
+        and comparison.here[label] > 0
+        and comparison.kept[label] < comparison.here[label]
     ]

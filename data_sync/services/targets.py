@@ -7,40 +7,42 @@ from collections.abc import Iterator, Sequence
 from data_sync.core import canonical
 from data_sync.core.states import Operation
 from data_sync.orm.limits import Problem, problem
-from data_sync.orm.references import RowsOfKeys
-from data_sync.orm.resolution import schemas, target_schema
+from data_sync.orm.references import RowsOfKeys, targets_of
+from data_sync.orm.resolution import schemas
 from data_sync.orm.schema import ModelSchema
+from data_sync.orm.self_keys import knows_its_key
 
-from .comparison import Comparison, Sides
+from .comparison import Comparison, Numbered, Sides
 
 
 class Targets:
-    """The targets of one batch of changes; looks up, in a query a model, those that were not compared."""
+    """The targets of one batch of changes; looks up, in a query a model, those that are no changes themselves."""
 
     def __init__(self, comparison: Comparison, batch: Sequence[Sides], using: str) -> None:
         self._comparison = comparison
-        wanted: dict[str, list[str]] = {}
+        wanted: dict[str, set[str]] = {}
         for sides in batch:
             for _, target, text in _new_targets(sides):
-                if comparison.change_of(target.label, text) is None and not comparison.is_here(target.label, text):
-                    wanted.setdefault(target.label, []).append(text)
+                if comparison.change_of(target.label, text) is None:
+                    wanted.setdefault(target.label, set()).add(text)
             if _may_be_hidden(sides):
-                wanted.setdefault(sides.entry.schema.label, []).append(sides.entry.key_text)
+                wanted.setdefault(sides.entry.schema.label, set()).add(sides.entry.key_text)
         self._rows = {label: RowsOfKeys(schemas()[label], "pk", using) for label in wanted}
         for label, texts in wanted.items():
             self._rows[label].load(texts)
 
     def requirements(self, sides: Sides) -> tuple[set[int], list[Problem]]:
         """Numbers of the changes that create what this one refers to, and a problem for each target missing."""
-        requires: set[int] = set()
+        requires = {rename.number for rename in self._renames(sides)}
         problems: list[Problem] = []
         for name, target, text in _new_targets(sides):
             other = self._comparison.change_of(target.label, text)
-            if other is not None and other.operation == Operation.CREATE:
+            if other is not None and other.operation in (Operation.CREATE, Operation.RENAME):
                 requires.add(other.number)
-                if other.number == sides.entry.number and not _may_be_filled_in_later(sides.entry.schema, name):
+                if self._comes_back(sides.entry, name, other):
+                    whom = "the new row itself" if other.number == sides.entry.number else "new rows that need this one"
                     message = (
-                        f"{name} refers to the new row itself and must not be null: the row would have to exist before "
+                        f"{name} refers to {whom} and must not be null: the row would have to exist before "
                         "it is written. Make the column nullable, or add the row here by hand."
                     )
                     problems.append(problem("self_reference", name, message))
@@ -52,6 +54,36 @@ class Targets:
                 problems.append(problem("missing_reference", name, message))
         requires |= self._other_halves(sides)
         return requires - {sides.entry.number}, problems
+
+    def _comes_back(self, entry: Numbered, name: str, target: Numbered) -> bool:
+        """Whether a reference that must not be null leads from a new row, over new rows of its model, to itself."""
+        reference = next((one for one in entry.schema.references if one.name == name), None)
+        if target.number == entry.number and reference is not None and knows_its_key(entry.schema, reference):
+            return False
+        seen: set[int] = set()
+        while (
+            target.operation == Operation.CREATE
+            and target.schema.model is entry.schema.model
+            and target.number not in seen
+            and not _may_be_filled_in_later(entry.schema, name)
+        ):
+            if target.number == entry.number:
+                return True
+            seen.add(target.number)
+            after = self._comparison.sides_of(target).after
+            assert after is not None
+            following = self._comparison.change_of(target.schema.label, canonical.dumps(after.fields[name]))
+            if following is None:
+                return False
+            target = following
+        return False
+
+    def _renames(self, sides: Sides) -> Iterator[Numbered]:
+        """The renames that the row was compared under."""
+        for label, text in sides.rekeyed_by:
+            rename = self._comparison.rename_of(label, text)
+            if rename is not None:
+                yield rename
 
     def _other_halves(self, sides: Sides) -> set[int]:
         """A symmetrical many-to-many is stored once for each side: half a link must not be applied."""
@@ -72,7 +104,8 @@ class Targets:
         other = self._comparison.change_of(target.label, text)
         if other is not None:
             return other.operation != Operation.DELETE
-        return self._comparison.is_here(target.label, text) or self._rows[target.label].count(text) > 0
+        rows = self._rows[target.label]
+        return rows.count(text) > 0 and self._comparison.rename_of(target.label, text) is None
 
     def hidden_row(self, sides: Sides) -> list[Problem]:
         """For a create: a row with its key that exists here, outside of the scope that was compared."""
@@ -83,11 +116,15 @@ class Targets:
 
 
 def _may_be_filled_in_later(schema: ModelSchema, name: str) -> bool:
-    return not any(reference.name == name and not reference.field.null for reference in schema.references)
+    """Whether a row can be written before what this member refers to."""
+    needed = [*(one.name for one in schema.references if not one.field.null)]
+    needed += [generic.name for generic in schema.generics if not generic.null]
+    return name not in needed
 
 
 def _may_be_hidden(sides: Sides) -> bool:
-    return sides.before is None and sides.entry.schema.registration.queryset is not None
+    created = sides.entry.operation in (Operation.CREATE, Operation.RENAME)
+    return created and sides.entry.schema.registration.queryset is not None
 
 
 def _new_targets(sides: Sides) -> Iterator[tuple[str, ModelSchema, str]]:
@@ -95,10 +132,6 @@ def _new_targets(sides: Sides) -> Iterator[tuple[str, ModelSchema, str]]:
     before, after, schema = sides.before, sides.after, sides.entry.schema
     if after is None:
         return
-    for relation in schema.relations:
-        value = after.fields[relation.name]
-        if value is None or (before is not None and before.fields[relation.name] == value):
-            continue
-        target = target_schema(relation)
-        for key in value if relation in schema.links else [value]:
-            yield relation.name, target, canonical.dumps(key)
+    for name, target, text in targets_of(schema, after):
+        if before is None or before.fields[name] != after.fields[name]:
+            yield name, target, text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.db import models
 from django.utils.functional import SimpleLazyObject
@@ -12,8 +12,8 @@ from data_sync.core.records import Record
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset
 from data_sync.orm.references import RowsOfKeys
-from data_sync.orm.resolution import target_schema
-from data_sync.orm.schema import ModelSchema, Reference
+from data_sync.orm.resolution import schemas, target_schema
+from data_sync.orm.schema import Generic, ModelSchema, Reference
 
 from .content import after_record
 
@@ -55,6 +55,10 @@ class UploadRows:
         for reference in schema.references:
             key = record.fields.get(reference.name)
             self._refer(row, reference, key, created, depth)
+        if schema.parent_link is not None:
+            _inherit(row, getattr(row, schema.parent_link.name))
+        for generic in schema.generics:
+            self._refer_generically(row, generic, record.fields.get(generic.name), created, depth)
         return row
 
     def _bare(self, schema: ModelSchema, change: Change) -> models.Model:
@@ -65,8 +69,10 @@ class UploadRows:
         return schema.model() if stored is None else stored
 
     def _created_for(self, change: Change) -> dict[Place, Change]:
-        """The changes that create rows which this one refers to."""
-        required = self._changeset.changes.filter(number__in=change.requires, operation=Operation.CREATE.value)
+        """The changes that give rows which this one refers to the key that it refers to them by."""
+        required = self._changeset.changes.filter(
+            number__in=change.requires, operation__in=[Operation.CREATE.value, Operation.RENAME.value]
+        )
         found = required if change.requires else []
         return {(other.model, canonical.dumps(other.key)): other for other in found}
 
@@ -76,18 +82,32 @@ class UploadRows:
         if key is None:
             setattr(row, reference.field.attname, None)
             return
-        target = target_schema(reference)
-        place = (target.label, canonical.dumps(key))
+        other = self._target(target_schema(reference), canonical.dumps(key), created, depth)
+        if isinstance(other, SimpleLazyObject):
+            reference.field.set_cached_value(row, cast(Any, other))
+        else:
+            setattr(row, reference.name, other)
+
+    def _refer_generically(
+        self, row: models.Model, generic: Generic, value: Any, created: dict[Place, Change], depth: int
+    ) -> None:
+        target = None if value is None else schemas().get(value[0])
+        if target is None:
+            setattr(row, generic.name, None)
+        elif depth:  # Setting it looks at the row.
+            setattr(row, generic.name, self._target(target, canonical.dumps(value[1]), created, depth))
+
+    def _target(self, target: ModelSchema, key_text: str, created: dict[Place, Change], depth: int) -> Any:
+        """The row that is referred to: made for this changeset, stored here (or None), or made when it is asked for."""
+        place = (target.label, key_text)
         change = created.get(place)
         if place in self._made:
-            setattr(row, reference.name, self._made[place])
-        elif change is None:
-            setattr(row, reference.name, self._here(target, place))
-        elif depth:
-            setattr(row, reference.name, self._make(target, change, depth - 1))
-        else:
-            later: Any = SimpleLazyObject(lambda: self._make(target, change, DEPTH))
-            reference.field.set_cached_value(row, later)
+            return self._made[place]
+        if change is None:
+            return self._here(target, place)
+        if depth:
+            return self._make(target, change, depth - 1)
+        return SimpleLazyObject(lambda: self._make(target, change, DEPTH))
 
     def _here(self, schema: ModelSchema, place: Place) -> models.Model | None:
         if place not in self._stored:
@@ -95,6 +115,13 @@ class UploadRows:
             rows.load([place[1]])
             self._stored[place] = schema.every_row(USING).filter(pk=rows.get(place[1])).first()
         return self._stored[place]
+
+
+def _inherit(row: models.Model, parent: models.Model | None) -> None:
+    """Gives a multi-table child the values that belong to its parent's row."""
+    if parent is not None:
+        for field in parent._meta.concrete_fields:
+            setattr(row, field.attname, getattr(parent, field.attname))
 
 
 def _set_values(schema: ModelSchema, row: models.Model, record: Record) -> None:

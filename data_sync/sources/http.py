@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from data_sync import conf
@@ -19,6 +19,7 @@ from data_sync.core.errors import (
     WrongFile,
 )
 from data_sync.core.manifest import Manifest, parse_manifest
+from data_sync.core.source import Handle, Request, within
 
 from .addresses import parse_url
 from .failures import Failed, Stage
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 MAX_MANIFEST = 16 * 1024 * 1024
+MAX_OUTSIDE = 1024 * 1024
 _MAX_EXPLANATION = 16 * 1024
 
 
@@ -58,7 +60,7 @@ class HttpSource:
         return f"HttpSource({str(self._url)!r})"
 
     def manifest(self) -> Manifest:
-        with self._get("manifest", MAX_MANIFEST) as answer:
+        with self._ask("manifest", MAX_MANIFEST) as answer:
             document = b"".join(self._named(answer.blocks()))
         try:
             return parse_manifest(canonical.loads(document.decode()))
@@ -67,16 +69,49 @@ class HttpSource:
         raise MalformedStream(f"{self._subject()} sent a manifest that cannot be used: {reason}")
 
     @contextmanager
-    def stream(self, models: Sequence[str]) -> Iterator[Iterator[bytes]]:
-        what = f"export?models={quote(','.join(models), safe=',.')}"
-        with self._get(what, conf.max_stream_bytes()) as answer:
+    def stream(self, request: Request) -> Iterator[Iterator[bytes]]:
+        with self._ask(f"export?{_query(request)}", conf.max_stream_bytes()) as answer:
             yield self._named(answer.blocks())
+
+    @contextmanager
+    def digests(self, request: Request) -> Iterator[Iterator[bytes]]:
+        with self._ask(f"digests?{_query(request)}", conf.max_stream_bytes()) as answer:
+            yield self._named(answer.blocks())
+
+    @contextmanager
+    def records(self, request: Request, handles: Sequence[Handle]) -> Iterator[Iterator[bytes]]:
+        [label] = request.models
+        asked: dict[str, Any] = {"handles": list(handles), "model": label}
+        if request.omitted.get(label):
+            asked["omit"] = list(request.omitted[label])
+        with self._ask("records", conf.max_stream_bytes(), asked) as answer:
+            yield self._named(answer.blocks())
+
+    def outside(self, label: str, key_texts: Collection[str]) -> set[str]:
+        found: set[str] = set()
+        for batch in within(key_texts, lambda text: len(text.encode())):
+            with self._ask(
+                "records", MAX_OUTSIDE, {"model": label, "outside": list(map(canonical.loads, batch))}
+            ) as answer:
+                document = b"".join(self._named(answer.blocks()))
+            found |= self._outside(document) & set(batch)
+        return found
+
+    def _outside(self, document: bytes) -> set[str]:
+        try:
+            match canonical.loads(document.decode()):
+                case {"outside": list(keys)}:
+                    return set(map(canonical.dumps, keys))
+            reason = "it does not say which keys are outside"
+        except (UnicodeDecodeError, MalformedStream) as error:
+            reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise MalformedStream(f"{self._subject()} sent an answer that cannot be used: {reason}.")
 
     @contextmanager
     def open_file(self, checksum: str) -> Iterator[Iterator[bytes]]:
         """As the protocol says. The bytes are not verified here: hash them while reading."""
         what = f"files/{quote(checksum.removeprefix('sha256:'), safe='')}"
-        with self._get(what, conf.max_stream_bytes()) as answer:
+        with self._ask(what, conf.max_stream_bytes()) as answer:
             yield self._named(answer.blocks())
 
     def close(self) -> None:
@@ -85,18 +120,19 @@ class HttpSource:
             self._transport = None
 
     @contextmanager
-    def _get(self, what: str, limit: int) -> Iterator[Answer]:
-        """The answer, with status 200, to a request for `what`; raises for every other."""
+    def _ask(self, what: str, limit: int, asked: dict[str, Any] | None = None) -> Iterator[Answer]:
+        """The answer, with status 200, to a request for `what`, with a JSON body if need be; raises for every other."""
+        body = None if asked is None else canonical.dumps(asked).encode()
         with ExitStack() as stack:
-            yield self._opened(stack, what, limit)
+            yield self._opened(stack, what, limit, body)
 
-    def _opened(self, stack: ExitStack, what: str, limit: int) -> Answer:
+    def _opened(self, stack: ExitStack, what: str, limit: int, body: bytes | None) -> Answer:
         from .transport import Transport
 
         try:
             if self._transport is None:
                 self._transport = Transport(self._url, self._key)
-            answer = stack.enter_context(self._transport.get(f"/data_sync/{what}", limit))
+            answer = stack.enter_context(self._transport.ask(f"/data_sync/{what}", limit, body))
         except Failed as failure:
             failed = failure
         else:
@@ -157,6 +193,12 @@ class HttpSource:
                     "has no data_sync under this URL (404). Does the project there include data_sync.urls "
                     "under exactly this prefix?",
                 )
+            case 413:
+                return self._failed(
+                    "answer",
+                    f"takes no request of this length (413).{said} A server before it may be set to take less than "
+                    "500 kB: raise that limit.",
+                )
             case 409:
                 return self._failed(
                     "answer", f"could not express its rows (409).{said} Mend it there, then pull again."
@@ -188,6 +230,12 @@ class HttpSource:
 
     def _subject(self) -> str:
         return f"The source {self._url}"
+
+
+def _query(request: Request) -> str:
+    left_out = [f"{label}.{name}" for label in request.models for name in request.omitted.get(label, ())]
+    omit = f"&omit={quote(','.join(left_out), safe=',.')}" if left_out else ""
+    return f"models={quote(','.join(request.models), safe=',.')}{omit}"
 
 
 _REMEDIES: dict[str, str] = {

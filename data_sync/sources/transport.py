@@ -48,16 +48,17 @@ class Transport:
         self._session.mount(f"{url.scheme}://", _Adapter(self))
 
     @contextmanager
-    def get(self, path: str, limit: int) -> Iterator[Answer]:
-        """The answer to a GET of `path` below the source's URL; at most `limit` bytes of its body are read.
+    def ask(self, path: str, limit: int, body: bytes | None = None) -> Iterator[Answer]:
+        """The answer to a GET of `path` below the source's URL, or to a POST of a JSON body.
 
+        At most `limit` bytes of the answer's body are read. Either only asks, so that asking again does no harm.
         Raises `Failed`; `limit` and `DATA_SYNC_REQUEST_TIMEOUT` go for reading the body as well.
         """
         if not self._addresses:
             self._addresses = self._resolved()
         self._deadline = deadline = Deadline(conf.request_timeout())
         try:
-            with self._respond(path) as response:
+            with self._respond(path, body) as response:
                 yield Answer(response, limit, deadline)
         finally:
             deadline.cancel()
@@ -82,19 +83,22 @@ class Transport:
             reason = getattr(error, "strerror", None) or "it is not a name"
             raise Failed("address", f"the name {self._url.host} has no address ({reason})") from None
 
-    def _respond(self, path: str) -> requests.Response:
+    def _respond(self, path: str, body: bytes | None) -> requests.Response:
         failed = Failed("address", "the name has no address")
         # A kept connection may be closed by the source just as it is used again: asked once more, it is a new one.
         again = self._addresses[:1] if self._has_answered else []
         for address in [*again, *self._addresses]:
             try:
-                response = self._session.get(
+                response = self._session.request(
+                    "GET" if body is None else "POST",
                     self._url.at(address) + path,
+                    data=body,
                     headers={
                         "Host": self._url.authority,
                         # Compressing for one's own machine costs more than it saves.
                         "Accept-Encoding": "identity" if address.is_loopback else "gzip",
                         "User-Agent": "data_sync",
+                        **({} if body is None else {"Content-Type": "application/json"}),
                     },
                     timeout=(conf.connect_timeout(), conf.read_timeout()),
                     allow_redirects=False,

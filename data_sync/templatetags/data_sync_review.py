@@ -44,7 +44,7 @@ def operation_words(operation: str) -> str:
 def counts(changeset: Changeset) -> SafeString:
     from data_sync.admin import markup
 
-    return markup.counts(changeset.creates, changeset.updates, changeset.deletes)
+    return markup.counts(changeset)
 
 
 @register.filter

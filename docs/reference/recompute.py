@@ -7,8 +7,9 @@ import hashlib
 import json
 import sys
 
-SEALED = """number model operation natural_key before after diff files carried before_digest
-after_digest requires cascades problems""".split()
+SEALED = """number model operation natural_key previous_key before after diff files carried before_digest
+after_digest requires cascades problems warnings base base_digest conflict left_scope""".split()
+DECIDED = "number decision kept_fields acknowledged_digest rename_choice".split()
 
 
 def text(value):
@@ -24,7 +25,9 @@ def record_digest(change, side):
         name: sides[side] and {"checksum": sides[side]["checksum"], "size": sides[side]["size"]}
         for name, sides in change["files"].items()
     }
-    return sha256(text([change["model"], change["natural_key"], change[side], files]))
+    renamed = side == "before" and change["previous_key"] is not None
+    key = change["previous_key" if renamed else "natural_key"]
+    return sha256(text([change["model"], key, change[side], files]))
 
 
 def faults(document):
@@ -37,8 +40,8 @@ def faults(document):
     seal = sha256("data-sync content 1\n", *(text({k: c[k] for k in SEALED}) + "\n" for c in changes))
     if seal != stated["seal"] or seal != document["events"][0]["detail"]["content_seal"]:
         yield "content seal"
-    decisions = (f"{change['number']} {change['decision']}\n" for change in changes)
-    approval = sha256("data-sync approval 1\n", seal, "\n", *decisions)
+    decisions = (text([change[name] for name in DECIDED]) + "\n" for change in changes)
+    approval = sha256("data-sync approval 2\n", seal, "\n", *decisions)
     if stated["approval_seal"] and approval != stated["approval_seal"]:
         yield "approval seal"
     for number, event in enumerate(document["events"], start=1):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
+from data_sync.core import canonical
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import key_text
 from data_sync.core.seal import content_seal
+from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
 from data_sync.services.content import after_record, before_record, change_content
 
@@ -21,18 +24,23 @@ def change(number: int = 1, **values: Any) -> Change:
     """An unsaved change; its operation follows from which sides are given."""
     before, after = values.get("before"), values.get("after")
     operation = "update" if before is not None and after is not None else "delete" if after is None else "create"
+    if values.get("previous_key") is not None:
+        operation = "rename"
     key = values.pop("key", [f"word-{number}"])
     values.setdefault("cascades", [])
     values.setdefault("problems", [])
+    values.setdefault("conflict", {})
     row = Change(
         number=number,
         model=values.pop("model", MODEL),
         operation=operation,
         key=key,
         key_text=key_text(tuple(key)),
+        key_digest=hashlib.sha256(canonical.dumps(key).encode()).hexdigest()[:32],
         diff=[row.to_plain() for row in diff_fields(before or {}, after or {})],
         has_cascades=bool(values["cascades"]),
         has_problems=bool(values["problems"]),
+        is_conflict=bool(values["conflict"]),
         **values,
     )
     row.before_digest = "" if before is None else before_record(row).digest()
@@ -52,6 +60,18 @@ def delete(number: int = 1, before: str = "old", **values: Any) -> Change:
     return change(number, before=term(number, before), **values)
 
 
+def rename(number: int = 1, old: str = "old-key", new: str = "new-key", **values: Any) -> Change:
+    before, after = {"word": old, "meaning": "the same"}, {"word": new, "meaning": "the same"}
+    return change(number, key=[new], previous_key=[old], before=before, after=after, **values)
+
+
+def conflict(number: int = 1, base: str | None = "agreed", **values: Any) -> Change:
+    """An update of a row that was edited here, too; `base` is the meaning that both sides had."""
+    values.setdefault("conflict", {"kind": "changed", "by": "tomas", "at": "2026-05-12T10:03:00+00:00"})
+    known = None if base is None else term(number, base)
+    return update(number, **{"before": "here", "after": "there", "base": known, "base_digest": "ab" * 16, **values})
+
+
 def term(number: int, meaning: str) -> dict[str, Any]:
     return {"word": f"word-{number}", "meaning": meaning}
 
@@ -59,9 +79,7 @@ def term(number: int, meaning: str) -> dict[str, Any]:
 def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
     """A stored changeset with these changes, its counts and its seal."""
     rows = list(changes)
-    counts = {
-        operation: sum(row.operation == operation for row in rows) for operation in ("create", "update", "delete")
-    }
+    counts = {operation.value: sum(row.operation == operation for row in rows) for operation in Operation}
     labels = list(dict.fromkeys(row.model for row in rows))
     stored = Changeset.objects.create(
         **{
@@ -73,6 +91,8 @@ def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
             "creates": counts["create"],
             "updates": counts["update"],
             "deletes": counts["delete"],
+            "renames": counts["rename"],
+            "conflicts": sum(row.is_conflict for row in rows),
             "summary": [_summary(label, rows) for label in labels],
             "content_seal": content_seal(change_content(row) for row in rows),
             **values,
@@ -93,9 +113,12 @@ def _summary(label: str, rows: list[Change]) -> dict[str, Any]:
         "create": sum(row.operation == "create" for row in own),
         "update": sum(row.operation == "update" for row in own),
         "delete": sum(row.operation == "delete" for row in own),
+        "rename": sum(row.operation == "rename" for row in own),
         "kept": 0,
-        "cascades": sum(len(row.cascades) for row in own),
+        "cascades": sum(len(row.cascades) for row in own if row.operation != "rename"),
         "problems": sum(row.has_problems for row in own),
+        "conflicts": sum(row.is_conflict for row in own),
+        "warnings": sum(bool(row.warnings) for row in own),
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from data_sync import tasks
 from data_sync.core.errors import SourceUnavailable
 from data_sync.models import DataPull, DataSource, ExportKey
 from data_sync.orm.read import LocalSource
@@ -165,12 +167,31 @@ def test_a_second_pull_of_a_source_is_refused_by_name(admin):
 
 
 def test_a_schema_difference_is_a_table(admin):
-    differences = [{"model": "testapp.term", "field": "meaning", "difference": "is only here"}]
-    row = making.pull(state="failed", error="They differ.", report={"schema": differences, "models": []})
+    differences = [
+        {"model": "testapp.term", "field": "meaning", "difference": "is only here"},
+        {"model": "testapp.term", "field": "colour", "difference": "is only there"},
+        {"model": "testapp.tag", "field": "", "difference": "is not there"},
+    ]
+    models = [{"label": "testapp.term", "compared": 3, "create": 0, "update": 1, "delete": 0, "rename": 2}]
+    row = making.pull(report={"schema": differences, "models": models})
 
     shown = text(admin.get(url("datapull", "change", row.pk)))
 
-    assert "testapp.term meaning is only here" in shown
+    assert "Term testapp.term meaning is only here colour is only there" in shown
+    assert "Tag testapp.tag The whole model was not compared. is not there" in shown
+    assert "Term testapp.term 3 0 1 2 0" in shown
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_a_pull_looks_for_renames_unless_told_otherwise(admin, monkeypatch, finds):
+    monkeypatch.setattr(tasks, "submit", lambda *_: None)
+    given = {"source": making.source().pk} | ({"find_renames": "on"} if finds else {})
+
+    form = admin.get(url("datapull", "add")).content.decode()
+    admin.post(url("datapull", "add"), given)
+
+    assert re.search('name="find_renames"[^>]* checked', form)
+    assert DataPull.objects.get().find_renames is finds
 
 
 def test_progress_can_be_asked_for(admin):

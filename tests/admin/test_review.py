@@ -226,7 +226,7 @@ def test_a_decision_on_an_older_revision_changes_nothing_and_says_so(reviewer):
 
     assert (page.status_code, answer.status_code) == (409, 409)
     words = "This changeset was decided on elsewhere, by another person or in another tab. Nothing was changed."
-    assert text(page).count(words) == 1 and answer.json() == {"error": words, "reload": True}
+    assert text(page).count(words) == 1 and answer.json() == {"error": words, "remedy": "reload"}
     assert review_url(stored, "?op=update") in page.content.decode()
     assert stored.changes.get().decision == "undecided"
 

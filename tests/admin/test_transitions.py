@@ -111,7 +111,7 @@ def test_what_was_not_written_can_be_pulled_again(client, db, state):
     content = page.content.decode()
     assert reverse("admin:data_sync_datasource_pull", args=(source.pk,)) in content
     assert reverse("admin:data_sync_datasource_change", args=(source.pk,)) in content
-    assert "Decisions are not carried over to the next pull" in text(page)
+    assert "Your decisions are kept for what the next pull finds just as it was" in text(page)
     assert text(page).count("Pull again, and review") == (state == "stale")
     assert "All 1 accepted" in text(page)
 

@@ -5,7 +5,7 @@ import sys
 import bootstrap
 
 if __name__ == "__main__":
-    bootstrap.ensure(extras=("demo", "dev"), module="tests.benchmarks")
+    bootstrap.ensure(extras=("demo", "dev", "benchmarks"), module="tests.benchmarks")
 
     from tests.benchmarks.command import main
 

@@ -3,92 +3,171 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
-import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import django
+from tests import outside
 
-from .measure import Sides, fastest
-from .report import table
+from .databases import KINDS, opened
+from .machine import described
+from .measure import Filled, Sides, repeated
+from .report import report
 
-SMALL = 10
+PEER_CHANGED = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     with tempfile.TemporaryDirectory(prefix="data-sync-benchmark-") as folder:
-        figures = _measure(Path(folder), options)
-    print(table(figures))
+        figures = {
+            "machine": described(),
+            "repeat": options.repeat,
+            "databases": {kind: _measure(Path(folder), kind, options) for kind in options.database},
+        }
+    text = report(figures)
+    print(text)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    _say(f"All figures are in {options.output}.")
+    options.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    _say(f"All figures are in {options.output}, these tables in {options.output.with_suffix('.md')}.")
     return 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000, help="rows of the large databases; 100000")
-    parser.add_argument("--small", action="store_true", help="a quick look: 10000 rows, everything once")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks", description="Measures; see docs/explanation.")
+    add = parser.add_argument
+    add("--rows", type=_list(int), default=[100_000], metavar="N,…", help="rows of each side; 100000")
+    add("--changed", type=_list(float), default=[1.0], metavar="P,…", help="percent that differ; 1")
+    add(
+        "--apply",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="updates (and a tenth as many creates and deletes) of the apply that is measured beside save(), on the "
+        "first of --rows that has as many; 10000; 0 leaves it out",
+    )
+    add(
         "--peer-rows",
         type=int,
-        help="rows for dumpdata and loaddata, which take minutes: their time is then scaled up, and the "
-        "table says so; 0 leaves them out; default as many as --rows",
+        default=10_000,
+        metavar="N",
+        help="rows for dumpdata, loaddata and the others, which take minutes; 10000; 0 leaves them out",
     )
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each, the fastest counts; 3")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmark.json"), help="a JSON file")
+    add("--database", type=_databases, metavar="D,…", help="sqlite, postgresql; both if there is a server")
+    add("--repeat", type=int, default=3, metavar="N", help="runs of each, of which the fastest counts; 3")
+    add("--small", action="store_true", help="a quick look: 10000 rows, 1000 peer rows, everything once")
+    add("--output", type=Path, default=Path("build/benchmark.json"), help="a JSON file; tables go beside it")
     options = parser.parse_args(arguments)
     if options.small:
-        options.rows, options.repeat = min(options.rows, 10_000), 1
-    if options.peer_rows is None:
-        options.peer_rows = options.rows
+        options.rows, options.apply, options.peer_rows, options.repeat = [10_000], 1000, 1000, 1
+    if options.database is None:
+        options.database = [kind for kind in KINDS if not outside.why_unreachable(kind)]
     return options
 
 
-def _measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    rows, repeat = options.rows, options.repeat
-    few = rows // SMALL
-    figures: dict[str, Any] = {
-        "rows": rows,
-        "few_rows": few,
-        "peer_rows": options.peer_rows,
-        "repeat": repeat,
-        "python": platform.python_version(),
-        "django": django.get_version(),
-        "machine": f"{platform.machine()}, {platform.system()}",
+def _list(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    def numbers(text: str) -> list[Any]:
+        return [kind(part) for part in text.split(",")]
+
+    return numbers
+
+
+def _databases(text: str) -> list[str]:
+    kinds = text.split(",")
+    if unknown := set(kinds) - KINDS.keys():
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: one or more of {', '.join(KINDS)}")
+    for kind in kinds:
+        if reason := outside.why_unreachable(kind):
+            raise argparse.ArgumentTypeError(reason)
+    return kinds
+
+
+def _measure(folder: Path, kind: str, options: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {"cases": [], "apply": None, "peers": None}
+    with ExitStack() as stack:
+        found["version"] = opened(kind, folder).version()
+        apply_rows = next((rows for rows in options.rows if rows >= options.apply), None) if options.apply else None
+        for rows in options.rows:
+            with _filled(folder, kind, rows) as filled:
+                for changed in options.changed:
+                    found["cases"].append(_case(filled, changed, options.repeat))
+                if rows == apply_rows:
+                    found["apply"] = _apply(filled, options.apply, options.repeat)
+                if rows == options.peer_rows:
+                    found["peers"] = _peers(filled)
+        if options.peer_rows and not found["peers"]:
+            found["peers"] = _peers(stack.enter_context(_filled(folder, kind, options.peer_rows)))
+    return found
+
+
+def _filled(folder: Path, kind: str, rows: int) -> Filled:
+    _say(f"{KINDS[kind]}: making {rows} rows ...")
+    return Filled(folder, kind, rows)
+
+
+def _case(filled: Filled, changed: float, repeat: int) -> dict[str, Any]:
+    updates = max(1, round(filled.rows * changed / 100))
+    _say(f"  {changed:g} % changed: reading, pulling, applying ...")
+    sides = Sides(filled, updates)
+    steps = (
+        ("floor", sides.floor),
+        ("export", lambda: sides.answer("export")),
+        ("digests", lambda: sides.answer("digests")),
+        ("pull", sides.pull),
+        ("approve", sides.approve),
+        ("apply", sides.apply),
+        ("document", sides.document),
+        ("pull_again", sides.pull_again),
+    )
+    return {
+        "rows": filled.rows,
+        "changed": changed,
+        "bytes_per_row": filled.made["bytes_per_row"],
+        "edits": sides.edits,
+        "steps": repeated(steps, repeat, _say),
     }
-    _say(f"Making two databases with {rows} rows, and two with {few} ...")
-    sides = Sides(folder / "many", rows)
-    few_sides = Sides(folder / "few", few)
-    figures |= {**sides.made, "differences": sides.differences}
-    runs = []
-    for number in range(1, repeat + 1):
-        _say(f"Reading, pulling and applying, {number} of {repeat} ...")
-        runs.append(
-            {
-                "floor": sides.floor(),
-                "pull": sides.pull(),
-                "pull_of_few": few_sides.pull(),
-                "approve": sides.approve(),
-                "apply": sides.apply(),
-                "pull_again": sides.pull_again(),
-                "save": sides.save("save"),
-                "get_and_save": sides.save("get_and_save"),
-            }
-        )
-    figures |= {step: fastest(run[step] for run in runs) for step in runs[0]}
-    if options.peer_rows:
-        _say(f"dumpdata and loaddata of {options.peer_rows} rows; 100000 take about five minutes ...")
-        same = options.peer_rows == rows
-        peer_sides = sides if same else Sides(folder / "peer", options.peer_rows)
-        figures |= {"dumpdata": peer_sides.dumpdata(), "loaddata": peer_sides.loaddata()}
-    return figures
+
+
+def _apply(filled: Filled, updates: int, repeat: int) -> dict[str, Any]:
+    _say(f"  apply of {updates} updates, beside save() ...")
+    sides = Sides(filled, updates)
+    sides.pull()
+    steps = (("approve", sides.approve), ("apply", sides.apply), ("save", sides.save))
+    return {"rows": filled.rows, "edits": sides.edits, "steps": repeated(steps, repeat, _say)}
+
+
+def _peers(filled: Filled) -> dict[str, Any]:
+    _say(f"  the others, on {filled.rows} rows; 10000 take two or three minutes ...")
+    sides = Sides(filled, max(1, round(filled.rows * PEER_CHANGED / 100)))
+    steps = [
+        ("floor", sides.floor),
+        ("pull", sides.pull),
+        ("approve", sides.approve),
+        ("apply", sides.apply),
+        ("dumpdata", sides.dumpdata),
+        ("loaddata", sides.loaddata),
+        ("seed", sides.seed),
+        ("import_export", sides.import_export),
+    ]
+    if importlib.util.find_spec("diffsync"):
+        steps.append(("diffsync", sides.diffsync))
+    return {
+        "rows": filled.rows,
+        "changed": PEER_CHANGED,
+        "edits": sides.edits,
+        "steps": repeated(steps, 1, _say),
+    }
 
 
 def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

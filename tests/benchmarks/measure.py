@@ -2,52 +2,68 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .databases import opened
 from .processes import Place
 
 Result = dict[str, Any]
+Steps = dict[str, Result]
+Say = Callable[[str], None]
 
-TARGET, SOURCE, PULLED, APPLIED, SAVED, LOADED = (
-    f"{name}.sqlite3" for name in ("target", "source", "pulled", "applied", "saved", "loaded")
-)
+#: What has taken so many seconds is not repeated once more.
+PATIENCE = 120
+BASE, SOURCE, PULLED, APPLIED, WRITTEN = "base", "source", "pulled", "applied", "written"
+
+
+class Filled:
+    """A database with `rows` texts, of which both sides are copies. Leaves nothing behind."""
+
+    def __init__(self, folder: Path, kind: str, rows: int) -> None:
+        self.rows = rows
+        self.place = Place(folder / f"{kind}-{rows}", kind)
+        self.databases = opened(kind, self.place.folder)
+        self.databases.make(BASE)
+
+    def __enter__(self) -> Filled:
+        try:
+            self.made = self.place.step("fill", str(self.rows), database=BASE)
+            self.databases.settle(BASE)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.databases.remove(BASE, SOURCE, PULLED, APPLIED, WRITTEN)
 
 
 class Sides:
-    """Two databases in a new folder: the target's with `rows` texts, and the source's with the edits."""
+    """The filled database as the target, and a copy of it with so many updates as the source."""
 
-    def __init__(self, folder: Path, rows: int) -> None:
-        self._place = Place(folder)
-        self.made = self._place.step("fill", str(rows), database=TARGET)
-        self._copy(TARGET, SOURCE)
-        self._edits = self._place.step("edit", database=SOURCE)
+    def __init__(self, filled: Filled, updates: int) -> None:
+        self._place, self._databases = filled.place, filled.databases
+        self._databases.copy(BASE, SOURCE)
+        self.edits: dict[str, int] = self._place.step("edit", str(updates), database=SOURCE)
+        self._databases.settle(SOURCE)
 
     @property
     def differences(self) -> int:
-        return sum(self._edits.values())
+        return sum(self.edits.values())
+
+    # data_sync
 
     def floor(self) -> Result:
-        return self._place.step("floor", database=TARGET, source=SOURCE)
-
-    def dumpdata(self) -> Result:
-        return self._place.step("dumpdata", self._fixture, database=SOURCE)
-
-    def loaddata(self) -> Result:
-        self._copy(TARGET, LOADED)
-        return self._place.step("loaddata", self._fixture, database=LOADED)
-
-    @property
-    def _fixture(self) -> str:
-        return str(self._place.folder / "texts.json")
+        return self._place.step("floor", database=BASE, source=SOURCE)
 
     def pull(self) -> Result:
-        """A pull by a fresh process from a fresh server. `apply` goes on from what it stored."""
-        self._copy(TARGET, PULLED)
+        """A pull by a fresh process from a fresh server. `approve` and `apply` go on from what it stored."""
+        self._databases.copy(BASE, PULLED)
         result = self._pull(PULLED)
-        _expect(result["counts"] == self._edits, result)
+        _expect(result["counts"] == self.edits, result)
         return result
 
     def pull_again(self) -> Result:
@@ -64,30 +80,79 @@ class Sides:
         _expect(result["state"] == "done", result)
         return result
 
+    def answer(self, name: str) -> Result:
+        """`export` or `digests`: everything that the source sends, read to its end. Empty if it cannot."""
+        with self._place.server(SOURCE) as server:
+            result = self._place.step(name, server.url, database=BASE)
+            return {**result, "server": server.result()} if result else {}
+
     def approve(self) -> Result:
-        self._copy(PULLED, APPLIED)
-        return self._place.step("approve", database=APPLIED)
+        self._databases.copy(PULLED, APPLIED)
+        result = self._place.step("approve", database=APPLIED)
+        _expect(result["accepted"] == self.differences, result)
+        return result
 
     def apply(self) -> Result:
         """Applies what `approve` approved."""
         result = self._place.step("apply", database=APPLIED, source=SOURCE)
-        _expect(result["outcomes"] == {"applied": self.differences} and result["left"] == 0, result)
+        _expect(result["outcomes"] == {"applied": self.differences} and result["equal"], result)
         return result
 
-    def save(self, step: str) -> Result:
-        """The same changes without data_sync."""
-        self._copy(TARGET, SAVED)
-        result = self._place.step(step, database=SAVED, source=SOURCE)
-        _expect(result["left"] == 0, result)
+    def document(self) -> Result:
+        return self._place.step("document", database=APPLIED)
+
+    # Others
+
+    def save(self) -> Result:
+        result = self._written("save")
+        _expect(result["equal"], result)
         return result
 
-    def _copy(self, name: str, copy: str) -> None:
-        shutil.copy(self._place.folder / name, self._place.folder / copy)
+    def dumpdata(self) -> Result:
+        return self._place.step("dumpdata", self._fixture, database=SOURCE)
+
+    def loaddata(self) -> Result:
+        return self._written("loaddata", self._fixture)
+
+    @property
+    def _fixture(self) -> str:
+        return str(self._place.folder / "texts.json")
+
+    def seed(self) -> Result:
+        with self._place.server(SOURCE) as server:
+            result = self._written("seed", server.url)
+            _expect(result["equal"], result)
+            return {**result, "server": server.result()}
+
+    def diffsync(self) -> Result:
+        result = self._place.step("diffsync", database=BASE, source=SOURCE)
+        _expect(result["counts"] == self.edits, result)
+        return result
+
+    def import_export(self) -> Result:
+        return self._written("import_export")
+
+    def _written(self, step: str, *arguments: str) -> Result:
+        self._databases.copy(BASE, WRITTEN)
+        return self._place.step(step, *arguments, database=WRITTEN, source=SOURCE)
 
 
-def fastest(runs: Iterable[Result]) -> Result:
-    """The run with the fewest seconds: whatever disturbs a run only makes it slower."""
-    return min(runs, key=lambda result: result["seconds"])
+def repeated(steps: Iterable[tuple[str, Callable[[], Result]]], times: int, say: Say) -> Steps:
+    """The steps one after the other, `times` times; of each the run with the fewest seconds.
+
+    Whatever disturbs a run only makes it slower. Steps that cannot be measured (empty results) are left out.
+    """
+    steps, best, began = list(steps), {}, time.monotonic()
+    for number in range(1, times + 1):
+        for name, step in steps:
+            result = step()
+            if result and (name not in best or result["seconds"] < best[name]["seconds"]):
+                best[name] = result
+        spent = time.monotonic() - began
+        say(f"    {number} of {times} done, {spent:.0f} s")
+        if spent > PATIENCE:
+            break
+    return best
 
 
 def _expect(right: bool, result: Result) -> None:

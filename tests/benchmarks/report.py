@@ -1,82 +1,199 @@
-"""The figures as a table with ratios, and what they are wanted to be."""
+"""The figures as tables, which are Markdown, so that they can stand in the documentation as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from .databases import KINDS
+from .wanted import wanted
 
 Figures = dict[str, Any]
 
-PEERS_TIMES, FLOOR_TIMES, MEGABYTES = 40, 2.5, 60
+PEERS = {
+    "floor": "raw SQL read of both sides",
+    "pull": "data_sync: pull to the stored changeset",
+    "apply": "data_sync: apply it",
+    "diffsync": "diffsync: load both sides and diff",
+    "import_export": "django-import-export: dry run, `skip_unchanged`",
+    "dumpdata": "`dumpdata` with natural keys",
+    "loaddata": "`loaddata` (deletes nothing)",
+    "seed": "fetch all, `save()` each, delete the rest",
+}
+STEPS = {
+    "pull": "pull to the stored changeset",
+    "pull_again": "pull that finds nothing",
+    "digests": "export: the listing of digests",
+    "export": "export: all records",
+    "approve": "accept all and approve",
+    "apply": "apply",
+    "document": "changeset as JSON document",
+}
 
 
-def table(figures: Figures) -> str:
-    rows, differences = figures["rows"], figures["differences"]
-    sections = [
-        f"{rows} rows of {figures['bytes_per_row']} bytes, {differences} differences, SQLite, "
-        f"Python {figures['python']}, Django {figures['django']}; the fastest of {figures['repeat']}",
-        _section("Seconds: elapsed, and of the processor", _seconds(figures, rows, differences)),
-        _section("Parts of the pull; both sides are read at the same time", _parts(figures)),
-        _section("Peak memory above idle, in MB", _memory(figures)),
-        _section("Ratios of elapsed seconds", _ratios(figures)),
-    ]
+def report(figures: Figures) -> str:
+    machine = ", ".join(f"{name} {value}" for name, value in figures["machine"].items())
+    sections = [f"Made on: {machine}. The fastest of up to {figures['repeat']} runs each."]
+    for kind, found in figures["databases"].items():
+        sections.append(f"## {KINDS[kind]} ({found['version']})")
+        sections += [section for section in (_pulls(found), _steps(found), _apply(found), _peers(found)) if section]
+        sections += _parts(found)
+    sections += ["## What was wanted", _wanted(figures)]
     return "\n\n".join(sections)
 
 
-def _seconds(figures: Figures, rows: int, differences: int) -> list[Sequence[str]]:
+def _pulls(found: Figures) -> str:
+    lines = []
+    for case in found["cases"]:
+        steps, parts = case["steps"], case["steps"]["pull"]["parts"]
+        pull = steps["pull"]
+        lines.append(
+            (
+                f"{case['rows']:,}",
+                f"{case['changed']:g} %",
+                _seconds(steps["floor"]),
+                _seconds(pull),
+                f"{pull['seconds'] / steps['floor']['seconds']:.1f}",
+                *(f"{parts[name]['seconds']:.2f}" if name in parts else "" for name in PARTS_OF_PULL),
+                _seconds(steps["apply"]),
+                _over_idle(pull),
+                _over_idle(pull["server"]),
+                f"{pull['wire'] / 1e6:.2f}",
+                f"{pull['queries']:,}",
+                f"{pull['server']['queries']:,}",
+            )
+        )
+    head = (
+        "rows",
+        "changed",
+        "floor, s",
+        "pull, s",
+        "× floor",
+        "read, s",
+        "compare, s",
+        "describe, s",
+        "store, s",
+        "apply, s",
+    )
+    return "### Pulls, by rows and changes\n\n" + _table(
+        (*head, "peak here, MB", "peak there, MB", "wire, MB", "queries here", "there"), lines
+    )
+
+
+PARTS_OF_PULL = ("read both sides", "compare", "describe", "store")
+
+
+def _steps(found: Figures) -> str:
     lines = [
-        ("read both sides by values_list().iterator()", figures["floor"]),
-        ("pull over HTTP to the stored changeset", figures["pull"]),
-        ("  the source's server meanwhile", {"seconds": None, **figures["pull"]["server"]}),
-        ("pull again, which finds nothing", figures["pull_again"]),
-        (f"accept and approve {differences} changes", figures["approve"]),
-        ("apply them, with all checks and audit", figures["apply"]),
-        ("save() and set() per row, of ready instances", figures["save"]),
-        ("get(), save() and set() per row", figures["get_and_save"]),
+        (
+            f"{case['rows']:,}",
+            f"{case['changed']:g} %",
+            words,
+            _seconds(result),
+            f"{result['processor'] + result.get('server', {}).get('processor', 0):.2f}",
+            _over_idle(result),
+            _over_idle(result["server"]) if "server" in result else "",
+            f"{result['wire'] / 1e6:.2f}" if "server" in result else "",
+            f"{result['queries']:,}",
+            f"{result['server']['queries']:,}" if "server" in result else "",
+        )
+        for case in found["cases"]
+        for name, words in STEPS.items()
+        if (result := case["steps"].get(name))
     ]
-    of = "" if figures["peer_rows"] == rows else f" of {figures['peer_rows']} rows"
-    lines += [(name + of, figures[name]) for name in ("dumpdata", "loaddata") if name in figures]
-    return [(name, _number(result["seconds"]), _number(result["processor"])) for name, result in lines]
+    head = ("rows", "changed", "step", "seconds", "processor, both, s", "peak here, MB", "peak there, MB", "wire, MB")
+    return "### Every step\n\n" + _table((*head, "queries here", "there"), lines)
 
 
-def _parts(figures: Figures) -> list[Sequence[str]]:
-    return [(part, _number(seconds)) for part, seconds in figures["pull"]["parts"].items()]
-
-
-def _memory(figures: Figures) -> list[Sequence[str]]:
-    lines: list[Sequence[str]] = []
-    for pull, rows in ((figures["pull_of_few"], figures["few_rows"]), (figures["pull"], figures["rows"])):
-        lines.append((f"pulling {rows} rows", _above_idle(pull), f"want at most {MEGABYTES}"))
-        lines.append((f"serving {rows} rows", _above_idle(pull["server"]), f"want at most {MEGABYTES}"))
-    lines.append(("applying", _above_idle(figures["apply"])))
-    return lines + [(name, _above_idle(figures[name])) for name in ("dumpdata", "loaddata") if name in figures]
-
-
-def _ratios(figures: Figures) -> list[Sequence[str]]:
-    pull, apply = figures["pull"]["seconds"], figures["apply"]["seconds"]
-    lines: list[Sequence[str]] = []
-    if "dumpdata" in figures:
-        scale = figures["rows"] / figures["peer_rows"]
-        peers = (figures["dumpdata"]["seconds"] + figures["loaddata"]["seconds"]) * scale
-        scaled = "" if scale == 1 else f"; their seconds were multiplied by {scale:g}"
-        lines.append(("dumpdata and loaddata / pull", _number(peers / pull), f"want at least {PEERS_TIMES}{scaled}"))
-    floor = figures["floor"]["seconds"]
-    return [
-        *lines,
-        ("pull / values_list()", _number(pull / floor), f"want at most {FLOOR_TIMES}"),
-        ("save() / apply", _number(figures["save"]["seconds"] / apply), "want more than 1"),
-        ("get() and save() / apply", _number(figures["get_and_save"]["seconds"] / apply)),
+def _apply(found: Figures) -> str:
+    if not found["apply"]:
+        return ""
+    steps, edits = found["apply"]["steps"], found["apply"]["edits"]
+    apply = steps["apply"]["seconds"]
+    names = {
+        "save": "bare `save()`, `set()` and `delete()` per row, one transaction",
+        "apply": "data_sync: apply, with recheck, read-back, outcomes, History and audit",
+    }
+    lines = [
+        (
+            words,
+            _seconds(steps[name]),
+            f"{steps[name]['seconds'] / apply:.1f}",
+            _over_idle(steps[name]),
+            f"{steps[name]['queries']:,}",
+        )
+        for name, words in names.items()
     ]
+    return (
+        f"### Writing {edits['update']:,} updates, {edits['create']:,} creates and {edits['delete']:,} deletes "
+        f"into {found['apply']['rows']:,} rows\n\n" + _table(("", "seconds", "× apply", "peak, MB", "queries"), lines)
+    )
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _peers(found: Figures) -> str:
+    if not found["peers"]:
+        return ""
+    peers, edits = found["peers"], found["peers"]["edits"]
+    steps = peers["steps"]
+    pull = steps["pull"]["seconds"]
+    lines = [
+        (
+            words,
+            _seconds(steps[name]),
+            f"{steps[name]['seconds'] / pull:.1f}",
+            _over_idle(steps[name]),
+            _over_idle(steps[name]["server"]) if "server" in steps[name] else "",
+            f"{steps[name]['queries']:,}",
+        )
+        for name, words in PEERS.items()
+        if name in steps
+    ]
+    return (
+        f"### Beside others, {peers['rows']:,} rows ({edits['update']:,} updates, {edits['create']:,} creates, "
+        f"{edits['delete']:,} deletes)\n\n"
+        + _table(("", "seconds", "× pull", "peak, MB", "peak there, MB", "queries"), lines)
+    )
 
 
-def _above_idle(result: Figures) -> str:
-    return f"{(result['peak'] - result['idle']) / 1e6:.1f}" if result["peak"] else "unknown"
+def _parts(found: Figures) -> Iterable[str]:
+    """Where the time goes, of the case with the most rows."""
+    if not found["cases"]:
+        return
+    case = max(found["cases"], key=lambda case: case["rows"])
+    for name in ("pull", "apply"):
+        parts = case["steps"][name]["parts"]
+        lines = [(part, f"{entry['seconds']:.2f}", f"{entry['queries']:,}") for part, entry in parts.items()]
+        lines.append(("altogether", _seconds(case["steps"][name]), f"{case['steps'][name]['queries']:,}"))
+        title = f"### Where the time of the {name} goes, {case['rows']:,} rows, {case['changed']:g} %"
+        yield f"{title}\n\n{_table(('part', 'seconds', 'queries'), lines)}"
 
 
-def _section(title: str, lines: list[Sequence[str]]) -> str:
-    rows = [f"  {name:<46}{value:>9}   {' '.join(rest):>6}".rstrip() for name, value, *rest in lines]
-    return "\n".join([title, *rows])
+def _wanted(figures: Figures) -> str:
+    lines = [
+        (KINDS[wish.kind], wish.what, wish.limit, wish.measured, "yes" if wish.reached else "**no**")
+        for kind, found in figures["databases"].items()
+        for wish in wanted(kind, found)
+    ]
+    return _table(("database", "figure", "wanted", "measured", "reached"), lines)
+
+
+def _seconds(result: Figures) -> str:
+    return f"{result['seconds']:.2f}"
+
+
+def _over_idle(result: Figures) -> str:
+    return f"{(result['peak'] - result['idle']) / 1e6:.0f}" if result["peak"] else "unknown"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns line up; what looks like a number is set to the right."""
+    columns = list(zip(head, *lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [all(value[:1].isdigit() or not value for value in column[1:]) for column in columns]
+
+    def line(values: Sequence[str]) -> str:
+        cells = zip(values, widths, right, strict=True)
+        return "| " + " | ".join(value.rjust(w) if r else value.ljust(w) for value, w, r in cells) + " |"
+
+    rule = "|" + "|".join("-" * (w + 1) + ":" if r else "-" * (w + 2) for w, r in zip(widths, right, strict=True)) + "|"
+    return "\n".join([line(head), rule, *map(line, lines)])

@@ -12,10 +12,12 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.benchmarks.settings")
     django.setup()
     from django.core.handlers.wsgi import WSGIHandler
 
+    from tests.benchmarks import instruments
+
+    instruments.count()
     logging.getLogger("django.server").setLevel(logging.CRITICAL)
     server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
     server.set_app(WSGIHandler())

@@ -3,23 +3,21 @@
 import os
 from pathlib import Path
 
+from tests.benchmarks import databases
+
 FOLDER = Path(os.environ["DATA_SYNC_BENCHMARK_FOLDER"])
+KIND = os.environ["DATA_SYNC_BENCHMARK_KIND"]
 BASE_DIR = FOLDER
 
-
-def _sqlite(name: str) -> dict[str, object]:
-    return {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / name, "OPTIONS": {"timeout": 60}}
-
-
 DATABASES = {
-    "default": _sqlite(os.environ.get("DATA_SYNC_BENCHMARK_DATABASE", "target.sqlite3")),
-    "source": _sqlite(os.environ.get("DATA_SYNC_BENCHMARK_SOURCE", "source.sqlite3")),
+    "default": databases.settings(KIND, FOLDER, os.environ["DATA_SYNC_BENCHMARK_DATABASE"]),
+    "source": databases.settings(KIND, FOLDER, os.environ["DATA_SYNC_BENCHMARK_SOURCE"]),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "for-benchmarks-only-and-not-a-secret"
 ALLOWED_HOSTS = ["127.0.0.1"]
 USE_TZ = True
-ROOT_URLCONF = "tests.urls"
+ROOT_URLCONF = "tests.benchmarks.urls"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -9,18 +9,34 @@ from pathlib import Path
 
 import pytest
 
+from tests import outside
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.benchmark
-def test_a_small_benchmark_runs_to_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_small_benchmark_runs_to_its_end(tmp_path: Path, database: str) -> None:
+    if reason := outside.why_unreachable(database):
+        pytest.skip(reason)
     output = tmp_path / "figures.json"
-    arguments = ("--rows", "2000", "--repeat", "1", "--peer-rows", "200", "--output", str(output))
+    arguments = "--rows 2000,4000 --changed 1,100 --apply 500 --repeat 1 --peer-rows 200".split()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8"
+        [sys.executable, "-m", "tests.benchmarks.command", *arguments, "--database", database, "--output", output],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
-    figures = json.loads(output.read_text(encoding="utf-8"))
-    assert figures["pull"]["counts"] == {"create": 2, "update": 20, "delete": 2}
-    assert figures["apply"]["outcomes"] == {"applied": 24}
-    assert "dumpdata and loaddata / pull" in done.stdout
+    found = json.loads(output.read_text(encoding="utf-8"))["databases"][database]
+    assert [(case["rows"], case["changed"]) for case in found["cases"]] == [
+        (rows, changed) for rows in (2000, 4000) for changed in (1.0, 100.0)
+    ]
+    first = found["cases"][0]["steps"]
+    assert first["pull"]["counts"] == {"create": 2, "update": 20, "delete": 2}
+    assert first["apply"]["outcomes"] == {"applied": 24}
+    assert first["pull"]["wire"] > 0 and first["pull"]["queries"] > 0 and first["pull"]["server"]["queries"] > 0
+    assert found["apply"]["steps"]["save"]["equal"]
+    assert {"dumpdata", "loaddata", "seed", "import_export"} <= found["peers"]["steps"].keys()
+    assert "| `dumpdata` with natural keys" in done.stdout
+    assert output.with_suffix(".md").read_text(encoding="utf-8") == done.stdout

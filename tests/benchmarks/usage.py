@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Bytes resident now, and at most since the process began; seconds of processor time. Else zeros."""
+    """Bytes resident now, and at most since `forget_peak`; seconds of processor time. Elsewhere zeros."""
 
     memory: int = 0
     peak: int = 0
@@ -32,3 +33,10 @@ def usage(pid: int | str = "self") -> Usage:
         peak=int(found["VmHWM"]) * 1024,
         processor=(int(user) + int(system)) / os.sysconf("SC_CLK_TCK"),
     )
+
+
+def forget_peak(pid: int | str = "self") -> None:
+    """Makes the present memory the peak, so that what came before is not blamed on what comes now."""
+    # proc_pid_clear_refs(5): 5 resets VmHWM. Where that is not allowed, the peak is since the process began.
+    with suppress(OSError):
+        (Path("/proc") / str(pid) / "clear_refs").write_text("5")

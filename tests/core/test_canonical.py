@@ -185,3 +185,62 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_a_digest_is_sha_256_of_the_utf_8_bytes() -> None:
     assert canonical.digest("é") == "sha256:4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"
+
+
+# The quick way
+
+
+def strictly(text: str) -> str:
+    """What `recode` stands for; "" where the strict reader refuses it."""
+    try:
+        return canonical.dumps(canonical.loads_normalised(text))
+    except (MalformedStream, ValueError):
+        return ""
+
+
+@given(values, st.booleans(), st.sampled_from([None, 1]))
+def test_recoding_is_reading_and_writing(value: Any, ascii_only: bool, indent: int | None) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    assert canonical.recode(text) in ("", strictly(text))
+
+
+@given(st.lists(st.sampled_from([*'{}[],: "', "\\", '"a"', "u0022", "ud800", "1", "-", "0.0", "e16", "é"]), max_size=9))
+def test_recoding_takes_nothing_that_the_reader_refuses(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert canonical.recode(text) in ("", strictly(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"a":1}',
+        '{"a":1,"\\u0061":1}',
+        '{"\\"":1,"\\u0022":2}',
+        '{"a":"\\"\\"","a":1}',
+        '["\\u0000"]',
+        '["\\ud800"]',
+        '["\ud800"]',
+        "[NaN]",
+        "[-Infinity]",
+        "[1e999]",
+        "[1e16]",
+        "[-0.0]",
+        f"[{'9' * 1001}]",
+        f'["{"x" * 2000}",{"9" * 1001}]',
+        "[" * 201 + "]" * 201,
+        "[" * 100_000,
+        " 1",
+        "1 ",
+        "1 1",
+        "",
+        "nul",
+    ],
+)
+def test_what_is_not_seen_to_be_strict_is_left_to_the_reader(text: str) -> None:
+    assert canonical.recode(text) == ""
+
+
+def test_most_texts_go_the_quick_way() -> None:
+    for value in ({"b": [1, 2.5, None, True], "a": {"d": 'é\n"\\', "c": -1}}, "text", 7, [], {}, "😀"):
+        text = json.dumps(value)
+        assert canonical.recode(text) == strictly(text) != ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_sync.core.ordering import CycleError, closure, in_dependency_order, unmet
+from data_sync.core.ordering import CycleError, closure, dependents, in_dependency_order, unmet
 
 graphs = st.dictionaries(st.integers(0, 12), st.lists(st.integers(0, 12), max_size=4), max_size=12)
 
@@ -57,6 +57,14 @@ def test_a_closure_lacks_nothing_and_holds_nothing_else(chosen: set[int], requir
     for extra in closed - chosen:
         assert any(extra in requires.get(number, ()) for number in closed)
     assert (unmet(chosen, requires) == {}) == (closed == chosen)
+
+
+@given(st.sets(st.integers(0, 12)), graphs)
+def test_dependents_are_those_whose_closure_reaches_a_given_one(
+    chosen: set[int], requires: dict[int, list[int]]
+) -> None:
+    expected = {number for number in requires if number not in chosen and closure([number], requires) & chosen}
+    assert dependents(chosen, requires) == expected
 
 
 def test_what_is_missing_is_listed_by_who_needs_it() -> None:

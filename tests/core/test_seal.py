@@ -10,12 +10,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_sync.core.seal import approval_seal, content_seal, event_hash
+from data_sync.core.seal import Decided, approval_seal, content_seal, event_hash
 
 from .strategies import texts, values
 
 CHANGES = [{"number": 1, "after": {"a": [1, None]}}, {"number": 2, "after": None}]
-DECISIONS = [(1, "accepted"), (2, "rejected"), (12, "undecided")]
+DECISIONS = [
+    Decided(1, "accepted", acknowledged="sha256:ab"),
+    Decided(2, "rejected", rename="replace"),
+    Decided(12, "undecided", kept=["value"]),
+]
 
 
 def test_a_reader_can_recompute_them() -> None:
@@ -27,7 +31,12 @@ def test_a_reader_can_recompute_them() -> None:
     content = "data-sync content 1\n" + "".join(text(change) + "\n" for change in CHANGES)
     seal = "sha256:" + hashlib.sha256(content.encode()).hexdigest()
     assert content_seal(CHANGES) == seal
-    approval = f"data-sync approval 1\n{seal}\n1 accepted\n2 rejected\n12 undecided\n"
+    decided = [
+        [1, "accepted", [], "sha256:ab", None],
+        [2, "rejected", [], "", "replace"],
+        [12, "undecided", ["value"], "", None],
+    ]
+    approval = f"data-sync approval 2\n{seal}\n" + "".join(text(line) + "\n" for line in decided)
     assert approval_seal(seal, DECISIONS) == "sha256:" + hashlib.sha256(approval.encode()).hexdigest()
     event = {"action": "pulled"}
     assert event_hash(seal, event) == "sha256:" + hashlib.sha256(text([seal, event]).encode()).hexdigest()
@@ -49,10 +58,17 @@ def test_order_and_every_value_count() -> None:
     assert len(seals | {content_seal(altered)}) == 5
 
 
-def test_every_decision_counts() -> None:
+def test_everything_that_was_decided_counts() -> None:
     seals = {approval_seal("x", DECISIONS), approval_seal("y", DECISIONS), approval_seal("x", DECISIONS[:2])}
-    for at, (number, _) in enumerate(DECISIONS):
-        other = list(DECISIONS)
-        other[at] = (number, "another")
-        seals.add(approval_seal("x", other))
-    assert len(seals) == 6
+    for at, decided in enumerate(DECISIONS):
+        for values in (
+            {"number": 13},
+            {"decision": "another"},
+            {"kept": ["other"]},
+            {"acknowledged": "another"},
+            {"rename": "rename"},
+        ):
+            other = list(DECISIONS)
+            other[at] = decided._replace(**values)
+            seals.add(approval_seal("x", other))
+    assert len(seals) == 3 + 3 * 5

@@ -10,11 +10,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.admin import making
-from tests.admin.making import changeset, create, delete, update
+from tests.admin.making import changeset, conflict, create, delete, rename, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CASCADE = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
+CONFLICT = {"kind": "changed", "by": "tomas", "at": "2026-05-12T10:03:00+00:00"}
 PROBLEM = {"code": "too_long", "field": "meaning", "message": "It is too long for this database."}
 
 
@@ -31,19 +32,28 @@ def everything():
             create(6, "x" * 300, requires=[7]),
             create(7, problems=[PROBLEM]),
             delete(8, cascades=[CASCADE]),
+            conflict(10, "one two", before="one 2", after="1 two", requires=[7]),
+            conflict(11, None, conflict={"kind": "changed", "by": "", "at": ""}),
+            change_of_json(12, base={"json": {"tags": [], "on": True}}, conflict=CONFLICT),
+            create(13, conflict={"kind": "removed", "by": "tomas", "at": ""}, warnings=[PROBLEM]),
+            delete(14, conflict=CONFLICT, base=making.term(14, "agreed"), left_scope=True),
+            rename(15, "an old key that is long enough for a small screen", "a new key", cascades=[CASCADE]),
+            rename(16),
             making.change(
                 9, model="testapp.copy", before={}, after={}, files={"thumbnail": {"before": None, "after": picture}}
             ),
-        ]
+        ],
+        omitted={"testapp.term": ["colour"], "testapp.tag": ["name"]},
     )
 
 
-def change_of_json(number):
+def change_of_json(number, **values):
     return making.change(
         number,
         model="testapp.everything",
         before={"json": {"tags": ["a", "b"], "on": True}},
         after={"json": {"tags": ["a", "c"], "on": False}},
+        **values,
     )
 
 

@@ -1,3 +1,631 @@
-"""Models that are hard to sync, by theme."""
+"""Models that are hard to sync, by theme.
+
+Where `natural_key` is left out, it is inferred. Models without a registration are local rows, which no source knows, or
+parents whose fields belong to their children.
+"""
 
 from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import connection, models
+from django.db.models import F, Q
+
+import data_sync
+
+# Trees
+
+
+@data_sync.register_model()
+class Node(models.Model):
+    """Roots have no parent."""
+
+    slug = models.SlugField(unique=True)
+    title = models.CharField(max_length=100, default="")
+    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
+    remarks = GenericRelation("hard.Remark")
+
+
+@data_sync.register_model()
+class Chapter(models.Model):
+    """A parent is required: a root is its own, or two rows are each other's."""
+
+    path = models.CharField(max_length=190, unique=True)
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, related_name="children")
+
+
+# Cycles between models
+
+
+@data_sync.register_model(natural_key=["name"])
+class Hen(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    egg = models.ForeignKey("Egg", null=True, on_delete=models.SET_NULL, related_name="+")
+
+
+@data_sync.register_model(natural_key=["name"])
+class Egg(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    hen = models.ForeignKey(Hen, null=True, on_delete=models.SET_NULL, related_name="+")
+
+
+# Unique values that rows exchange
+
+
+@data_sync.register_model(natural_key=["name"])
+class Seat(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    place = models.IntegerField(unique=True)
+    badge = models.CharField(max_length=20, unique=True, null=True)
+
+
+@data_sync.register_model()
+class Room(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model(natural_key=["code"])
+class Lesson(models.Model):
+    """No two lessons are in one room at one hour."""
+
+    code = models.CharField(max_length=20, unique=True)
+    room = models.ForeignKey(Room, on_delete=models.CASCADE)
+    hour = models.PositiveSmallIntegerField()
+
+    class Meta:
+        unique_together = [("room", "hour")]
+
+
+@data_sync.register_model()
+class Locker(models.Model):
+    """The key itself reaches through a reference that can move; it is inferred from the constraint."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE)
+    number = models.PositiveSmallIntegerField()
+    colour = models.CharField(max_length=20, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["room", "number"], name="hard_one_locker")]
+
+
+# Many-to-many
+
+
+@data_sync.register_model()
+class Ingredient(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model()
+class Recipe(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    ingredients = models.ManyToManyField(Ingredient, through="Amount")
+
+
+@data_sync.register_model()
+class Amount(models.Model):
+    """A through model with columns of its own."""
+
+    recipe = models.ForeignKey(Recipe, on_delete=models.CASCADE)
+    ingredient = models.ForeignKey(Ingredient, on_delete=models.CASCADE)
+    grams = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        unique_together = [("recipe", "ingredient")]
+
+
+@data_sync.register_model()
+class Song(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model()
+class Album(models.Model):
+    """Its plain through table is registered, so that links are changes of their own."""
+
+    name = models.CharField(max_length=50, unique=True)
+    songs = models.ManyToManyField(Song)
+
+
+data_sync.register(Album.songs.through)
+
+
+@data_sync.register_model()
+class Member(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    friends = models.ManyToManyField("self")
+    follows = models.ManyToManyField("self", symmetrical=False, related_name="followers")
+
+
+# Multi-table inheritance
+
+
+@data_sync.register_model(natural_key=["slug"])
+class Place(models.Model):
+    """Registered all the way down."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=50, default="")
+    near = models.ManyToManyField("self", symmetrical=False)
+
+
+@data_sync.register_model(natural_key=["slug"])
+class Restaurant(Place):
+    stars = models.PositiveSmallIntegerField(default=0)
+
+
+@data_sync.register_model()
+class Pizzeria(Restaurant):
+    oven = models.CharField(max_length=50, default="")
+    rival = models.ForeignKey(Place, null=True, on_delete=models.SET_NULL, related_name="+")
+
+
+class Vehicle(models.Model):
+    """Not registered: its fields, links among them, belong to `Car`."""
+
+    plate = models.CharField(max_length=20, unique=True)
+    wheels = models.PositiveSmallIntegerField(default=4)
+    parked = models.ManyToManyField(Room)
+
+
+@data_sync.register_model(natural_key=["plate"])
+class Car(Vehicle):
+    doors = models.PositiveSmallIntegerField(default=5)
+
+
+@data_sync.register_model(natural_key=["plate"])
+class Taxi(Car):
+    number = models.PositiveSmallIntegerField(unique=True)
+
+
+@data_sync.register_model(natural_key=["serial"])
+class Device(models.Model):
+    """Registered, with an unregistered table between it and `Smartphone`."""
+
+    serial = models.CharField(max_length=20, unique=True)
+    maker = models.CharField(max_length=20, default="")
+
+
+class Phone(Device):
+    network = models.CharField(max_length=20, default="")
+
+
+@data_sync.register_model()
+class Smartphone(Phone):
+    system = models.CharField(max_length=20, default="")
+
+
+class Asset(models.Model):
+    """Neither it nor `Building` is registered."""
+
+    code = models.CharField(max_length=20, unique=True)
+    worth = models.IntegerField(default=0)
+
+
+class Building(Asset):
+    floors = models.PositiveSmallIntegerField(default=1)
+
+
+@data_sync.register_model()
+class Tower(Building):
+    bells = models.PositiveSmallIntegerField(default=0)
+
+
+class Described(models.Model):
+    """An abstract parent makes no table."""
+
+    code = models.CharField(max_length=20, unique=True)
+    text = models.TextField(default="")
+
+    class Meta:
+        abstract = True
+
+
+class Item(Described):
+    """Registered by a proxy."""
+
+
+@data_sync.register_model()
+class ProxyItem(Item):
+    class Meta:
+        proxy = True
+
+
+@data_sync.register_model(natural_key=["name"])
+class Offer(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    item = models.ForeignKey(Item, on_delete=models.CASCADE)
+
+
+# Primary keys
+
+
+@data_sync.register_model(natural_key=["code"])
+class Ticket(models.Model):
+    """A UUID that each database makes for itself."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    code = models.CharField(max_length=20, unique=True)
+    title = models.CharField(max_length=50, default="")
+
+
+@data_sync.register_model()
+class Event(models.Model):
+    """A UUID that is the natural key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    title = models.CharField(max_length=50, default="")
+
+
+@data_sync.register_model()
+class Nation(models.Model):
+    code = models.CharField(max_length=2, primary_key=True)
+    name = models.CharField(max_length=50, default="")
+
+
+@data_sync.register_model()
+class City(models.Model):
+    nation = models.ForeignKey(Nation, on_delete=models.CASCADE)
+    name = models.CharField(max_length=50)
+    event = models.ForeignKey(Event, null=True, on_delete=models.SET_NULL)
+    ticket = models.ForeignKey(Ticket, null=True, on_delete=models.SET_NULL)
+
+    class Meta:
+        unique_together = [("nation", "name")]
+
+
+@data_sync.register_model()
+class Profile(models.Model):
+    """A one-to-one that is the primary key."""
+
+    member = models.OneToOneField(Member, primary_key=True, on_delete=models.CASCADE)
+    text = models.TextField(default="")
+
+
+@data_sync.register_model()
+class Portrait(models.Model):
+    """Its primary key is a primary key that is a reference."""
+
+    profile = models.OneToOneField(Profile, primary_key=True, on_delete=models.CASCADE)
+    style = models.CharField(max_length=50, default="")
+
+
+# References by another column
+
+
+@data_sync.register_model(natural_key=["name"])
+class Unit(models.Model):
+    """Identified by `name`, referred to by `symbol`."""
+
+    name = models.CharField(max_length=50, unique=True)
+    symbol = models.CharField(max_length=10, unique=True)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Gauge(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    unit = models.ForeignKey(Unit, to_field="symbol", on_delete=models.PROTECT)
+
+
+# Generic foreign keys. No constraint, because the tables of apps without migrations are made before content types are.
+
+
+@data_sync.register_model(natural_key=["code"])
+class Remark(models.Model):
+    """May have no target; targets have primary keys of several kinds."""
+
+    code = models.CharField(max_length=20, unique=True)
+    content_type = models.ForeignKey(ContentType, null=True, on_delete=models.CASCADE, db_constraint=False)
+    object_id = models.CharField(max_length=40, default="", blank=True)
+    about = GenericForeignKey()
+
+
+@data_sync.register_model(natural_key=["code"])
+class Mark(models.Model):
+    """Must have a target, and no two marks have the same."""
+
+    code = models.CharField(max_length=20, unique=True)
+    kind = models.ForeignKey(ContentType, on_delete=models.CASCADE, db_constraint=False)
+    row = models.PositiveBigIntegerField()
+    marked = GenericForeignKey("kind", "row")
+
+    class Meta:
+        unique_together = [("kind", "row")]
+
+
+# What becomes of rows that refer to a deleted one
+
+
+@data_sync.register_model(natural_key=["name"])
+class Owner(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+
+class Owned(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+    class Meta:
+        abstract = True
+
+
+def nobody() -> int | None:
+    """The owner of things whose owner is deleted."""
+    return Owner.objects.filter(name="nobody").values_list("pk", flat=True).first()
+
+
+@data_sync.register_model()
+class OnCascade(Owned):
+    owner = models.ForeignKey(Owner, on_delete=models.CASCADE)
+
+
+@data_sync.register_model()
+class OnProtect(Owned):
+    owner = models.ForeignKey(Owner, on_delete=models.PROTECT)
+
+
+@data_sync.register_model()
+class OnRestrict(Owned):
+    """Its parent restricts, unless the row goes by the other reference."""
+
+    parent = models.ForeignKey(OnCascade, on_delete=models.RESTRICT)
+    owner = models.ForeignKey(Owner, null=True, on_delete=models.CASCADE)
+
+
+@data_sync.register_model()
+class OnSetNull(Owned):
+    owner = models.ForeignKey(Owner, null=True, on_delete=models.SET_NULL)
+
+
+@data_sync.register_model()
+class OnSetDefault(Owned):
+    """The default is a primary key that may be another row in each database."""
+
+    owner = models.ForeignKey(Owner, null=True, default=1, on_delete=models.SET_DEFAULT)
+
+
+@data_sync.register_model()
+class OnSetValue(Owned):
+    owner = models.ForeignKey(Owner, null=True, on_delete=models.SET(nobody))
+
+
+@data_sync.register_model()
+class OnNothing(Owned):
+    owner = models.ForeignKey(Owner, on_delete=models.DO_NOTHING)
+
+
+class LocalRestrict(models.Model):
+    """Restricts the delete of a registered row, and goes along with another."""
+
+    parent = models.ForeignKey(OnCascade, on_delete=models.RESTRICT)
+    owner = models.ForeignKey(Owner, on_delete=models.CASCADE)
+
+
+class LocalProtect(models.Model):
+    owner = models.ForeignKey(Owner, on_delete=models.PROTECT)
+
+
+class LocalNothing(models.Model):
+    owner = models.ForeignKey(Owner, on_delete=models.DO_NOTHING)
+
+
+class LocalSetNull(models.Model):
+    owner = models.ForeignKey(Owner, null=True, on_delete=models.SET_NULL)
+
+
+class LocalSetDefault(models.Model):
+    owner = models.ForeignKey(Owner, null=True, default=1, on_delete=models.SET_DEFAULT)
+
+
+# Scopes and managers
+
+
+class Visible(models.Manager["Memo"]):
+    def get_queryset(self) -> models.QuerySet[Memo]:
+        return super().get_queryset().filter(hidden=False)
+
+
+@data_sync.register_model()
+class Memo(models.Model):
+    """Its only manager hides rows, which are synced all the same."""
+
+    slug = models.SlugField(unique=True)
+    text = models.TextField(default="")
+    hidden = models.BooleanField(default=False)
+
+    objects = Visible()
+
+
+@data_sync.register_model(queryset=lambda rows: rows.filter(live=True))
+class Post(models.Model):
+    """Rows enter and leave the scope."""
+
+    slug = models.SlugField(unique=True)
+    text = models.TextField(default="")
+    live = models.BooleanField(default=True)
+
+
+@data_sync.register_model(natural_key=["name"], queryset=lambda rows: rows.filter(live=True))
+class Permit(models.Model):
+    """A row out of scope may hold what one in scope would get."""
+
+    name = models.CharField(max_length=50, unique=True)
+    number = models.IntegerField(unique=True)
+    live = models.BooleanField(default=True)
+
+
+@data_sync.register_model()
+class Reply(models.Model):
+    slug = models.SlugField(unique=True)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE)
+
+
+# Saving
+
+
+@data_sync.register_model()
+class Stamp(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    text = models.TextField(default="")
+    created = models.DateTimeField(auto_now_add=True)
+    changed = models.DateTimeField(auto_now=True)
+
+
+class Loud(models.Model):
+    """Its `save()` adds something of its own."""
+
+    name = models.CharField(max_length=50, unique=True)
+    title = models.CharField(max_length=50, default="")
+    shouted = models.CharField(max_length=50, default="")
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **options: Any) -> None:
+        self.shouted = self.title.upper()
+        super().save(*args, **options)
+
+
+@data_sync.register_model()
+class SavedRaw(Loud):
+    """Written past `save()`."""
+
+
+@data_sync.register_model(save="model", exclude=["shouted"])
+class SavedByModel(Loud):
+    """Written by `save()`, which fills in what is not synced."""
+
+
+@data_sync.register_model(save="model")
+class SavedOtherwise(Loud):
+    """Written by `save()`, which may alter what is synced."""
+
+
+# Validators and constraints
+
+
+def even(value: int) -> None:
+    if value % 2:
+        raise ValidationError("%(value)s is odd.", params={"value": value})
+
+
+@data_sync.register_model()
+class Checked(models.Model):
+    """What Django checks in forms only."""
+
+    name = models.CharField(max_length=50, unique=True)
+    number = models.IntegerField(default=0, validators=[even, MinValueValidator(-10)])
+    colour = models.CharField(
+        max_length=10,
+        default="red",
+        choices=[("red", "Red"), ("Cool", [("blue", "Blue"), ("green", "Green")])],
+    )
+    mail = models.EmailField(default="", blank=True)
+
+
+@data_sync.register_model()
+class Limits(models.Model):
+    """What the database checks."""
+
+    name = models.CharField(max_length=50, unique=True)
+    low = models.IntegerField(default=0)
+    high = models.IntegerField(default=10)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(low__lte=F("high")), name="hard_low_up_to_high")]
+
+
+@data_sync.register_model(natural_key=["name"])
+class Edition(models.Model):
+    """One active edition a room. MariaDB knows no such constraint."""
+
+    name = models.CharField(max_length=50, unique=True)
+    room = models.ForeignKey(Room, on_delete=models.CASCADE)
+    active = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["room"], condition=Q(active=True), name="hard_one_active")]
+
+
+def _no_overlap() -> list[models.constraints.BaseConstraint]:
+    """PostgreSQL alone can forbid that spans overlap."""
+    if connection.vendor != "postgresql":
+        return []
+    from django.contrib.postgres.constraints import ExclusionConstraint
+    from django.contrib.postgres.fields import IntegerRangeField
+
+    span = models.Func(F("start"), F("end"), function="int4range", output_field=IntegerRangeField())
+    return [ExclusionConstraint(name="hard_no_overlap", expressions=[(span, "&&")])]
+
+
+@data_sync.register_model()
+class Booking(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    start = models.IntegerField()
+    end = models.IntegerField()
+
+    class Meta:
+        constraints = _no_overlap()
+
+
+@data_sync.register_model()
+class Total(models.Model):
+    """The database computes `product`."""
+
+    name = models.CharField(max_length=50, unique=True)
+    count = models.IntegerField(default=0)
+    price = models.IntegerField(default=0)
+    product = models.GeneratedField(
+        expression=F("count") * F("price"), output_field=models.IntegerField(), db_persist=True
+    )
+
+
+# Names of tables and columns
+
+
+@data_sync.register_model()
+class Quoted(models.Model):
+    """Names that are words of SQL, with capitals, spaces and a quote."""
+
+    select = models.CharField(max_length=50, unique=True, db_column="from where's")
+    order = models.IntegerField(default=0, db_column="ORDER by")
+    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, db_column="Parent's")
+    tags = models.ManyToManyField(Room, db_table="hard's links")
+
+    class Meta:
+        db_table = "hard's Table"
+
+
+@data_sync.register_model()
+class QuotedChild(models.Model):
+    quoted = models.OneToOneField(Quoted, on_delete=models.CASCADE, db_column="the 'quoted'")
+    group = models.TextField(default="", db_column="group")
+
+    class Meta:
+        db_table = "Group by"
+
+
+# Keys that a database may take for equal
+
+
+@data_sync.register_model()
+class Word(models.Model):
+    """MariaDB's default collation folds case, accents and trailing spaces."""
+
+    text = models.CharField(max_length=190, unique=True)
+    meaning = models.TextField(default="")
+
+
+@data_sync.register_model()
+class Sense(models.Model):
+    """A key that reaches through one that is folded, with a part of its own that is."""
+
+    word = models.ForeignKey(Word, on_delete=models.CASCADE)
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        unique_together = [("word", "name")]

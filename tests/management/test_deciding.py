@@ -193,3 +193,65 @@ def test_a_guard_is_overridden_with_a_reason_that_is_kept(run: Run) -> None:
     assert changeset.events.get().detail["reason"] == "We start anew."
     again = run("override", changeset.pk, "--reason", "Again.")
     assert again.code == 1 and "pending" in again.err
+
+
+# Conflicts, renames, and what belongs together
+
+CONFLICT = {"kind": "changed", "by": "tomas", "at": "2026-05-12T10:03:00+00:00"}
+
+
+def test_a_conflict_is_accepted_by_name_and_by_who_has_seen_it(run: Run) -> None:
+    changeset = making.changeset([making.conflict(1), making.update(2)])
+    refused = run("accept", changeset.pk, "--change", 1, 2)
+    assert refused.code == 1 and "#1" in refused.err and "--acknowledge" in refused.err
+    assert decided(changeset, "accepted") == []
+    assert run("accept", changeset.pk, "--change", 1, "--acknowledge").code == 0
+    row = changeset.changes.get(number=1)
+    assert (row.decision, row.acknowledged_digest) == ("accepted", row.before_digest)
+    assert "(acknowledged)" in run("show", changeset.pk).out
+
+
+def test_all_leaves_conflicts_out_and_counts_them_unless_they_are_acknowledged(run: Run) -> None:
+    changeset = making.changeset([making.conflict(1), making.update(2), making.delete(3, conflict=CONFLICT)])
+    ran = run("accept", changeset.pk, "--all", "--json")
+    assert (ran.code, ran.document["decided"], ran.document["conflicts_left_out"]) == (0, 1, 2)
+    assert "2 conflicts left out" in run("accept", changeset.pk, "--all").out
+    assert run("accept", changeset.pk, "--all", "--acknowledge", "--json").document["decided"] == 2
+    assert decided(changeset, "accepted") == [1, 2, 3]
+
+
+def test_what_needs_a_rejected_change_is_refused_naming_both_unless_both_are_meant(run: Run) -> None:
+    changeset = making.changeset([making.create(1, decision="rejected"), making.create(2, requires=[1])])
+    refused = run("accept", changeset.pk, "--change", 2)
+    assert refused.code == 1 and "word-1" in refused.err and "word-2" in refused.err
+    assert "--with-requirements" in refused.err and decided(changeset, "accepted") == []
+    ran = run("accept", changeset.pk, "--change", 2, "--with-requirements", "--json")
+    assert (ran.code, ran.document["decided"], ran.document["also_decided"]) == (0, 2, [1])
+    assert decided(changeset, "accepted") == [1, 2]
+
+
+def test_what_is_needed_is_not_rejected_unless_what_needs_it_goes_too(run: Run) -> None:
+    changeset = making.changeset([making.create(1), making.create(2, requires=[1], decision="accepted")])
+    refused = run("reject", changeset.pk, "--change", 1)
+    assert refused.code == 1 and "word-2" in refused.err and "--with-dependents" in refused.err
+    ran = run("reject", changeset.pk, "--change", 1, "--with-dependents")
+    assert "With them, because they belong together: #2" in ran.out
+    assert decided(changeset, "rejected") == [1, 2]
+
+
+def test_all_leaves_out_what_needs_a_rejected_change(run: Run) -> None:
+    changeset = making.changeset(
+        [making.create(1, decision="rejected"), making.create(2, requires=[1]), making.create(3)]
+    )
+    ran = run("accept", changeset.pk, "--all", "--json")
+    assert (ran.document["decided"], ran.document["requirements_left_out"]) == (1, 1)
+    assert "1 change left out, because of others" in run("accept", changeset.pk, "--all").out
+    assert decided(changeset, "accepted") == [3]
+
+
+@pytest.mark.parametrize(("words", "choice"), [([], "rename"), (["--replace"], "replace")], ids=named)
+def test_a_rename_is_written_as_it_was_said(run: Run, words: list[str], choice: str) -> None:
+    changeset = making.changeset([making.rename(1, rename_choice="replace"), making.update(2)])
+    assert run("accept", changeset.pk, "--change", 1, 2, *words).code == 0
+    assert changeset.changes.get(number=1).rename_choice == choice
+    assert decided(changeset, "accepted") == [1, 2]

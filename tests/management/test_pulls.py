@@ -14,7 +14,7 @@ from data_sync.models import Changeset, DataPull, DataSource
 from data_sync.services import sources
 from tests.admin import making
 from tests.environments import Environments
-from tests.testapp.models import Country, Tag
+from tests.testapp.models import Category, Country, Tag, Term
 
 from .conftest import Run
 
@@ -36,7 +36,7 @@ def test_a_pull_that_finds_changes_ends_with_2(run: Run, environments: Environme
         "pull": DataPull.objects.get().pk,
         "state": "done",
         "changeset": changeset.pk,
-        "counts": {"create": 1, "update": 0, "delete": 1},
+        "counts": {"create": 1, "update": 0, "delete": 1, "rename": 0},
         "compared": 3,
         "conflicts": 0,
     }
@@ -46,7 +46,7 @@ def test_a_pull_that_finds_nothing_ends_with_0(run: Run, environments: Environme
     environments.add(Tag, name="same")
     ran = run("pull", "Staging", "--json")
     assert (ran.code, ran.document["changeset"], ran.document["compared"]) == (0, None, 1)
-    assert ran.document["counts"] == {"create": 0, "update": 0, "delete": 0}
+    assert ran.document["counts"] == {"create": 0, "update": 0, "delete": 0, "rename": 0}
     text = run("pull", "Staging")
     assert text.code == 0 and "1 row compared, nothing differs." in text.out
 
@@ -106,17 +106,67 @@ def test_a_pull_that_fails_ends_with_1_and_says_why(run: Run, settings: Any) -> 
     assert (text.code, text.out) == (1, "") and "CommandError: " in text.err
 
 
-def test_a_pull_that_fails_for_the_schema_names_every_difference(
-    run: Run, environments: Environments, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("name", "code"):
-        model = {"name": Tag, "code": Country}[name]
+@pytest.fixture
+def unlike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here, two keys have other lengths than at the source, and a field that is in no key."""
+    for model, name in ((Tag, "name"), (Country, "code"), (Term, "meaning")):
         monkeypatch.setattr(model._meta.get_field(name), "max_length", 7)
+
+
+def test_a_pull_says_what_the_two_sides_do_not_agree_on(run: Run, environments: Environments, unlike: None) -> None:
+    environments.add(Tag, name="new", only="source")
     ran = run("pull", "Staging", "--json")
+    assert (ran.code, ran.document["changeset"]) == (0, None)
+    assert {(row["model"], row["field"]) for row in ran.document["schema"]} == {
+        ("testapp.tag", "name"),
+        ("testapp.country", "code"),
+        ("testapp.term", "meaning"),
+    }
+    text = run("pull", "Staging")
+    assert "nothing differs" in text.out and "do not agree on it:" in text.out
+    assert "testapp.tag.name" in text.out and "testapp.term.meaning" in text.out
+
+
+def test_what_was_left_out_of_a_changeset_is_shown_with_it(run: Run, environments: Environments, unlike: None) -> None:
+    environments.add(Term, word="new", only="source", meaning="x")
+    number = run("pull", "Staging", "--models", "testapp.term", "--json").document["changeset"]
+    assert run("show", number, "--json").document["omitted"] == {"testapp.term": ["meaning"]}
+    shown = run("show", number)
+    assert "testapp.term: left out, because the two sides do not agree on it: meaning" in shown.out
+    assert "override" in shown.out, "a guard holds it until somebody says that this is right"
+
+
+def test_a_pull_with_no_model_in_common_fails_and_names_every_difference(
+    run: Run, environments: Environments, unlike: None
+) -> None:
+    words = ("pull", "Staging", "--models", "testapp.tag,testapp.country")
+    ran = run(*words, "--json")
     assert ran.code == 1
     assert {row["model"] for row in ran.document["schema"]} == {"testapp.tag", "testapp.country"}
-    text = run("pull", "Staging")
+    text = run(*words)
     assert text.code == 1 and "testapp.tag.name" in text.out and "testapp.country.code" in text.out
+
+
+def test_renames_are_looked_for_unless_they_are_not_wanted(run: Run, environments: Environments) -> None:
+    environments.add(Category, slug="boots", only="source", title="For winter")
+    environments.add(Category, slug="shoes", only="default", title="For winter")
+    ran = run("pull", "Staging", "--json")
+    assert ran.document["counts"] == {"create": 0, "update": 0, "delete": 0, "rename": 1}
+    shown = run("show", ran.document["changeset"])
+    assert "#1 rename testapp.category  shoes → boots" in shown.out and "keeps the row, under the new key" in shown.out
+    assert "→1" in run("list").out
+    ran = run("pull", "Staging", "--no-renames", "--json")
+    assert ran.document["counts"] == {"create": 1, "update": 0, "delete": 1, "rename": 0}
+
+
+def test_a_row_that_was_edited_here_too_is_a_conflict(run: Run, environments: Environments) -> None:
+    environments.add(Term, word="boots", meaning="agreed")
+    environments.add(Term, word="socks", meaning=("new", "old"))
+    run("pull", "Staging")
+    Term.objects.filter(word="boots").update(meaning="edited here")
+    ran = run("pull", "Staging", "--json")
+    assert ran.document["conflicts"] == 1
+    assert "; 1 conflict." in run("pull", "Staging").out
 
 
 def test_ctrl_c_ends_the_pull_too(run: Run, environments: Environments, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,12 +185,49 @@ def test_only_what_is_asked_for_is_shown(run: Run) -> None:
 def test_the_document_has_what_a_reviewer_needs(run: Run) -> None:
     changeset = making.changeset([making.update(1, "old", "new"), making.delete(2)], guards=[])
     document = run("show", changeset.pk, "--json").document
-    assert set(document) == {"changeset", "models", "guards", "decisions", "unmet", "changes"}
-    assert document["changeset"]["counts"] == {"create": 0, "update": 1, "delete": 1}
+    assert set(document) == {"changeset", "models", "guards", "omitted", "decisions", "unmet", "changes"}
+    assert document["changeset"]["counts"] == {"create": 0, "update": 1, "delete": 1, "rename": 0}
     assert document["decisions"] == {"accepted": 0, "rejected": 0, "undecided": 2}
     change = document["changes"][1]
     assert change["diff"] == [{"path": ["meaning"], "kind": "changed", "before": "old", "after": "new"}]
     assert (change["decision"], change["outcome"]) == ("undecided", None)
+
+
+def test_a_conflict_shows_who_and_three_values(run: Run) -> None:
+    out = shown(run, making.conflict(1, "agreed"), making.conflict(2, None, conflict={"kind": "changed", "by": EVIL}))
+    assert "conflict: changed here by tomas, 2026-05-12T10:03:00+00:00" in out
+    assert "~ meaning: here → there\n    = meaning, last agreed: agreed" in out
+    assert "= last agreed: not known" in out and "\x1b" not in out
+    assert "2 conflicts undecided" in " ".join(out.split()) and "--acknowledge" in out
+
+
+def test_a_row_deleted_here_and_a_base_that_is_not_known_are_told(run: Run) -> None:
+    gone = {"kind": "removed", "by": "", "at": ""}
+    out = shown(run, making.create(1, conflict=gone), making.update(2), making.create(3))
+    assert "conflict: deleted here since both sides last agreed, nobody recorded by whom" in " ".join(out.split())
+    assert out.count("unknown base") == 1
+
+
+def test_a_rename_shows_both_keys_and_what_replacing_it_would_take_along(run: Run) -> None:
+    cascade = {"model": "shop.note", "pk": "7", "label": "mira", "effect": "delete", "column": "copy"}
+    out = shown(run, making.rename(1, "UK", "GB", cascades=[cascade]))
+    assert "#1 rename testapp.term  UK → GB" in out
+    assert "keeps the row, under the new key" in out and "deleting it would take along 1 row:" in out
+    assert "deletes the row and adds a new one" in shown(run, making.rename(1, rename_choice="replace"))
+
+
+def test_warnings_and_left_scope_are_shown(run: Run) -> None:
+    warning = {"code": "validator", "field": "meaning", "message": "meaning: no number."}
+    out = shown(run, making.update(1, warnings=[warning]), making.delete(2, left_scope=True))
+    assert "warning: meaning: no number." in out
+    assert "left scope: the source still has it" in out
+
+
+def test_the_document_has_what_was_decided_on_conflicts_and_renames(run: Run) -> None:
+    changeset = making.changeset([making.conflict(1, acknowledged_digest="x"), making.rename(2)])
+    first, second = run("show", changeset.pk, "--json").document["changes"]
+    assert (first["conflict"]["by"], first["base"]["meaning"], first["acknowledged_digest"]) == ("tomas", "agreed", "x")
+    assert (second["previous_key"], second["rename_choice"], first["rename_choice"]) == (["old-key"], "rename", None)
 
 
 def test_the_list_fits_80_columns(run: Run) -> None:

@@ -75,7 +75,7 @@ WRONG = [
     ["show", "９"],
     ["show", "9" * 30],
     ["show", "1", "--change"],
-    ["show", "1", "--operation", "rename"],
+    ["show", "1", "--operation", "move"],
     ["list", "1"],
     ["accept", "1"],
     ["accept", "1", "--al"],

@@ -9,6 +9,7 @@ from django.core.files.storage import FileSystemStorage
 from django.db.models.query import QuerySet
 
 from data_sync.core.errors import RecordError
+from data_sync.core.source import Request
 from data_sync.core.states import PullState
 from data_sync.models import FileChecksum
 from data_sync.orm.files import Checksums
@@ -75,7 +76,8 @@ def test_a_storage_without_times_has_its_files_hashed_each_time(
 
 def test_a_name_that_leads_out_of_the_storage_is_told_with_its_row(environments: Environments) -> None:
     _, row = environments.add(Document, name="a", cover="../../secret.png", only="default")
-    with pytest.raises(RecordError) as caught, LocalSource(["testapp.document"]).stream(["testapp.document"]) as blocks:
+    request = Request(models=("testapp.document",))
+    with pytest.raises(RecordError) as caught, LocalSource().stream(request) as blocks:
         b"".join(blocks)
     told = str(caught.value)
     assert "testapp.Document" in told and f"primary key {row.pk}" in told

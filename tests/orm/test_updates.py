@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 from django.db import models, transaction
 
+from data_sync.orm.resolution import schema_of
+from data_sync.orm.schema import ModelSchema
 from data_sync.orm.updates import update_rows
 from tests.testapp.models import Category, Everything, Product
+
+
+def schema(model: type[models.Model]) -> ModelSchema:
+    found = schema_of(model)
+    assert found is not None
+    return found
 
 
 @pytest.mark.django_db
@@ -18,7 +26,7 @@ def test_each_row_gets_its_own_values_and_no_other_row_any() -> None:
     ]
     for n, row in enumerate(rows[:6]):
         row.name, row.category = f"new {n}", None if n % 3 else parents[0]
-    update_rows(Product.objects.all(), rows[:6], ["name", "category"])
+    update_rows(schema(Product), rows[:6], ["name", "category"], "default")
     stored = Product.objects.order_by("pk").values_list("name", "category_id")
     assert list(stored) == [(row.name, row.category_id) for row in rows]
 
@@ -31,7 +39,7 @@ def test_null_the_json_null_and_texts_with_placeholders_in_them_arrive() -> None
     rows[1].json_or_null = models.Value(models.Value(None, models.JSONField()), models.JSONField())
     rows[2].json_or_null = {"%s": "100 % WHEN ' THEN"}
     rows[2].text = "%s %(x)s '; --"
-    update_rows(Everything.objects.all(), rows, ["json_or_null", "text"])
+    update_rows(schema(Everything), rows, ["json_or_null", "text"], "default")
     assert Everything.objects.get(json_or_null__isnull=True).name == "sql"
     assert Everything.objects.get(json_or_null=models.Value(None, models.JSONField())).name == "json"
     text = Everything.objects.get(name="text")
@@ -45,5 +53,5 @@ def test_more_rows_than_a_statement_takes_parameters_for_are_updated() -> None:
     for row in rows:
         row.title = row.slug.upper()
     with transaction.atomic():
-        update_rows(Category.objects.all(), rows, ["title"])
+        update_rows(schema(Category), rows, ["title"], "default")
     assert all(row.title == row.slug.upper() for row in Category.objects.all())

@@ -13,6 +13,7 @@ import pytest
 from django.db import models
 from django.utils import timezone as django_timezone
 
+from data_sync.core.source import Request
 from data_sync.core.wire import StreamReader
 from data_sync.models import Changeset
 from data_sync.orm.read import LocalSource
@@ -291,7 +292,7 @@ GOLDEN_DIGEST = "a3be729101e64b1781abd591434055fc9ab49c478597b0b0407c72845bc4f27
 
 
 def lines(label: str) -> list[str]:
-    with LocalSource([label]).stream([label]) as blocks:
+    with LocalSource([label]).stream(Request(models=(label,))) as blocks:
         return [line.decode() for some in StreamReader(blocks, [label]) for _, line in some]
 
 

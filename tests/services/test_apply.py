@@ -165,8 +165,8 @@ def test_a_whole_tree_and_a_cycle_are_deleted(environments: Environments) -> Non
 
 
 def test_a_moved_row_is_not_taken_along_by_the_delete_of_its_old_parent(environments: Environments) -> None:
-    old = environments.add(Category, slug="old", only="default")
-    new = environments.add(Category, slug="new", only="source")
+    old = environments.add(Category, slug="old", title="going", only="default")
+    new = environments.add(Category, slug="new", title="coming", only="source")
     environments.add(Category, slug="child", parent=(new[0], old[1]))
     changeset = environments.changeset()
     delete = changeset.changes.get(operation=Operation.DELETE)
@@ -576,13 +576,13 @@ def test_constraints_that_only_fail_at_commit_fail_the_apply(
     if not connection.features.supports_forward_references:
         pytest.skip("this database checks at once")
     changeset = three.approved()
-    finish = Writer.finish
+    write = Writer.write
 
     def dangle(self: Writer, *arguments: Any) -> None:
-        finish(self, *arguments)
+        write(self, *arguments)
         Comment.objects.create(product_id=424242)
 
-    monkeypatch.setattr(Writer, "finish", dangle)
+    monkeypatch.setattr(Writer, "write", dangle)
     with three.untouched():
         assert three.apply(changeset).state == ChangesetState.FAILED
     assert applied_events(changeset) == 0

@@ -12,11 +12,12 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from data_sync.core.errors import NotPermitted
-from data_sync.core.states import Decision
+from data_sync.core.states import Decision, RenameChoice
 from data_sync.models import Changeset
 from data_sync.services import actors, document, review
 from data_sync.services.document import changeset_document
 from tests.admin import making
+from tests.reviewing import HERE, make
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,6 +79,31 @@ def test_all_of_it_is_read_in_one_snapshot_that_has_ended_when_reading_begins(
     if connection.vendor == "sqlite":
         assert not connection.connection.in_transaction
     assert json.loads("".join(pieces))["changes"][0]["after"]["meaning"] == "naïve 𝄞\nline\u2028separator"
+
+
+def test_what_is_known_and_decided_of_conflicts_and_renames_is_in_it() -> None:
+    changeset = make("update?", "rename", "create", omitted={"testapp.tag": ["colour"]}, renames=1, conflicts=1)
+    found = exported(changeset)
+    assert found["changeset"]["counts"] == {"create": 0, "update": 0, "delete": 0, "rename": 1}
+    assert (found["changeset"]["conflicts"], found["changeset"]["omitted"]) == (1, {"testapp.tag": ["colour"]})
+    conflict, rename, create = found["changes"]
+    assert conflict["conflict"] == {"kind": "changed", "by": "", "at": ""}
+    assert (conflict["base_digest"], conflict["base"], conflict["acknowledged_digest"]) == ("b" * 32, None, "")
+    assert (rename["natural_key"], rename["previous_key"], rename["rename_choice"]) == (["K2"], ["old 2"], "rename")
+    assert (create["rename_choice"], create["kept_fields"], create["warnings"], create["left_scope"]) == (
+        None,
+        [],
+        [],
+        False,
+    )
+    options = {"acknowledge": True, "rename_choice": RenameChoice.REPLACE}
+    review.decide(changeset.pk, review.Selection(), Decision.ACCEPTED, ACTOR, revision=None, **options)
+    conflict, rename, _ = exported(changeset)["changes"]
+    assert (conflict["acknowledged_digest"], rename["rename_choice"]) == (HERE, "replace")
+
+
+def exported(changeset: Changeset) -> dict[str, Any]:
+    return json.loads("".join(changeset_document(changeset, ACTOR)))
 
 
 def test_the_permission_is_asked_for_at_once(changeset: Changeset) -> None:

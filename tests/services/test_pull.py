@@ -11,10 +11,12 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.errors import InvalidTransition, NotPermitted
+from data_sync.core.source import Request
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.orm.read import LocalSource
 from data_sync.services import actors, keys, pull, seals, sources
+from data_sync.services.agreement import Agreement
 from tests.environments import Environments
 from tests.testapp.models import (
     Article,
@@ -104,7 +106,7 @@ def test_the_order_of_rows_and_links_makes_no_change(environments: Environments)
     ("there", "here"), [("straße", "strasse"), ("A", "a"), ("é", "e\u0301"), ("a", "a "), ("ä", "a")]
 )
 def test_keys_are_told_apart_by_code_points_not_by_collation(environments: Environments, there: str, here: str) -> None:
-    environments.add(Copy, language=french(environments), key=(there, here), value="", default="")
+    environments.add(Copy, language=french(environments), key=(there, here), value=("there", "here"), default="")
     changeset = environments.changeset("testapp.copy")
     assert found(changeset) == {
         ("copy", f"FR · fr · {there}", "create"),
@@ -240,13 +242,13 @@ def test_an_unknown_model_is_refused_by_name(environments: Environments) -> None
 def test_a_cancelled_pull_stores_nothing(environments: Environments, monkeypatch: pytest.MonkeyPatch) -> None:
     environments.add(Country, code="FR", only="source")
     queued = pull.request_pull(environments.source, [], environments.actor)
-    agree = pull._agreed_labels
+    agree = pull.agree
 
-    def cancel_meanwhile(*arguments: Any) -> list[str]:
+    def cancel_meanwhile(*arguments: Any) -> Agreement:
         pull.cancel_pull(queued.pk, environments.actor)
         return agree(*arguments)
 
-    monkeypatch.setattr(pull, "_agreed_labels", cancel_meanwhile)
+    monkeypatch.setattr(pull, "agree", cancel_meanwhile)
     assert pull.run_pull(queued.pk).state == PullState.CANCELLED
     assert not Changeset.objects.exists()
 
@@ -281,7 +283,7 @@ def test_the_source_is_read_in_one_snapshot(environments: Environments) -> None:
         connections.close_all()
 
     labels = ["testapp.country", "testapp.tag"]
-    with LocalSource(labels, using="source").stream(labels) as blocks:
+    with LocalSource(labels, using="source").stream(Request(models=tuple(labels))) as blocks:
         beginning = next(blocks)
         writer = threading.Thread(target=move)
         writer.start()

@@ -10,48 +10,15 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConflict
-from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.core.errors import InvalidTransition, NotAcknowledged, NotPermitted, RevisionConflict
+from data_sync.core.states import ChangesetState, Decision, Operation, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.services import actors, approval, consequences, review
+from data_sync.services import seals as seals_module
 from data_sync.services.review import Selection
-from data_sync.services.seals import current_content_seal
+from tests.reviewing import ACTOR, HERE, decide, decided, make
 
 pytestmark = pytest.mark.django_db
-
-ACTOR = actors.command_line()
-
-
-def make(*operations: str, requires: dict[int, list[int]] | None = None, **values: Any) -> Changeset:
-    """A pending changeset with one change for each operation, sealed as a pull would."""
-    changeset = Changeset.objects.create(state=ChangesetState.PENDING.value, source_name="Staging", **values)
-    for number, operation in enumerate(operations, start=1):
-        name, flag, _ = operation.partition("!")
-        Change.objects.create(
-            changeset=changeset,
-            number=number,
-            model="testapp.country" if number % 2 else "testapp.tag",
-            operation=name,
-            key=[f"K{number}"],
-            key_text=f"K{number}",
-            requires=(requires or {}).get(number, []),
-            has_problems=bool(flag),
-            problems=[{"code": "x", "field": "", "message": "cannot"}] if flag else [],
-        )
-    changeset.content_seal = current_content_seal(changeset)
-    changeset.save()
-    return changeset
-
-
-def decide(
-    changeset: Changeset, wanted: str, *numbers: int, revision: int | None = None, **filters: Any
-) -> review.Decided:
-    selection = Selection(numbers=numbers or None, **filters)
-    return review.decide(changeset.pk, selection, Decision(wanted), ACTOR, revision=revision)
-
-
-def accepted(changeset: Changeset) -> list[int]:
-    return list(changeset.changes.filter(decision="accepted").order_by("number").values_list("number", flat=True))
 
 
 # Selecting
@@ -76,21 +43,51 @@ def test_a_selection_is_what_its_filters_leave_deletes_first(selection: Selectio
     assert [change.number for change in review.select(changeset, selection)] == numbers
 
 
+@pytest.mark.parametrize(
+    ("flag", "numbers"),
+    [
+        ("", [4, 5, 7, 3, 6, 1, 2]),
+        ("conflicts", [4]),
+        ("renames", [6]),
+        ("warnings", [2]),
+        ("left_scope", [5]),
+        ("cascades", [5]),
+        ("unknown_base", [5, 7, 3, 6]),
+    ],
+)
+def test_a_selection_by_flag_conflicts_first(flag: str, numbers: list[int]) -> None:
+    changeset = make("create", "create", "update", "update?", "delete", "rename", "delete")
+    changes = Change.objects.filter(changeset=changeset)
+    changes.filter(number=2).update(warnings=[{"code": "choices", "field": "a", "message": "not a choice"}])
+    changes.filter(number=5).update(left_scope=True)
+    changes.filter(number__in=[5, 6]).update(has_cascades=True)
+    assert [change.number for change in review.select(changeset, Selection(flag=flag))] == numbers
+
+
+def test_a_rename_takes_rows_along_only_if_it_replaces_its_own() -> None:
+    changeset = make("rename", "rename")
+    Change.objects.update(has_cascades=True, cascades=[{"model": "x.y", "pk": "1", "label": "Row", "effect": "delete"}])
+    decide(changeset, "accepted")
+    decide(changeset, "accepted", 2, options={"rename_choice": RenameChoice.REPLACE})
+    assert [change.number for change in review.select(changeset, Selection(flag="cascades"))] == [2]
+    assert [one["change"] for one in consequences.consequences(changeset).cascades] == [2]
+
+
 # Deciding
 
 
 def test_a_bulk_decision_leaves_deletes_to_a_decision_of_their_own() -> None:
     changeset = make("create", "update", "delete", "delete")
-    decided = decide(changeset, "accepted")
-    assert (decided.count, decided.skipped_deletes, accepted(changeset)) == (2, 2, [1, 2])
+    came_to = decide(changeset, "accepted")
+    assert (came_to.count, came_to.skipped_deletes, decided(changeset)) == (2, 2, [1, 2])
     assert decide(changeset, "accepted", operation="delete").count == 2
-    assert accepted(changeset) == [1, 2, 3, 4]
+    assert decided(changeset) == [1, 2, 3, 4]
 
 
 def test_a_delete_that_is_named_by_number_is_accepted() -> None:
     changeset = make("create", "delete")
     decide(changeset, "accepted", 2)
-    assert accepted(changeset) == [2]
+    assert decided(changeset) == [2]
 
 
 def test_a_bulk_rejection_rejects_deletes_too() -> None:
@@ -103,12 +100,12 @@ def test_a_decision_on_all_touches_only_what_is_undecided(wanted: str) -> None:
     changeset = make("create", "create", "create!", "delete", "delete")
     decide(changeset, "accepted", 1)
     decide(changeset, "rejected", 2, 3, 4)
-    decided = decide(changeset, wanted)
-    assert (decided.count, decided.skipped_decided) == ((0 if wanted == "accepted" else 1), 4)
-    assert (decided.skipped_deletes, decided.skipped_problems) == ((1 if wanted == "accepted" else 0), 0)
-    assert accepted(changeset) == [1]
+    came_to = decide(changeset, wanted)
+    assert (came_to.count, came_to.skipped_decided) == ((0 if wanted == "accepted" else 1), 4)
+    assert (came_to.skipped_deletes, came_to.skipped_problems) == ((1 if wanted == "accepted" else 0), 0)
+    assert decided(changeset) == [1]
     assert decide(changeset, "accepted", decision="rejected", model="testapp.tag").count == 1
-    assert accepted(changeset) == [1, 2]
+    assert decided(changeset) == [1, 2]
 
 
 def test_deciding_by_the_decision_itself_takes_all_that_were_selected() -> None:
@@ -119,21 +116,21 @@ def test_deciding_by_the_decision_itself_takes_all_that_were_selected() -> None:
 
 def test_what_has_a_problem_is_not_accepted_but_can_be_rejected() -> None:
     changeset = make("create!", "create")
-    decided = decide(changeset, "accepted", 1, 2)
-    assert (decided.count, decided.skipped_problems, accepted(changeset)) == (1, 1, [2])
+    came_to = decide(changeset, "accepted", 1, 2)
+    assert (came_to.count, came_to.skipped_problems, decided(changeset)) == (1, 1, [2])
     assert decide(changeset, "rejected", 1).count == 1
 
 
 def test_an_empty_selection_decides_nothing() -> None:
     changeset = make("create")
-    decided = review.decide(changeset.pk, Selection(numbers=()), Decision.ACCEPTED, ACTOR, revision=None)
-    assert (decided.count, accepted(changeset)) == (0, [])
+    came_to = review.decide(changeset.pk, Selection(numbers=()), Decision.ACCEPTED, ACTOR, revision=None)
+    assert (came_to.count, decided(changeset)) == (0, [])
 
 
 def test_numbers_of_another_changeset_are_not_touched() -> None:
     one, other = make("create"), make("create")
     decide(one, "accepted")
-    assert accepted(other) == []
+    assert decided(other) == []
 
 
 def test_each_decision_raises_the_revision_and_an_older_page_gets_a_conflict() -> None:
@@ -141,7 +138,7 @@ def test_each_decision_raises_the_revision_and_an_older_page_gets_a_conflict() -
     assert decide(changeset, "accepted", 1, revision=0).revision == 1
     with pytest.raises(RevisionConflict, match="revision 1; you saw 0"):
         decide(changeset, "accepted", 2, revision=0)
-    assert accepted(changeset) == [1]
+    assert decided(changeset) == [1]
     assert decide(changeset, "accepted", 2, revision=1).revision == 2
 
 
@@ -167,6 +164,82 @@ def test_decisions_are_counted_and_kept_in_the_audit_trail() -> None:
     assert events[1].previous == events[0].hash
 
 
+# Conflicts
+
+
+def acknowledged(changeset: Changeset) -> dict[int, str]:
+    return dict(changeset.changes.exclude(acknowledged_digest="").values_list("number", "acknowledged_digest"))
+
+
+def test_a_conflict_is_accepted_only_by_who_says_to_have_seen_it() -> None:
+    changeset = make("create", "update?", "create?")
+    with pytest.raises(
+        NotAcknowledged, match=r"Change #2 \(testapp.tag \[\"K2\"\]\) is a conflict.*was changed here"
+    ) as one:
+        decide(changeset, "accepted", 1, 2)
+    assert one.value.number == 2
+    with pytest.raises(NotAcknowledged, match=r"#3 .*was removed here"):
+        decide(changeset, "accepted", 3)
+    changeset.refresh_from_db()
+    assert (decided(changeset), changeset.revision) == ([], 0)
+    decide(changeset, "accepted", 1, 2, 3, options={"acknowledge": True})
+    assert decided(changeset) == [1, 2, 3]
+    assert acknowledged(changeset) == {2: HERE, 3: "absent"}
+
+
+@pytest.mark.parametrize("later", ["rejected", "undecided"])
+def test_an_acknowledgement_goes_with_its_acceptance(later: str) -> None:
+    changeset = make("update?")
+    decide(changeset, "accepted", 1, options={"acknowledge": True})
+    assert decide(changeset, "accepted", 1).count == 1  # Accepted once more, it is as it was.
+    assert acknowledged(changeset) == {1: HERE}
+    decide(changeset, later, 1)
+    assert acknowledged(changeset) == {}
+    with pytest.raises(NotAcknowledged):
+        decide(changeset, "accepted", 1)
+
+
+def test_a_conflict_can_be_rejected_by_whoever_has_not_seen_it() -> None:
+    changeset = make("update?", "update?")
+    assert decide(changeset, "rejected", 1).count == 1
+    assert decide(changeset, "rejected").count == 1
+    assert acknowledged(changeset) == {}
+
+
+def test_a_bulk_decision_leaves_conflicts_to_decisions_of_their_own() -> None:
+    """Each is counted once: a delete as a delete, also where it is a conflict or cannot be applied."""
+    changeset = make("update", "update?", "create!", "create?!", "delete?", "delete!")
+    came_to = decide(changeset, "accepted")
+    assert decided(changeset) == [1]
+    assert (came_to.skipped_deletes, came_to.skipped_conflicts, came_to.skipped_problems) == (2, 2, 1)
+    came_to = decide(changeset, "accepted", operation="delete")
+    assert (came_to.count, came_to.skipped_conflicts, came_to.skipped_problems) == (0, 1, 1)
+
+
+def test_a_bulk_decision_that_acknowledges_takes_conflicts_too() -> None:
+    changeset = make("update", "update?", "update?!")
+    came_to = decide(changeset, "accepted", options={"acknowledge": True})
+    assert (came_to.count, came_to.skipped_conflicts, came_to.skipped_problems) == (2, 0, 1)
+    assert acknowledged(changeset) == {2: HERE}
+
+
+# Renames
+
+
+def test_a_rename_keeps_the_choice_of_how_it_is_written() -> None:
+    changeset = make("rename", "rename", "update")
+
+    def choices() -> list[str]:
+        return list(changeset.changes.order_by("number").values_list("rename_choice", flat=True))
+
+    decide(changeset, "accepted", 1, 3, options={"rename_choice": RenameChoice.REPLACE})
+    assert choices() == ["replace", "rename", "rename"]
+    decide(changeset, "accepted", 1)
+    assert choices() == ["replace", "rename", "rename"]
+    decide(changeset, "accepted", 1, 2, options={"rename_choice": RenameChoice.RENAME})
+    assert choices() == ["rename"] * 3
+
+
 # Approving
 
 
@@ -186,6 +259,17 @@ def test_what_is_accepted_must_have_what_it_requires() -> None:
     assert approval.approve(changeset.pk, ACTOR, revision=2).state == ChangesetState.APPROVED
 
 
+def test_an_accepted_conflict_that_nobody_has_acknowledged_cannot_be_approved() -> None:
+    changeset = make("create", "update?")
+    decide(changeset, "accepted", 1, 2, options={"acknowledge": True})
+    for digest in ("", "absent", "sha256:" + "c" * 64):
+        changeset.changes.filter(number=2).update(acknowledged_digest=digest, is_conflict=False)
+        with pytest.raises(NotAcknowledged, match="#2 "):
+            approval.approve(changeset.pk, ACTOR, revision=1)
+    changeset.changes.filter(number=2).update(acknowledged_digest=HERE)
+    assert approval.approve(changeset.pk, ACTOR, revision=1).state == ChangesetState.APPROVED
+
+
 def test_an_approval_is_of_the_revision_that_was_shown() -> None:
     changeset = make("create", "create")
     decide(changeset, "accepted")
@@ -203,6 +287,16 @@ def test_approval_seals_differ_with_the_decisions() -> None:
         for number, decision in enumerate(decisions, start=1):
             decide(changeset, decision, number)
         seals.add(approval.approve(changeset.pk, ACTOR, revision=2).approval_seal)
+    assert len(seals) == 3
+
+
+def test_approval_seals_differ_with_acknowledgements_and_with_choices_of_renames() -> None:
+    seals = set()
+    for values in ({}, {"acknowledged_digest": HERE}, {"rename_choice": "replace"}):
+        changeset = make("rename?")
+        decide(changeset, "accepted", options={"acknowledge": True})
+        Change.objects.filter(changeset=changeset).update(**{"acknowledged_digest": "x"} | values)
+        seals.add(seals_module.current_approval_seal(changeset))
     assert len(seals) == 3
 
 
@@ -277,7 +371,7 @@ def test_nothing_can_be_done_to_what_is_closed(state: ChangesetState) -> None:
     for attempt in tries:
         with pytest.raises(InvalidTransition, match=f"is {state.value}"):
             attempt()
-    assert accepted(changeset) == [1]
+    assert decided(changeset) == [1]
 
 
 @pytest.mark.parametrize("state", [ChangesetState.PENDING, ChangesetState.APPROVED, ChangesetState.BLOCKED])

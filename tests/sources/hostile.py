@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -82,16 +83,23 @@ class Server:
     def _handle(self, plain: socket.socket) -> None:
         try:
             with self.tls.wrap_socket(plain, server_side=True) if self.tls else plain as connection:
-                head = b""
-                while b"\r\n\r\n" not in head and head[:1] in (b"", b"G"):
+                request = b""
+                # A TLS client's greeting, sent to a server without TLS, is no request that could end.
+                while not _is_whole(request) and request[:1] in (b"", b"G", b"P"):
                     block = connection.recv(65536)
                     if not block:
                         return
-                    head += block
-                self.requests.append(head.decode(errors="replace"))
+                    request += block
+                self.requests.append(request.decode(errors="replace"))
                 self.answer(connection)
         except OSError:
             pass  # The reader went away, as it should.
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from data_sync.core.errors import (
     SourceUnavailable,
     WrongFile,
 )
+from data_sync.core.source import Request
 from data_sync.core.wire import StreamReader, write_stream
 from data_sync.sources import addresses, transport
 from data_sync.sources.http import MAX_MANIFEST, HttpSource, SourceFailed
@@ -39,6 +40,7 @@ MANIFEST = {
 }
 LINES = [f'[{{}},["app.copy",["{number}"],{{}},{{}}]]' for number in range(2000)]
 STREAM = b"".join(write_stream(["app.copy"], [("app.copy", LINES)]))
+COPIES = Request(models=("app.copy",))
 
 Serve = Callable[..., Server]
 
@@ -74,12 +76,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(source: HttpSource) -> bytes:
-    with source.stream(["app.copy"]) as blocks:
+    with source.stream(COPIES) as blocks:
         return b"".join(blocks)
 
 
 def rows(source: HttpSource) -> int:
-    with source.stream(["app.copy"]) as blocks:
+    with source.stream(COPIES) as blocks:
         return sum(len(lines) for lines in StreamReader(blocks, ["app.copy"]))
 
 
@@ -130,7 +132,7 @@ def test_what_inflates_to_whole_blocks_arrives_whole(size: int, serve: Serve) ->
 
 def test_blocks_are_of_64_kib_at_most(serve: Serve) -> None:
     server = serve(http("200 OK", STREAM * 10))
-    with HttpSource(server.url, KEY).stream(["app.copy"]) as blocks:
+    with HttpSource(server.url, KEY).stream(COPIES) as blocks:
         assert max(len(block) for block in blocks) <= 65536
 
 
@@ -612,7 +614,7 @@ def test_a_gzip_bomb_stops_at_the_limit_in_little_memory(serve: Serve, settings:
 
     def swallow() -> None:
         nonlocal size
-        with HttpSource(server.url, KEY).stream(["app.copy"]) as blocks:
+        with HttpSource(server.url, KEY).stream(COPIES) as blocks:
             for block in blocks:
                 size += len(block)
 
@@ -661,5 +663,5 @@ def test_the_key_is_in_no_repr_and_no_log(serve: Serve, caplog: pytest.LogCaptur
 
 def test_what_the_reader_raises_passes_through_unchanged(serve: Serve) -> None:
     source = HttpSource(serve(http("200 OK", STREAM)).url, KEY)
-    with pytest.raises(MalformedStream, match=r"^mine$"), source.stream(["app.copy"]):
+    with pytest.raises(MalformedStream, match=r"^mine$"), source.stream(COPIES):
         raise MalformedStream("mine")

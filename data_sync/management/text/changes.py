@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_sync.core import canonical
-from data_sync.core.records import MISSING
-from data_sync.core.states import Decision
+from data_sync.core.records import MISSING, key_text
+from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Change
 
 from .marks import Paint, marked
@@ -46,17 +46,23 @@ class Manner:
 def describe(change: Change, manner: Manner) -> Iterator[str]:
     """The change in lines: what it is, what differs, what goes with it."""
     decided = "" if change.decision == Decision.UNDECIDED else f"  [{change.decision}]"
-    yield f"#{change.number} {change.operation} {line(change.model)}  {line(change.key_text)}{decided}"
+    yield f"#{change.number} {change.operation} {line(change.model)}  {_named(change)}{decided}"
+    yield from _standing(change)
     for row in change.diff:
         yield from _difference(row, manner)
+    yield from _agreed(change, manner)
     for name, sides in change.files.items():
         yield from _file(name, sides["before"], sides["after"])
     if change.requires:
         numbers = [f"#{number}" for number in change.requires]
         yield from wrapped(f"requires {listing(numbers, manner.most_items)}", INDENT * 2, INDENT)
-    yield from _cascades(change.cascades, manner.most_items)
+    if change.operation == Operation.RENAME:
+        yield from _rename(change)
+    yield from _cascades(change, manner.most_items)
     for problem in change.problems:
         yield from wrapped(f"problem: {line(problem['message'])}", INDENT * 2, INDENT)
+    for warning in change.warnings:
+        yield from wrapped(f"warning: {line(warning['message'])}", INDENT * 2, INDENT)
     if change.outcome:
         reason = f": {line(change.outcome_reason)}" if change.outcome_reason else ""
         yield from wrapped(f"outcome: {change.outcome}{reason}", INDENT * 2, INDENT)
@@ -128,10 +134,61 @@ def _identity(file: dict[str, Any] | None) -> tuple[Any, ...] | None:
     return None if file is None else (file["checksum"], file["size"])
 
 
-def _cascades(cascades: list[dict[str, Any]], most: int | None) -> Iterator[str]:
+def _named(change: Change) -> str:
+    if change.previous_key is None:
+        return line(change.key_text)
+    return f"{line(key_text(tuple(change.previous_key)))} → {line(change.key_text)}"
+
+
+def _standing(change: Change) -> Iterator[str]:
+    """What is known of the local row since both sides last agreed, and of the source's row that is gone."""
+    if change.is_conflict:
+        yield from wrapped(f"conflict: {_conflict(change)}", INDENT * 2, INDENT)
+    elif change.operation != Operation.CREATE and not change.base_digest:
+        yield f"{INDENT}unknown base: nobody can tell whether it was edited here"
+    if change.left_scope:
+        yield f"{INDENT}left scope: the source still has it, but not among what is synced"
+
+
+def _conflict(change: Change) -> str:
+    what = "deleted here" if change.conflict.get("kind") == "removed" else "changed here"
+    by, at = line(change.conflict.get("by", "")), line(change.conflict.get("at", ""))
+    if not by:
+        told = f"{what} since both sides last agreed, nobody recorded by whom"
+    else:
+        told = f"{what} by {by}" + (f", {at}" if at else "")
+    return f"{told} (acknowledged)" if change.acknowledged_digest else told
+
+
+def _agreed(change: Change, manner: Manner) -> Iterator[str]:
+    """Of a conflict, the value of each field shown on which both sides last agreed."""
+    if not change.is_conflict:
+        return
+    if change.base is None:
+        yield f"{INDENT}= last agreed: not known"
+        return
+    for name in dict.fromkeys(row["path"][0] for row in change.diff):
+        if name in change.base:
+            text = bounded(_value(change.base[name], isinstance(change.base[name], str | None)), manner.most_text)
+            yield from _lines(f"= {line(name)}, last agreed", text)
+        else:
+            yield f"{INDENT}= {line(name)}, last agreed: not known"
+
+
+def _rename(change: Change) -> Iterator[str]:
+    if change.rename_choice == RenameChoice.REPLACE:
+        yield f"{INDENT}deletes the row and adds a new one"
+    else:
+        yield f"{INDENT}keeps the row, under the new key (accept it with --replace to delete it and add a new one)"
+
+
+def _cascades(change: Change, most: int | None) -> Iterator[str]:
+    cascades: list[dict[str, Any]] = change.cascades
     if not cascades:
         return
-    yield f"{INDENT}takes along {count(len(cascades), 'row')}:"
+    would = "would take" if change.operation == Operation.RENAME else "takes"
+    deleting = "deleting it " if change.operation == Operation.RENAME else ""
+    yield f"{INDENT}{deleting}{would} along {count(len(cascades), 'row')}:"
     for cascade in cascades[:most]:
         label = f" “{line(cascade['label'])}”" if cascade["label"] else ""
         effect = EFFECTS.get(cascade["effect"], line(cascade["effect"]))

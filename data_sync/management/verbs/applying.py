@@ -1,4 +1,4 @@
-"""`apply` writes what was approved; `export` gives the changeset's own JSON document."""
+"""`apply` writes what was approved, or rehearses it; `export` gives the changeset's own JSON document."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from data_sync.services.document import changeset_document
 from ..text.table import wrapped
 from ..text.words import line, listing
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
+from .rehearsing import rehearse
 
 UNDONE = (Outcome.STALE, Outcome.BLOCKED, Outcome.FAILED)
 
@@ -27,12 +28,17 @@ UNDONE = (Outcome.STALE, Outcome.BLOCKED, Outcome.FAILED)
 def add_verbs(verbs: Verbs) -> None:
     apply = verbs.add("apply", apply_changeset, "Write the accepted changes of an approved changeset, or nothing")
     apply.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
+    apply.add_argument(
+        "--rehearse", action="store_true", help="write and take it back, at any time before: says what would go wrong"
+    )
     export = verbs.add("export", export_changeset, "Give a changeset, with its decisions and events, as JSON")
     export.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
     export.add_argument("--output", metavar="FILE", default="-", help="default: standard output")
 
 
 def apply_changeset(call: Call) -> Answer:
+    if call.options["rehearse"]:
+        return rehearse(call)
     changeset = changeset_of(call)
     try:
         service.request_apply(changeset.pk, call.actor)

@@ -15,25 +15,35 @@ from ..text.table import table, wrapped
 from ..text.words import count, line, listing
 from .call import FOUND, Answer, Call, Stream, Verbs, labels, number, source_of
 
+RARE = ("rename", "conflicts", "cascades", "problems", "warnings")
+
 
 def add_verbs(verbs: Verbs) -> None:
     pull = verbs.add("pull", pull_source, "Compare with a source, and store what differs as a changeset")
     pull.add_argument("source", metavar="SOURCE", help="the source's name")
     pull.add_argument("--models", type=labels, default=(), metavar="A.B,C.D", help="only these; default all")
+    pull.add_argument(
+        "--no-renames", dest="find_renames", action="store_false", help="take renamed rows for deleted and added ones"
+    )
     cancel = verbs.add("cancel", cancel_pull, "Stop a pull that is queued or running")
     cancel.add_argument("pull", type=number, metavar="PULL", help="the pull's number")
 
 
 def pull_source(call: Call) -> Answer:
-    pull = service.request_pull(source_of(call.options["source"]), call.options["models"], call.actor)
+    pull = service.request_pull(
+        source_of(call.options["source"]),
+        call.options["models"],
+        call.actor,
+        find_renames=call.options["find_renames"],
+    )
     with progress.shown(pull, call.progress):
         tasks.submit("pull", pull.pk)
     pull.refresh_from_db()
     document: dict[str, Any] = {"pull": pull.pk, "state": pull.state}
     if PullState(pull.state).is_active:  # Called within a transaction: it runs once that is committed.
         return Answer(document=document, text=[f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}."])
+    differences = pull.report.get("schema", [])
     if pull.state in (PullState.FAILED, PullState.CANCELLED):
-        differences = pull.report.get("schema", [])
         return Answer(
             document=document | {"error": pull.error, "schema": differences},
             text=_differences(differences),
@@ -46,8 +56,9 @@ def pull_source(call: Call) -> Answer:
             "changeset": None if changeset is None else changeset.pk,
             "counts": counts(changeset),
             "compared": pull.compared,
-            "conflicts": 0,
-        },
+            "conflicts": 0 if changeset is None else changeset.conflicts,
+        }
+        | ({"schema": differences} if differences else {}),
         text=_found(pull, changeset),
         code=0 if changeset is None else FOUND,
     )
@@ -70,30 +81,49 @@ def counts(changeset: Changeset | None) -> dict[str, int]:
     """How many changes of each operation."""
     if changeset is None:
         return dict.fromkeys((operation.value for operation in Operation), 0)
-    return {"create": changeset.creates, "update": changeset.updates, "delete": changeset.deletes}
+    return {
+        "create": changeset.creates,
+        "update": changeset.updates,
+        "delete": changeset.deletes,
+        "rename": changeset.renames,
+    }
 
 
 def counts_text(changeset: Changeset) -> str:
-    """`12 creates, 80 updates, 2 deletes`, without those that are not there."""
-    return listing([count(number, operation) for operation, number in counts(changeset).items() if number])
+    """`12 creates, 80 updates, 2 deletes; 1 conflict`, without what is not there."""
+    text = listing([count(number, operation) for operation, number in counts(changeset).items() if number])
+    return f"{text}; {count(changeset.conflicts, 'conflict')}" if changeset.conflicts else text
+
+
+def signs_text(changeset: Changeset) -> str:
+    """`+12 ~80 -2`, and `→1` for renames where there are some: for tables."""
+    text = f"+{changeset.creates:,} ~{changeset.updates:,} -{changeset.deletes:,}"
+    return f"{text} →{changeset.renames:,}" if changeset.renames else text
 
 
 def summary_table(rows: list[dict[str, Any]]) -> Stream:
-    """What was compared and found, per model."""
-    columns = ["compared", "create", "update", "delete", "cascades", "problems"]
+    """What was compared and found, per model; what is rare has a column only where there is some of it."""
+    columns = ["compared", "create", "update", "delete"]
+    columns += [name for name in RARE if any(row.get(name) for row in rows)]
     body = [[line(row["label"]), *(f"{row.get(name, 0):,}" for name in columns)] for row in rows]
-    return table(["model", *columns], body, numbers=range(1, 7))
+    return table(["model", *columns], body, numbers=range(1, len(columns) + 1))
 
 
 def _found(pull: DataPull, changeset: Changeset | None) -> Stream:
     begin = f"Pull {pull.pk} of {line(pull.source_name)}: {count(pull.compared, 'row')} compared"
+    differences = pull.report.get("schema", [])
     if changeset is None:
         yield f"{begin}, nothing differs."
+    else:
+        yield f"{begin}, {counts_text(changeset)}."
+        yield ""
+        yield from summary_table(changeset.summary)
+        yield ""
+    if differences:
+        yield "Left out, because the two sides do not agree on it:"
+        yield from _differences(differences)
+    if changeset is None:
         return
-    yield f"{begin}, {counts_text(changeset)}."
-    yield ""
-    yield from summary_table(changeset.summary)
-    yield ""
     if changeset.state == ChangesetState.BLOCKED:
         yield from wrapped(f"Changeset {changeset.pk} is blocked. {line(changeset.state_reason)}", "")
         yield f"If that is meant: data_sync override {changeset.pk} --reason TEXT"

@@ -6,8 +6,8 @@ from functools import partial
 
 from django.db import transaction
 
-from data_sync.core.errors import InvalidInput
-from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.core.errors import InvalidInput, InvalidTransition, NotAcknowledged, RequirementRejected
+from data_sync.core.states import ChangesetState, Decision, Operation, RenameChoice
 from data_sync.models import Changeset
 from data_sync.services import approval, review
 from data_sync.services.review import Decided, Selection
@@ -29,6 +29,20 @@ def add_verbs(verbs: Verbs) -> None:
         which.add_argument("--all", action="store_true", help="all undecided, within the other options; deletes too")
         which.add_argument("--change", type=number, nargs="+", action="extend", metavar="N", help="these changes")
         add_filters(verb)
+        if decision is Decision.ACCEPTED:
+            verb.add_argument(
+                "--acknowledge", action="store_true", help="conflicts among them: what was changed here was seen"
+            )
+            verb.add_argument(
+                "--with-requirements", dest="together", action="store_true", help="accept what they need, too"
+            )
+            verb.add_argument(
+                "--replace", action="store_true", help="renames among them: delete the row and add a new one"
+            )
+        else:
+            verb.add_argument(
+                "--with-dependents", dest="together", action="store_true", help="reject what needs them, too"
+            )
     approve = verbs.add("approve", approve_changeset, "Approve the decisions on a changeset as they stand")
     approve.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
     override = verbs.add("override", override_guards, "Let a blocked changeset through its guards")
@@ -43,12 +57,26 @@ def decide(decision: Decision, call: Call) -> Answer:
     require_changes(changeset, selection)
     if decision is Decision.ACCEPTED:
         _require_acceptable(changeset, selection)
-    decided = _decide_all(changeset, selection, decision, call)
+    try:
+        decided = _decide_all(changeset, selection, decision, call)
+    except RequirementRejected as error:
+        raise InvalidTransition(f"{error} To decide on all of them at once: {_together(decision)}") from None
+    except NotAcknowledged as error:
+        raise InvalidTransition(f"{error} Then accept it with --acknowledge.") from None
     changeset.refresh_from_db()
     left_out = decided.skipped_problems
     text = [f"{decision.capitalize()} {count(decided.count, 'change')} of changeset {changeset.pk}."]
     if left_out:
         text.append(f"{count(left_out, 'change')} left out because of problems: data_sync show {changeset.pk}")
+    if decided.also_decided:
+        also = listing([f"#{number}" for number in decided.also_decided], 10)
+        text.append(f"With them, because they belong together: {also}")
+    if decided.skipped_conflicts:
+        conflicts = count(decided.skipped_conflicts, "conflict")
+        text.append(f"{conflicts} left out; look, and accept each by name: --change N --acknowledge")
+    if decided.skipped_requirements:
+        unmet = count(decided.skipped_requirements, "change")
+        text.append(f"{unmet} left out, because of others that are decided differently; see {_together(decision)}")
     if decided.skipped_decided:
         kept = count(decided.skipped_decided, "change")
         text.append(f"{kept} left as decided before; to decide anew, name them: --change N")
@@ -59,7 +87,10 @@ def decide(decision: Decision, call: Call) -> Answer:
             "state": changeset.state,
             "revision": changeset.revision,
             "decided": decided.count,
+            "also_decided": list(decided.also_decided),
             "left_out": left_out,
+            "requirements_left_out": decided.skipped_requirements,
+            "conflicts_left_out": decided.skipped_conflicts,
             "left_as_decided": decided.skipped_decided,
             "decisions": review.decision_counts(changeset),
         },
@@ -70,18 +101,41 @@ def decide(decision: Decision, call: Call) -> Answer:
 def _decide_all(changeset: Changeset, selection: Selection, decision: Decision, call: Call) -> Decided:
     """Decides, deletes included: whoever types --all has said so. `services.review` leaves them out of a
     selection unless they are what is selected, hence a second decision, in the same transaction."""
+    decide = partial(
+        review.decide,
+        changeset.pk,
+        decision=decision,
+        actor=call.actor,
+        revision=None,
+        acknowledge=call.options.get("acknowledge", False),
+        with_requirements=call.options["together"],
+        rename_choice=_rename_choice(decision, call),
+    )
     with transaction.atomic():
-        decided = review.decide(changeset.pk, selection, decision, call.actor, revision=None)
+        decided = decide(selection)
         if not decided.skipped_deletes:
             return decided
-        deletes = Selection(model=selection.model, operation=Operation.DELETE)
-        more = review.decide(changeset.pk, deletes, decision, call.actor, revision=None)
+        more = decide(Selection(model=selection.model, operation=Operation.DELETE))
         return Decided(
             count=decided.count + more.count,
             revision=more.revision,
             skipped_problems=decided.skipped_problems + more.skipped_problems,
+            skipped_conflicts=decided.skipped_conflicts + more.skipped_conflicts,
+            skipped_requirements=decided.skipped_requirements + more.skipped_requirements,
             skipped_decided=decided.skipped_decided,  # Has those among the deletes already.
+            also_decided=tuple(sorted({*decided.also_decided, *more.also_decided})),
         )
+
+
+def _together(decision: Decision) -> str:
+    return "--with-requirements" if decision is Decision.ACCEPTED else "--with-dependents"
+
+
+def _rename_choice(decision: Decision, call: Call) -> RenameChoice | None:
+    """How renames are to be written: as the options say, whatever somebody chose before."""
+    if decision is not Decision.ACCEPTED:
+        return None
+    return RenameChoice.REPLACE if call.options["replace"] else RenameChoice.RENAME
 
 
 def _require_acceptable(changeset: Changeset, selection: Selection) -> None:

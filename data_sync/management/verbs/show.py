@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from data_sync.core.states import ChangesetState, Decision, PullState
+from data_sync.core.states import ChangesetState, Decision, Operation, PullState
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.services import consequences, review
 from data_sync.services.content import change_content
@@ -15,7 +15,7 @@ from ..text.changes import Manner, describe
 from ..text.table import table, wrapped
 from ..text.words import bounded, count, line, listing, moment
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
-from .pulls import counts, counts_text, summary_table
+from .pulls import counts, counts_text, signs_text, summary_table
 from .selection import add_filters, require_changes, selection_of
 
 BATCH = 200
@@ -65,8 +65,8 @@ def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
     if not changesets:
         yield "There are no changesets. Make one: data_sync pull SOURCE"
         return
-    head = ["no", "state", "source", "create", "update", "delete", "pulled", "by"]
-    yield from table(head, [_row(changeset) for changeset in changesets], numbers=(0, 3, 4, 5))
+    head = ["no", "state", "source", "changes", "conflicts", "pulled", "by"]
+    yield from table(head, [_row(changeset) for changeset in changesets], numbers=(0, 4))
     for changeset in changesets[:EXPLAINED]:
         if changeset.state_reason:
             yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
@@ -77,7 +77,8 @@ def _row(changeset: Changeset) -> list[str]:
         str(changeset.pk),
         changeset.state,
         line(changeset.source_name),
-        *(f"{of_operation:,}" for of_operation in counts(changeset).values()),
+        signs_text(changeset),
+        f"{changeset.conflicts:,}",
         moment(changeset.created_at),
         line(changeset.actor),
     ]
@@ -102,16 +103,27 @@ def _document(changeset: Changeset, selection: review.Selection) -> Stream:
         "changeset": _head(changeset),
         "models": changeset.summary,
         "guards": changeset.guards,
+        "omitted": changeset.omitted,
         "decisions": review.decision_counts(changeset),
         "unmet": [{"change": accepted, "requires": missing} for accepted, missing in unmet.items()],
     }
     yield f'{json.dumps(head)[:-1]}, "changes": ['
     separator = "\n"
     for change in _changes(changeset, selection):
-        decided = {"decision": change.decision, "outcome": change.outcome or None, "reason": change.outcome_reason}
-        yield separator + json.dumps(change_content(change) | decided)
+        yield separator + json.dumps(change_content(change) | _decided(change))
         separator = ",\n"
     yield "\n]}\n"
+
+
+def _decided(change: Change) -> dict[str, Any]:
+    """What became of a change since it was stored."""
+    return {
+        "decision": change.decision,
+        "acknowledged_digest": change.acknowledged_digest,
+        "rename_choice": change.rename_choice if change.operation == Operation.RENAME else None,
+        "outcome": change.outcome or None,
+        "reason": change.outcome_reason,
+    }
 
 
 def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Stream:
@@ -139,6 +151,8 @@ def _heading(changeset: Changeset) -> Stream:
     yield f"{counts_text(changeset)}. {decisions_text(changeset)}."
     yield ""
     yield from summary_table(changeset.summary)
+    for label, names in changeset.omitted.items():
+        yield from wrapped(f"{label}: left out, because the two sides do not agree on it: {listing(names)}", "    ")
 
 
 def _closing(changeset: Changeset) -> Stream:
@@ -148,6 +162,14 @@ def _closing(changeset: Changeset) -> Stream:
         yield f"#{accepted} is accepted and requires {numbers}, not accepted."
     if len(unmet) > 5:
         yield f"And {len(unmet) - 5:,} more accepted changes require some that are not."
+    open_conflicts = changeset.changes.filter(is_conflict=True, decision=Decision.UNDECIDED.value).count()
+    if open_conflicts and changeset.state == ChangesetState.PENDING:
+        yield from wrapped(
+            f"{count(open_conflicts, 'conflict')} undecided: rows that were changed here, too. Accept them by name: "
+            f"data_sync accept {changeset.pk} --change N --acknowledge",
+            "    ",
+            "",
+        )
     match changeset.state:
         case ChangesetState.PENDING:
             yield f"Decide: data_sync accept {changeset.pk} --all, or --change N; then data_sync approve {changeset.pk}"
@@ -175,6 +197,7 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "created_at": changeset.created_at.isoformat(),
         "by": changeset.actor,
         "counts": counts(changeset),
+        "conflicts": changeset.conflicts,
         "compared": changeset.compared,
         "revision": changeset.revision,
         "applied_at": None if changeset.applied_at is None else changeset.applied_at.isoformat(),

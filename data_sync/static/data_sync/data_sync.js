@@ -41,6 +41,18 @@
       place.hidden = progress.undecided[place.dataset.dsDone] !== 0;
     }
     showBulk(progress.bulk);
+    // What belonged to the decision was decided alike.
+    for (const [number, decision] of Object.entries(progress.also || {})) {
+      const card = root.querySelector(`#change-${Number(number)}`);
+      if (card) {
+        card.dataset.decision = decision;
+        const form = card.querySelector("form.ds-decision");
+        if (form) {
+          form.elements.decide.value = decision;
+          clearError(form);
+        }
+      }
+    }
   }
 
   // Each decision alters how many the buttons for all matching are about.
@@ -55,17 +67,22 @@
     }
   }
 
-  // What a card offers after a failure: the same again, a fresh page, or the way back in.
+  // What a card offers after a failure: the same again, a fresh page, the way back in, to decide on more, or
+  // nothing but the box to tick.
   class Refusal extends Error {
-    constructor(text, remedy) {
+    constructor(text, remedy, together) {
       super(text);
       this.remedy = remedy;
+      this.together = together;
     }
   }
 
-  async function send(form, decision) {
+  async function send(form, decision, withRequirements) {
     const body = new FormData(form);
     body.set("decide", decision);
+    if (withRequirements) {
+      body.set("with_requirements", "1");
+    }
     const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
     const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
     if (!isJson) {
@@ -74,23 +91,33 @@
     }
     const answer = await response.json();
     if (!response.ok) {
-      throw new Refusal(answer.error, answer.reload ? "reload" : "retry");
+      throw new Refusal(answer.error, answer.remedy || "retry", answer.together);
     }
     return answer;
   }
 
-  function showError(form, decision, text, remedy) {
+  function showError(form, decision, text, remedy, together) {
     clearError(form);
     say("");
     const line = document.createElement("span");
     line.className = "ds-card-error";
     line.setAttribute("role", "alert");
     line.textContent = text + " ";
-    line.append(remedyFor(form, decision, remedy));
+    for (const change of together ? together.changes : []) {
+      const link = document.createElement("a");
+      link.href = `?number=${change.number}#change-${change.number}`;
+      link.textContent = change.words;
+      line.append(link, " ");
+    }
+    if (remedy === "acknowledge") {
+      form.elements.acknowledge.focus();
+    } else {
+      line.append(remedyFor(form, decision, remedy, together));
+    }
     form.append(line);
   }
 
-  function remedyFor(form, decision, remedy) {
+  function remedyFor(form, decision, remedy, together) {
     const here = window.location.pathname + window.location.search;
     if (remedy === "login") {
       const link = document.createElement("a");
@@ -104,6 +131,12 @@
     if (remedy === "reload") {
       button.textContent = message("reload");
       button.addEventListener("click", () => window.location.reload());
+    } else if (remedy === "together") {
+      button.textContent = together.button;
+      button.addEventListener("click", () => {
+        form.elements.decide.value = decision;
+        decide(form, decision, true);
+      });
     } else {
       button.textContent = message("retry");
       button.addEventListener("click", () => {
@@ -121,18 +154,18 @@
     }
   }
 
-  function decide(form, decision) {
+  function decide(form, decision, withRequirements) {
     const card = form.closest(".ds-card");
     queue = queue.then(async () => {
       try {
-        showProgress(await send(form, decision));
+        showProgress(await send(form, decision, withRequirements));
         card.dataset.decision = decision;
         clearError(form);
         say(`#${form.elements.number.value} ${message(decision)}`);
       } catch (error) {
         form.elements.decide.value = card.dataset.decision;
         if (error instanceof Refusal) {
-          showError(form, decision, error.message || message("failed"), error.remedy);
+          showError(form, decision, error.message || message("failed"), error.remedy, error.together);
         } else {
           showError(form, decision, message("failed"), "retry");
         }
@@ -142,8 +175,15 @@
 
   root.addEventListener("change", (event) => {
     const form = event.target.closest("form.ds-decision");
-    if (form && event.target.name === "decide") {
+    if (!form) {
+      return;
+    }
+    if (event.target.name === "decide") {
       decide(form, event.target.value);
+    } else if (event.target.name === "rename_choice" && form.closest(".ds-card").dataset.decision === "accepted") {
+      decide(form, "accepted");
+    } else {
+      clearError(form); // What was missing may be there now.
     }
   });
 

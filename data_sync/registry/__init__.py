@@ -1,7 +1,7 @@
 """Which models are synced, and how.
 
 `data_sync.register_model` decorates a model, `data_sync.register` takes any model, also one of
-another package, from an `AppConfig.ready()`. Only the words are kept here; `orm.schema` resolves
+another package, from an `AppConfig.ready()`. Only the words are kept here; `orm.resolution` checks
 them against the model, and the system checks report what does not fit.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from .core.errors import RegistrationError
+from data_sync.core.errors import RegistrationError
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -25,13 +25,14 @@ Save = Literal["raw", "model"]
 class Registration:
     """How one model is synced.
 
-    `natural_key` has one path per part, dots reach through foreign keys. `fields` None means every
-    concrete field and many-to-many but the primary key and files. `queryset` narrows the rows in
-    scope, on both sides. `deletes="never"` keeps local rows that the source lacks.
+    `natural_key` is as it was given, empty where it was left out; `key` is what to use. `fields` None
+    means every concrete field and many-to-many but a plain primary key and files. `queryset` narrows
+    the rows in scope, on both sides. `deletes="never"` keeps local rows that the source lacks.
+    `save="model"` writes by `Model.save()`.
     """
 
     model: type[Model]
-    natural_key: tuple[str, ...]
+    natural_key: tuple[str, ...] = ()
     fields: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     file_fields: tuple[str, ...] = ()
@@ -45,6 +46,17 @@ class Registration:
         """`app_label.modelname`, lower case: the model's name in records, URLs and JSON."""
         return self.model._meta.label_lower
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The natural key: one path per part, dots reach through foreign keys.
+
+        Needs every model to be loaded, because a key that was left out is inferred. Raises
+        `RegistrationError` where it cannot be.
+        """
+        from .natural_keys import key_of
+
+        return key_of(self)
+
 
 _registrations: dict[type[Model], Registration] = {}
 _EXAMPLE = '@data_sync.register_model(natural_key=["code"])'
@@ -53,40 +65,39 @@ _EXAMPLE = '@data_sync.register_model(natural_key=["code"])'
 def register(
     model: type[Model],
     *,
-    natural_key: Iterable[str],
+    natural_key: Iterable[str] | None = None,
     fields: Iterable[str] | None = None,
     exclude: Iterable[str] = (),
     file_fields: Iterable[str] = (),
     queryset: Callable[[QuerySet[Any]], QuerySet[Any]] | None = None,
     deletes: Deletes = "propose",
+    save: Save = "raw",
     allow_sensitive: Iterable[str] = (),
 ) -> None:
     """Registers a model for syncing.
 
-    `queryset` takes the model's unfiltered query set and returns the rows in scope.
-    `allow_sensitive` names the fields (or "model") that may be synced although their names look
-    secret. Raises `RegistrationError` for words that cannot be right for any model.
+    `natural_key` may be left out where one unique constraint determines it. `queryset` takes the
+    model's unfiltered query set and returns the rows in scope. `save="model"` writes by
+    `Model.save()`, row by row. `allow_sensitive` names the fields (or "model") that may be synced
+    although their names look secret. Raises `RegistrationError` for words that cannot be right for any model.
     """
     if model in _registrations:
         raise RegistrationError(f"{model._meta.label} is registered twice; remove one of the registrations.")
     if deletes not in ("propose", "never"):
         raise RegistrationError(f'{model._meta.label}: deletes is "propose" or "never", not {deletes!r}.')
+    if save not in ("raw", "model"):
+        raise RegistrationError(f'{model._meta.label}: save is "raw" or "model", not {save!r}.')
     _registrations[model] = Registration(
         model=model,
-        natural_key=_names(model, "natural_key", natural_key),
+        natural_key=_names(model, "natural_key", () if natural_key is None else natural_key),
         fields=None if fields is None else _names(model, "fields", fields),
         exclude=_names(model, "exclude", exclude),
         file_fields=_names(model, "file_fields", file_fields),
         queryset=queryset,
         deletes=deletes,
+        save=save,
         allow_sensitive=_names(model, "allow_sensitive", allow_sensitive),
     )
-    if not _registrations[model].natural_key:
-        del _registrations[model]
-        raise RegistrationError(
-            f"{model._meta.label}: natural_key needs at least one field, what identifies a row in every environment: "
-            f"{_EXAMPLE}"
-        )
 
 
 def register_model(*misused: Any, **options: Any) -> Callable[[ModelType], ModelType]:
@@ -96,8 +107,6 @@ def register_model(*misused: Any, **options: Any) -> Callable[[ModelType], Model
         raise RegistrationError(f"{what}: register_model takes its options by name: {_EXAMPLE}")
 
     def decorate(model: ModelType) -> ModelType:
-        if "natural_key" not in options:
-            raise RegistrationError(f"{model._meta.label}: natural_key is missing: {_EXAMPLE}")
         register(model, **options)
         return model
 
@@ -110,8 +119,18 @@ def registrations() -> tuple[Registration, ...]:
 
 
 def registration_of(model: type[Model]) -> Registration | None:
-    """The registration of a model, or of the concrete model behind a proxy."""
-    return _registrations.get(model) or _registrations.get(model._meta.concrete_model or model)
+    """The registration of a model's table: its own, that of the model behind a proxy, or that of a proxy."""
+    found = _registrations.get(model) or _registrations.get(model._meta.concrete_model or model)
+    if found is not None or model._meta.concrete_model is None:
+        return found
+    of_table = (other for other in _registrations if other._meta.concrete_model is model._meta.concrete_model)
+    return next((_registrations[other] for other in of_table), None)
+
+
+def registered_twice(model: type[Model]) -> type[Model] | None:
+    """Another registered model of the same table: one and its proxy, or two proxies."""
+    same = (other for other in _registrations if other._meta.concrete_model is model._meta.concrete_model)
+    return next((other for other in same if other is not model), None)
 
 
 def unregister(model: type[Model]) -> None:

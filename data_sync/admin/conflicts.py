@@ -1,0 +1,60 @@
+"""Conflicts in words: what has happened here since both sides last agreed, and what accepting would do to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from data_sync.core.states import Operation
+from data_sync.models import Change
+
+from .dates import moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """`what` happened here, by whom; `outcome` is what accepting comes to; `seen` is what a reviewer says to accept."""
+
+    what: SafeString
+    outcome: str
+    seen: str
+    is_acknowledged: bool
+
+
+def conflict_of(row_change: Change) -> Conflict | None:
+    """None for a change that is no conflict."""
+    if not row_change.is_conflict:
+        return None
+    removed = row_change.conflict.get("kind") == "removed"
+    return Conflict(
+        what=_what(removed, row_change.conflict.get("by", ""), row_change.conflict.get("at", "")),
+        outcome=_outcome(removed, row_change.operation),
+        seen=_("I have seen that it was deleted here") if removed else _("I have seen what was changed here"),
+        is_acknowledged=bool(row_change.acknowledged_digest),
+    )
+
+
+def _what(removed: bool, by: str, at: str) -> SafeString:
+    found = parse_datetime(at) if at else None
+    when = at if found is None else moment(found)
+    if by and when:
+        pattern = _("Deleted here by {who}, {when}.") if removed else _("Changed here by {who}, {when}.")
+    elif by:
+        pattern = _("Deleted here by {who}.") if removed else _("Changed here by {who}.")
+    elif removed:
+        pattern = _("Deleted here since both sides last agreed; nobody recorded by whom.")
+    else:
+        pattern = _("Changed here since both sides last agreed; nobody recorded by whom.")
+    return format_html(pattern, who=format_html("<bdi>{}</bdi>", by), when=when)
+
+
+def _outcome(removed: bool, operation: str) -> str:
+    if removed:
+        return _("Accepting adds it again.")
+    if operation == Operation.DELETE:
+        return _("Accepting deletes it with what was changed here.")
+    return _("Accepting overwrites what was changed here.")

@@ -1,0 +1,144 @@
+"""Decisions from a review: one change, all that match, or what belongs to an accepted one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from data_sync.core.errors import DataSyncError, NotAcknowledged, NotPermitted, RequirementRejected, RevisionConflict
+from data_sync.core.states import Decision, RenameChoice
+from data_sync.models import Changeset
+from data_sync.services import consequences, review
+
+from . import closure, overview
+from .bulk import Bulk, decided_words
+from .filters import Filters
+from .pages import actor_of, attempt, get_row, render
+
+if TYPE_CHECKING:
+    from .changesets import ChangesetAdmin
+
+CONFLICT = gettext_lazy(
+    "This changeset was decided on elsewhere, by another person or in another tab. Nothing was changed."
+)
+
+
+def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """One decision, or one for all that match. Answers a script with JSON, a form with the page it came from."""
+    changeset = get_row(Changeset, pk)
+    filters = Filters.of(request.POST)
+    wants_json = request.headers.get("Accept", "").startswith("application/json")
+    back = admin.url("change", pk) + _back(request)
+    try:
+        decision = Decision(request.POST.get("decide", ""))
+        revision = int(request.POST.get("revision", ""))
+    except ValueError:
+        raise Http404 from None
+    try:
+        decided = review.decide(
+            pk, filters.selection(), decision, actor_of(request), revision=revision, **_consents(request.POST)
+        )
+    except NotPermitted as error:
+        if wants_json:
+            return JsonResponse({"error": str(error)}, status=403)
+        raise
+    except RevisionConflict:
+        if wants_json:
+            return JsonResponse({"error": str(CONFLICT), "remedy": "reload"}, status=409)
+        return conflict_page(admin, request, changeset, str(CONFLICT), back)
+    except RequirementRejected as error:
+        found = closure.together(changeset, error, decision)
+        if wants_json:
+            return closure.as_json(found, error)
+        return closure.as_page(admin, request, changeset, found, error)
+    except DataSyncError as error:
+        if wants_json:
+            remedy = "acknowledge" if isinstance(error, NotAcknowledged) and error.number == filters.number else "retry"
+            return JsonResponse({"error": str(error), "remedy": remedy}, status=400)
+        messages.error(request, str(error))
+        return redirect(back)
+    if wants_json:
+        shown = Filters.of(QueryDict(request.POST.get("query", "")))
+        also = dict.fromkeys(decided.also_decided, decision.value)
+        return JsonResponse(_progress(changeset, decided.revision, shown) | ({"also": also} if also else {}))
+    if filters.number is None or decided.also_decided:
+        messages.success(request, decided_words(decided, decision))
+    return redirect(back)
+
+
+def _consents(given: QueryDict) -> dict[str, Any]:
+    """What a form says beyond the decision: a conflict was seen, what is needed too, how to write a rename."""
+    choice = given.get("rename_choice", "")
+    if choice and choice not in list(RenameChoice):
+        raise Http404
+    return {
+        "acknowledge": "acknowledge" in given,
+        "with_requirements": "with_requirements" in given,
+        "rename_choice": RenameChoice(choice) if choice else None,
+    }
+
+
+def resolve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Accepts what accepted changes need, or rejects those that need it. Others may need those in turn."""
+    changeset = get_row(Changeset, pk)
+    actor = actor_of(request)
+    try:
+        decision = Decision(request.POST.get("resolve", ""))
+        revision = int(request.POST.get("revision", ""))
+    except ValueError:
+        raise Http404 from None
+    unmet = consequences.unmet_requirements(changeset)
+    match decision:
+        case Decision.ACCEPTED:
+            numbers = {number for missing in unmet.values() for number in missing}
+        case Decision.REJECTED:
+            numbers = set(unmet)
+        case _:
+            raise Http404
+    selection = review.Selection(numbers=tuple(sorted(numbers)))
+
+    def step() -> None:
+        decided = review.decide(pk, selection, decision, actor, revision=revision, with_requirements=True)
+        messages.success(request, decided_words(decided, decision))
+
+    try:
+        return attempt(request, step, admin.url("confirm", pk))
+    except RevisionConflict:
+        return conflict_page(admin, request, changeset, str(CONFLICT), admin.url("confirm", pk))
+
+
+def conflict_page(
+    admin: ChangesetAdmin, request: HttpRequest, changeset: Changeset, reason: str, back: str
+) -> HttpResponse:
+    return render(
+        request,
+        admin,
+        "conflict.html",
+        title=_("Decided on elsewhere"),
+        crumbs=admin.crumbs(changeset, _("Decisions changed")),
+        status=409,
+        reason=reason,
+        back=back,
+    )
+
+
+def _back(request: HttpRequest) -> str:
+    """Where a form came from: the filters it was shown with, and the card. Never another page."""
+    query, number = request.POST.get("query", ""), Filters.of(request.POST).number
+    return (f"?{query}" if query else "") + ("" if number is None else f"#change-{number}")
+
+
+def _progress(changeset: Changeset, revision: int, shown: Filters) -> dict[str, object]:
+    """What a script updates after a decision: the counts of the bar, the navigation, and the buttons for many."""
+    counts = overview.Counts.of(changeset)
+    return {
+        "revision": revision,
+        "decisions": counts.decisions(),
+        "undecided": counts.undecided(),
+        "bulk": Bulk.of(review.select(changeset, shown.selection()), shown).words(),
+    }

@@ -1,0 +1,42 @@
+"""Texts that a column's collation takes for one and that are not: MariaDB's default folds case, accents and spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.db import connections, models
+
+from .values import Field
+
+
+def folds(field: Field, using: str) -> bool:
+    """Whether a column may take different texts for equal."""
+    connection = connections[using]
+    if (field.db_type(connection) or "").startswith("citext") or getattr(field, "db_collation", None):
+        return True
+    return connection.vendor == "mysql" and isinstance(field, models.CharField | models.TextField)
+
+
+def equal_texts(field: Field, texts: Collection[str], using: str) -> dict[str, int]:
+    """A number for each text, the same for those that the column takes for equal; one query at most.
+
+    The database is asked: what a collation folds is known to nobody else.
+    """
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    if len(numbers) < 2 or not folds(field, using):
+        return numbers
+    connection = connections[using]
+    quote = connection.ops.quote_name
+    # In a union the collation of a column outweighs that of literals; of the column, no row is taken.
+    column = f"SELECT {quote(str(field.column))} AS v, 0 AS i FROM {quote(field.model._meta.db_table)} WHERE 1 = 0"  # noqa: S608
+    # SQLite limits the parts of a union, but not the rows of VALUES; MySQL has other words for the latter.
+    literals = (
+        " UNION ALL ".join(["SELECT %s, %s"] * len(numbers))
+        if connection.vendor == "mysql"
+        else f"VALUES {', '.join(['(%s, %s)'] * len(numbers))}"
+    )
+    sql = f"SELECT i, MIN(i) OVER (PARTITION BY v) FROM ({column} UNION ALL {literals}) texts"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [part for pair in numbers.items() for part in pair])
+        classes = dict(cursor.fetchall())
+    return {text: classes[number] for text, number in numbers.items()}

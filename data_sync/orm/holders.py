@@ -1,0 +1,115 @@
+"""Which stored rows hold unique values that writes are about to take."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from data_sync.registry.unique_sets import UniqueSet
+
+from .batches import batches
+from .inheritance import shares_its_key
+from .schema import ModelSchema
+from .tables import table
+from .values import Field
+
+Values = tuple[Any, ...]
+"""What a row has in the columns of a unique set, as an instance has it."""
+
+
+def fields_of(schema: ModelSchema, unique: UniqueSet) -> tuple[Field, ...]:
+    fields: tuple[Any, ...] = tuple(schema.model._meta.get_field(name) for name in unique.names)
+    return fields
+
+
+def locks_out(unique: UniqueSet, values: Values) -> bool:
+    """Whether a row with these values keeps others from having them too."""
+    return None not in values or not unique.nulls_distinct
+
+
+def conditional_names(unique: UniqueSet) -> set[str]:
+    """The fields that the condition of a set asks of."""
+    return set() if unique.condition is None else set(_names_in(unique.condition))
+
+
+def holders(
+    schema: ModelSchema, unique: UniqueSet, wanted: Sequence[Values], using: str
+) -> Iterator[tuple[Any, Values]]:
+    """Rows that have one of the wanted combinations, and may have others: primary key and what they have.
+
+    The database says what is equal, as its constraint does; compare what comes back, `folded`.
+    """
+    fields = fields_of(schema, unique)
+    names = [field.attname for field in fields]
+    for batch in batches(wanted):
+        rows = _having(schema, unique, fields, batch, using)
+        for pk, *held in rows.values_list("pk", *names).iterator(chunk_size=2000):
+            yield pk, tuple(held)
+
+
+def _having(
+    schema: ModelSchema, unique: UniqueSet, fields: Sequence[Field], batch: Sequence[Values], using: str
+) -> models.QuerySet[Any]:
+    # A parent's table has rows that are no child's; they count too.
+    owner = fields[0].model._meta.concrete_model or fields[0].model
+    rows = table(owner if shares_its_key(schema.pk, owner) else schema.model, using)
+    if unique.condition is not None:
+        rows = rows.filter(unique.condition)
+    if unique.expressions:
+        for place, expression in enumerate(map(_bare, unique.expressions)):
+            made = [_made_of(expression, fields, values) for values in batch]
+            rows = rows.annotate(**{f"_unique_{place}": expression}).filter(**{f"_unique_{place}__in": made})
+        return rows
+    for place, field in enumerate(fields):
+        values = {_hashable(one[place]): one[place] for one in batch}
+        if None not in values:
+            rows = rows.filter(**{f"{field.attname}__in": list(values.values())})
+    return rows
+
+
+def _bare(expression: Any) -> Any:
+    """An expression without what only an index knows: its order, its operator class."""
+    while isinstance(expression, models.expressions.OrderBy) or type(expression).__name__ == "OpClass":
+        expression = expression.get_source_expressions()[0]
+    return expression
+
+
+def _made_of(expression: Any, fields: Sequence[Field], values: Values) -> Any:
+    given: dict[Any, Any] = {
+        F(field.name): models.Value(value, field) for field, value in zip(fields, values, strict=True)
+    }
+    return given.get(expression) or expression.replace_expressions(given)
+
+
+def folded(values: Values) -> Values:
+    """Equal for values that some collation may take for equal: case, accents, width, spaces at the end apart."""
+    return tuple(_folded(value) if isinstance(value, str) else _hashable(value) for value in values)
+
+
+def _folded(value: str) -> str:
+    if value.isascii():
+        return value.casefold().rstrip(" ")
+    # Older collations of MariaDB and MySQL weigh everything outside of the first plane alike.
+    plane = "".join(character if ord(character) < 0x10000 else "\ufffd" for character in value)
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", plane).casefold())
+    return "".join(c for c in letters if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cc")).rstrip(" ")
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
+    return value
+
+
+def _names_in(condition: Q) -> Iterator[str]:
+    for child in condition.children:
+        if isinstance(child, Q):
+            yield from _names_in(child)
+        elif isinstance(child, tuple):
+            yield child[0].split("__")[0]

@@ -1,0 +1,53 @@
+"""Rows that are spread over several tables (multi-table inheritance), seen by whoever writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import models
+
+from data_sync.registry.inheritance import parent_links
+
+from .batches import batches
+from .schema import ModelSchema
+from .tables import table
+
+Model = type[models.Model]
+
+
+def link_to_parents(model: Model, row: models.Model) -> None:
+    """Sets the columns of one table that lead to the rows of its parents, as Django does when it saves."""
+    for parent, link in model._meta.parents.items():
+        if link is not None and link.model is model and getattr(row, link.attname) is None:
+            setattr(row, link.attname, getattr(row, parent._meta.pk.attname))
+
+
+def pks_in_table(schema: ModelSchema, model: Model, rows: Sequence[models.Model], using: str) -> list[Any]:
+    """The primary keys that rows have in one of their tables; of the rows only the primary key need be known."""
+    if shares_its_key(schema.pk, model):
+        return [row.pk for row in rows]
+    # The second of several parents: its key is another one.
+    known: dict[Any, Any] = {}
+    for batch in batches([row.pk for row in rows]):
+        known.update(table(schema.model, using).filter(pk__in=batch).values_list("pk", model._meta.pk.name))
+    return [known[row.pk] for row in rows]
+
+
+def shares_its_key(pk: Any, model: Model) -> bool:
+    """Whether following primary keys from parent to parent leads to a table."""
+    while pk.model is not model:
+        if not (isinstance(pk, models.OneToOneField) and pk.remote_field.parent_link):
+            return False
+        pk = pk.remote_field.model._meta.pk
+    return True
+
+
+def fill_inherited(schema: ModelSchema, rows: Iterable[models.Model], using: str) -> None:
+    """Gives new rows what their registered parents' rows hold, as whoever looks at the whole row expects."""
+    for parent, link in parent_links(schema.model).items():
+        by_pk = {getattr(row, link.attname): row for row in rows}
+        for batch in batches(by_pk):
+            for stored in table(parent, using).filter(pk__in=batch):
+                for field in parent._meta.concrete_fields:
+                    setattr(by_pk[stored.pk], field.attname, getattr(stored, field.attname))

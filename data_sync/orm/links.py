@@ -1,0 +1,49 @@
+"""Many-to-many links of many rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from data_sync.core import canonical
+
+from .batches import batches
+from .resolution import target_schema
+from .schema import Link, ModelSchema
+from .tables import table
+from .target_rows import TargetRows
+from .writes import Write
+
+
+def set_links(schema: ModelSchema, link: Link, writes: Sequence[Write], targets: TargetRows, using: str) -> list[Write]:
+    """Makes each row linked with exactly what its record says; gives the writes some of whose targets are not there.
+
+    Those are linked with the others already. Links that stay keep their rows.
+    """
+    target = target_schema(link)
+    texts = {write.number: [canonical.dumps(key) for key in write.after.fields[link.name]] for write in writes}
+    targets.load(target, "pk", (text for of_write in texts.values() for text in of_write))
+    waiting: list[Write] = []
+    wanted: dict[Any, dict[Any, None]] = {}
+    for write in writes:
+        found = [targets.get(target, "pk", text) for text in texts[write.number]]
+        wanted[write.pk] = dict.fromkeys(pk for pk in found if pk is not None)
+        if None in found:
+            waiting.append(write)
+    through = table(link.through, using)
+    surplus: list[Any] = []
+    for batch in batches(wanted):
+        existing = through.filter(**{f"{link.source_column}__in": batch})
+        for pk, source, linked in existing.values_list("pk", link.source_column, link.target_column):
+            if linked in wanted[source]:
+                del wanted[source][linked]
+            else:
+                surplus.append(pk)
+    for gone in batches(surplus):
+        through.filter(pk__in=gone).delete()
+    through.bulk_create(
+        link.through(**{link.source_column: source, link.target_column: linked})
+        for source, of_row in wanted.items()
+        for linked in of_row
+    )
+    return waiting

@@ -1,0 +1,23 @@
+"""Rows written by their model's own `save()`, one at a time: for models registered with `save="model"`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import DatabaseError, models
+
+from data_sync.core.errors import ChangeFailed
+
+from .writes import Write
+
+
+def save_rows(rows: Sequence[tuple[Write, models.Model]]) -> None:
+    """Calls `save()` of each row, with all that it does. Raises `ChangeFailed`, naming the row, for what it raises."""
+    for write, row in rows:
+        try:
+            row.save()
+        except DatabaseError:
+            raise
+        except Exception as error:  # the project's own code
+            reason = f"{write.name}: its save() raised {type(error).__name__}: {error}"
+            raise ChangeFailed({write.number: reason}) from error

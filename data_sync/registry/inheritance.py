@@ -1,0 +1,89 @@
+"""Multi-table inheritance: which tables hold a registered model's own part of a row, and which another's.
+
+A parent that is registered syncs by itself, and the child refers to its row. The fields of a parent that is
+not registered are fields of the child.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+
+from . import registration_of
+
+if TYPE_CHECKING:
+    Field = models.Field[Any, Any]
+
+Model = type[models.Model]
+
+
+def tables_of(model: Model) -> tuple[Model, ...]:
+    """The models whose tables hold the row, ancestors first: the model, and its parents that are not registered."""
+    found: dict[Model, None] = {}
+    _collect(_concrete(model), found)
+    return tuple(found)
+
+
+def _collect(model: Model, found: dict[Model, None]) -> None:
+    for parent, _ in _parents(model):
+        if registration_of(parent) is None:
+            _collect(parent, found)
+    found.setdefault(model)
+
+
+def _parents(model: Model) -> list[tuple[Model, Any]]:
+    """The direct parents that are tables, each with the one-to-one field that leads there."""
+    return [(parent, link) for parent, link in model._meta.parents.items() if link is not None and link.model is model]
+
+
+def parent_links(model: Model) -> dict[Model, Any]:
+    """The one-to-one fields that lead from a row's own tables to its registered parents, a primary key first."""
+    links = [
+        (parent, link)
+        for own in tables_of(model)
+        for parent, link in _parents(own)
+        if registration_of(parent) is not None
+    ]
+    return dict(sorted(links, key=lambda found: not found[1].primary_key))
+
+
+def is_own(model: Model, field: Any) -> bool:
+    """Whether a field is in the model's own part of a row."""
+    return _concrete(field.model) in tables_of(model)
+
+
+def is_inner_link(model: Model, field: Any) -> bool:
+    """Whether a field only joins two of the tables that hold a row's own part."""
+    tables = tables_of(model)
+    return any(field is link and parent in tables for own in tables for parent, link in _parents(own))
+
+
+def owner(model: Model, field: Any) -> Model | None:
+    """The registered parent that an inherited field belongs to; None for the model's own fields."""
+    if is_own(model, field):
+        return None
+    return next((parent for parent in parent_links(model) if issubclass(parent, _concrete(field.model))), None)
+
+
+def steps(model: Model, name: str) -> tuple[list[str], Field | None]:
+    """The names that lead from a row to one of its fields, through the links to registered parents, and that field.
+
+    No name for a field that only joins the row's own tables, no field where the model has none of that name.
+    """
+    try:
+        field: Any = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return [name], None
+    if not isinstance(field, models.Field) or is_own(model, field):
+        return ([] if is_inner_link(model, field) else [name]), field if isinstance(field, models.Field) else None
+    parent = owner(model, field)
+    if parent is None:
+        return [name], field
+    names, found = steps(parent, name)
+    return [parent_links(model)[parent].name, *names], found
+
+
+def _concrete(model: Model) -> Model:
+    return model._meta.concrete_model or model

@@ -1,0 +1,133 @@
+"""Reading both sides of a pull, each as of one moment, and finding what differs between them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from contextlib import ExitStack
+from threading import Thread
+
+from data_sync import conf
+from data_sync.core.compare import TwinsFound, compare
+from data_sync.core.differences import Differences
+from data_sync.core.errors import DuplicateKey
+from data_sync.core.source import RecordSource
+from data_sync.models import DataSource
+from data_sync.orm.read import LocalSource
+
+from .agreement import Agreement
+from .baselines import Baselines
+from .comparison import Comparison
+from .reading import HERE, THERE, Side
+from .renames import find_renames
+
+ROUNDS = 2
+"""So often a side is listed and its records asked for; then it is read as a whole."""
+PROGRESS_SECONDS = 0.5
+
+Progress = Callable[[int], None]
+
+
+class BothSides:
+    """The local database and a source. Files are open until `stack` closes them.
+
+    A side that is `whole` is read at once, with all records; the other way is its digests first, then the
+    records that differ. Where one of those is no longer what was listed, the side is read again, so that what is
+    compared is always of one moment.
+    """
+
+    def __init__(
+        self, local: LocalSource, source: RecordSource, agreement: Agreement, whole: Sequence[bool], stack: ExitStack
+    ) -> None:
+        self._sources: tuple[RecordSource, RecordSource] = (local, source)
+        self._agreement = agreement
+        self._whole = list(whole)
+        self._stack = stack
+        self._kept: dict[str, int] = {}
+
+    def find(self, source: DataSource | None, progress: Progress) -> None:
+        """Reads, compares, and reads what differs. `progress` is told how many rows have been read.
+
+        Raises `DuplicateKey`, and what the sources raise.
+        """
+        tried = [0, 0]
+        again = [HERE, THERE]
+        sides: dict[int, Side] = {}
+        while again:
+            for side in again:
+                tried[side] += 1
+                sides[side] = self._side(side, whole=self._whole[side] or tried[side] > ROUNDS)
+            self._read([sides[side] for side in again], progress)
+            self._compare(sides[HERE], sides[THERE], source)
+            again = [number for number, side in sorted(sides.items()) if not side.fetch(self.differences)]
+        self._sides = (sides[HERE], sides[THERE])
+
+    def comparison(self, *, renames: bool) -> Comparison:
+        """Everything that was found, numbered. `renames`: rows that only their keys tell apart are paired first."""
+        here, there = (side.records for side in self._sides)
+        schemas = self._agreement.schemas
+        self.differences.index_keys()
+        renamed = find_renames(self.differences, schemas, here, there) if renames else {}
+        self.differences.number()
+        listed = (self._sides[HERE].listing.counts, self._sides[THERE].listing.counts)
+        return Comparison(schemas, self.differences, (here, there), listed, renamed, self._kept)
+
+    def _side(self, side: int, *, whole: bool) -> Side:
+        request = (self._agreement.here, self._agreement.there)[side]
+        files = [self._stack.enter_context(tempfile.TemporaryFile(dir=conf.spool_dir())) for _ in range(2)]
+        return Side(side, self._sources[side], request, files, whole)
+
+    def _read(self, sides: Sequence[Side], progress: Progress) -> None:
+        """Reads sides; the source makes and sends its answer while the local rows are read.
+
+        The thread touches no database, so that it works on any connection setting.
+        """
+        rows = [0, 0]
+        reading: Future[None] = Future()
+
+        def read(side: Side) -> None:
+            side.read(lambda count: rows.__setitem__(side.side, count))
+
+        def read_source() -> None:
+            try:
+                for side in sides:
+                    if side.side == THERE:
+                        read(side)
+            except BaseException as error:
+                reading.set_exception(error)
+            else:
+                reading.set_result(None)
+
+        # A daemon, which nobody waits for when reading fails here or Ctrl-C is pressed: it may sit in a socket for
+        # minutes. Its next write ends it, because its files are closed.
+        Thread(target=read_source, name="data_sync-source", daemon=True).start()
+        for side in sides:
+            if side.side == HERE:
+                read(side)
+        while True:
+            done, _ = wait([reading], timeout=PROGRESS_SECONDS)
+            progress(sum(rows))
+            if done:
+                break
+        reading.result()
+
+    def _compare(self, here: Side, there: Side, source: DataSource | None) -> None:
+        self.differences = Differences(conf.spool_dir())
+        self._stack.callback(self.differences.close)
+        self.baselines = Baselines(source, self._agreement.shapes())
+        for place, (label, schema) in enumerate(self._agreement.schemas.items()):
+            never = schema.registration.deletes == "never"
+            self._kept[label] = 0
+            try:
+                for found in compare(here.listing, there.listing, label, self.baselines):
+                    proposed = [one for one in found if one.there is not None or not never]
+                    self._kept[label] += len(found) - len(proposed)
+                    self.differences.add(place, proposed)
+            except TwinsFound as twins:
+                side = (here, there)[twins.side]
+                raise DuplicateKey(
+                    f"Two rows of {label} {side.name} have the natural key {side.key_at(label, twins.places[0])}. "
+                    "Change one of them, or register the model with a key that is unique."
+                ) from None
+        self.differences.index_hashes()

@@ -1,0 +1,175 @@
+"""What changes require of each other, as far as a decision needs to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, assert_never
+
+from django.db.models import Q, QuerySet
+
+from data_sync.core import canonical, ordering
+from data_sync.core.errors import InvalidTransition, RequirementRejected
+from data_sync.core.states import Decision
+from data_sync.models import Change, Changeset
+from data_sync.models.fields import as_stored
+from data_sync.orm.batches import batches
+
+FEW = 20
+"""For so many changes the database looks for those that require them, instead of all requirements being read."""
+
+
+def requires_of(changes: QuerySet[Change]) -> dict[int, list[int]]:
+    """What each of the changes requires; those that require nothing are not in it."""
+    some = changes.order_by().annotate(required=as_stored("requires")).exclude(required="[]")
+    return dict(some.values_list("number", "requires").iterator(chunk_size=2000))
+
+
+def unmet_requirements(changeset: Changeset) -> dict[int, list[int]]:
+    """For each accepted change, the changes it requires that are not accepted; empty when closed."""
+    accepted = _of_decision(changeset, Decision.ACCEPTED)
+    requires = requires_of(accepted)
+    if not requires:
+        return {}
+    return ordering.unmet(set(accepted.values_list("number", flat=True)), requires)
+
+
+def closure(changeset: Changeset, numbers: Collection[int], decision: Decision) -> list[int]:
+    """As `closure_of`, for changes given by number."""
+    return closure_of(changeset, changeset.changes.filter(number__in=numbers), decision)
+
+
+def closure_of(changeset: Changeset, changes: QuerySet[Change], decision: Decision) -> list[int]:
+    """What has to be decided with these changes, so that no accepted change lacks one that it requires.
+
+    Accepting: all that they require, and what that requires. Rejecting: accepted changes that require them, and
+    those that require these. In number order, without the given ones and those so decided already.
+    """
+    numbers = set(changes.values_list("number", flat=True))
+    match decision:
+        case Decision.ACCEPTED:
+            needed = _required_by(changeset, numbers, requires_of(changes))
+            return sorted(needed.difference(_numbers(changeset, needed, decision=Decision.ACCEPTED.value)))
+        case Decision.REJECTED:
+            return sorted(ordering.dependents(numbers, requires_of(_of_decision(changeset, Decision.ACCEPTED))))
+        case Decision.UNDECIDED:
+            return []
+        case _:
+            assert_never(decision)
+
+
+def _required_by(changeset: Changeset, numbers: Collection[int], requires: Mapping[int, Collection[int]]) -> set[int]:
+    """Everything that these changes require, given what they require themselves; without them."""
+    found = set(numbers)
+    frontier = {need for needs in requires.values() for need in needs} - found
+    while frontier:
+        found |= frontier
+        frontier = {need for needs in _requires(changeset, frontier).values() for need in needs} - found
+    return found.difference(numbers)
+
+
+def refuse_rejected_requirements(changeset: Changeset, changes: QuerySet[Change]) -> None:
+    """Raises `RequirementRejected` if one of the changes, to be accepted, requires a rejected one that is not."""
+    requires = requires_of(changes)
+    needed = {need for needs in requires.values() for need in needs}.difference(
+        changes.values_list("number", flat=True)
+    )
+    rejected = set(_numbers(changeset, needed, decision=Decision.REJECTED.value))
+    found = {number: sorted(rejected & set(needs)) for number, needs in requires.items() if rejected & set(needs)}
+    if found:
+        number, missing = min(found.items())
+        raise RequirementRejected(
+            f"Change {_named(changeset, [number])} requires {_named(changeset, missing)}, "
+            f"which {_are(missing)} rejected{_more(found)}. Nothing was decided: accept them together, or leave this.",
+            number,
+            missing,
+        )
+
+
+def refuse_accepted_dependents(changeset: Changeset, changes: QuerySet[Change]) -> None:
+    """Raises `RequirementRejected` if an accepted change requires one of these, which are to be rejected."""
+    given = set(changes.values_list("number", flat=True))
+    found: dict[int, list[int]] = {}
+    for dependent, needs in _requires_that_may_include(changeset, given).items():
+        for number in given.intersection(needs) if dependent not in given else ():
+            found.setdefault(number, []).append(dependent)
+    if found:
+        number, missing = min(found.items())
+        missing.sort()
+        raise RequirementRejected(
+            f"Change {_named(changeset, [number])} is required by {_named(changeset, missing)}, "
+            f"which {_are(missing)} accepted{_more(found)}. Nothing was decided: reject them together, or leave this.",
+            number,
+            missing,
+        )
+
+
+def _requires_that_may_include(changeset: Changeset, numbers: set[int]) -> dict[int, list[int]]:
+    """What accepted changes require; for a few numbers, only of changes whose requirements name one."""
+    accepted = _of_decision(changeset, Decision.ACCEPTED)
+    if len(numbers) <= FEW:
+        named = Q()
+        for number in numbers:
+            for start, end in (("[", "]"), ("[", ","), (",", "]"), (",", ",")):
+                named |= Q(required__contains=f"{start}{number}{end}")
+        accepted = accepted.annotate(required=as_stored("requires")).filter(named)
+    return requires_of(accepted)
+
+
+def needing_rejected(changeset: Changeset, changes: QuerySet[Change]) -> set[int]:
+    """Those of the changes that require a rejected one which is not among them, directly or through each other."""
+    rejected = set(_of_decision(changeset, Decision.REJECTED).values_list("number", flat=True))
+    if not rejected:
+        return set()
+    rejected.difference_update(changes.values_list("number", flat=True))
+    return ordering.dependents(rejected, requires_of(changes)) if rejected else set()
+
+
+def needed_by_accepted(changeset: Changeset) -> set[int]:
+    """Changes not accepted that accepted ones require, directly or through others."""
+    missing = {need for needs in unmet_requirements(changeset).values() for need in needs}
+    return missing | _required_by(changeset, missing, _requires(changeset, missing))
+
+
+def refuse_problems(changes: QuerySet[Change]) -> None:
+    """Raises `InvalidTransition`, naming the first of these required changes that cannot be applied."""
+    change = changes.filter(has_problems=True).order_by("number").first()
+    if change is not None:
+        raise InvalidTransition(
+            f"Change {name_of(change)} is required, but cannot be applied: {change.problems[0]['message']} "
+            "Nothing was decided."
+        )
+
+
+def name_of(change: Change) -> str:
+    """A change in messages."""
+    return f"#{change.number} ({change.model} {canonical.dumps(change.key)})"
+
+
+def _named(changeset: Changeset, numbers: list[int]) -> str:
+    changes = changeset.changes.filter(number__in=numbers[:3]).only("number", "model", "key").order_by("number")
+    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+    return ", ".join(name_of(change) for change in changes) + more
+
+
+def _are(members: Collection[Any]) -> str:
+    return "is" if len(members) == 1 else "are"
+
+
+def _more(found: Collection[Any]) -> str:
+    return f" ({len(found) - 1} more like it)" if len(found) > 1 else ""
+
+
+def _of_decision(changeset: Changeset, decision: Decision) -> QuerySet[Change]:
+    return changeset.changes.filter(decision=decision.value).order_by()
+
+
+def _requires(changeset: Changeset, numbers: Iterable[int]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for batch in batches(numbers):
+        found |= requires_of(changeset.changes.filter(number__in=batch))
+    return found
+
+
+def _numbers(changeset: Changeset, numbers: Collection[int], **only: Any) -> Iterator[int]:
+    for batch in batches(numbers):
+        yield from changeset.changes.filter(number__in=batch, **only).values_list("number", flat=True)

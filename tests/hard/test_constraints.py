@@ -1,0 +1,127 @@
+"""Validators, which warn; constraints, which the database keeps; and columns that it computes."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from data_sync.core.states import Operation
+from tests.environments import Environments
+
+from .bringing import bring, operations, pending, rows
+from .models import Booking, Checked, Limits, Total
+
+
+def warned(environments: Environments) -> dict[str, list[str]]:
+    changeset = pending(environments)
+    return {
+        change.key_text: sorted(warning["field"] for warning in change.warnings) for change in changeset.changes.all()
+    }
+
+
+def test_what_a_validator_would_refuse_is_a_warning_and_can_be_applied(environments: Environments) -> None:
+    rows(Checked, "source").create(name="odd", number=3)
+    rows(Checked, "source").create(name="everything", number=-11, colour="pink", mail="no address")
+    rows(Checked, "source").create(name="fine", number=4, colour="green", mail="a@example.com")
+    assert {name: set(fields) for name, fields in warned(environments).items()} == {
+        "odd": {"number"},
+        "everything": {"number", "colour", "mail"},
+        "fine": set(),
+    }
+    bring(environments)
+
+
+def test_only_what_changes_is_warned_about(environments: Environments) -> None:
+    environments.add(Checked, name="c", number=3, colour=("pink", "red"))
+    assert warned(environments) == {"c": ["colour"]}
+
+
+def test_columns_that_are_checked_together_change_together(environments: Environments) -> None:
+    """Neither column could change first."""
+    environments.add(Limits, name="up", low=(20, 0), high=(30, 10))
+    environments.add(Limits, name="down", low=(0, 20), high=(10, 30))
+    rows(Limits, "source").create(name="new", low=5, high=5)
+    bring(environments)
+
+
+def test_what_a_check_of_the_target_alone_refuses_names_the_row(environments: Environments) -> None:
+    """The source lets it through: its table lost the constraint."""
+    connection_there = rows(Limits, "source")
+    with _without_check():
+        connection_there.create(name="wrong", low=2, high=1)
+        connection_there.create(name="right", low=1, high=2)
+        changeset = pending(environments)
+        environments.accept_all(changeset)
+        with environments.untouched():
+            done = environments.apply(environments.approve(changeset))
+        connection_there.all().delete()
+    assert done.state == "failed"
+    assert "wrong" in done.state_reason, done.state_reason
+    reasons = dict(changeset.changes.values_list("key_text", "outcome_reason"))
+    assert "refused" in reasons["wrong"]
+
+
+def _without_check():
+    from contextlib import contextmanager
+
+    from django.db import connections
+
+    constraint = Limits._meta.constraints[0]
+
+    @contextmanager
+    def lifted():
+        with connections["source"].schema_editor() as editor:
+            editor.remove_constraint(Limits, constraint)
+        try:
+            yield
+        finally:
+            with connections["source"].schema_editor() as editor:
+                editor.add_constraint(Limits, constraint)
+
+    return lifted()
+
+
+only_postgresql = pytest.mark.skipif(
+    "connection.vendor != 'postgresql'", reason="PostgreSQL alone has exclusion constraints"
+)
+
+
+def booked(alias: str, spans: dict[str, tuple[int, int]]) -> None:
+    for name, (start, end) in spans.items():
+        rows(Booking, alias).create(name=name, start=start, end=end)
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ({"a": (0, 5), "b": (5, 9)}, {"a": (0, 4), "b": (4, 9), "c": (9, 12)}),
+        ({"a": (0, 5), "b": (5, 9)}, {"a": (5, 9), "b": (0, 5)}),
+        ({"a": (0, 5), "gone": (5, 9)}, {"a": (0, 9)}),
+        ({"a": (0, 5), "gone": (5, 9)}, {"a": (0, 5), "new": (6, 8)}),
+        ({"a": (0, 2), "b": (2, 4), "c": (4, 6)}, {"a": (1, 3), "b": (3, 5), "c": (5, 7)}),
+    ],
+    ids=["a border moves", "exchanged", "over a gone one", "in place of a gone one", "all shift"],
+)
+def test_spans_that_must_not_overlap_move(
+    environments: Environments, here: dict[str, tuple[int, int]], there: dict[str, tuple[int, int]]
+) -> None:
+    booked("default", here)
+    booked("source", there)
+    bring(environments)
+    held = rows(Booking, "default").values_list("name", "start", "end")
+    assert {name: (start, end) for name, start, end in held} == there
+
+
+def test_a_column_that_the_database_computes_follows(environments: Environments) -> None:
+    environments.add(Total, name="edited", count=(3, 2), price=7)
+    rows(Total, "source").create(name="new", count=4, price=5)
+    changeset = bring(environments)
+    assert operations(changeset) == {
+        ("hard.total", "edited"): Operation.UPDATE,
+        ("hard.total", "new"): Operation.CREATE,
+    }
+    assert dict(rows(Total, "default").values_list("name", "product")) == {"edited": 21, "new": 20}
+    assert all("product" not in (change.after or {}) for change in changeset.changes.all())
+
+
+assert connection

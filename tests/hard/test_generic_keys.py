@@ -1,0 +1,148 @@
+"""Generic foreign keys: one member of a record in place of two columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+
+from data_sync.core.states import Operation, PullState
+from tests.environments import Environments
+
+from .bringing import bring, operations, pending, problems, put, rows
+from .models import Event, LocalProtect, Mark, Nation, Node, Owner, Remark
+
+
+@pytest.fixture
+def other_content_types(environments: Environments) -> Iterator[None]:
+    """The target counts its content types otherwise than the source."""
+    known = {kind.pk: kind for kind in ContentType.objects.filter(app_label="hard")}
+    Permission.objects.all().delete()
+    ContentType.objects.filter(pk__in=known).delete()
+    put("default", *(ContentType(pk=pk + 5000, app_label="hard", model=kind.model) for pk, kind in known.items()))
+    ContentType.objects.clear_cache()
+    yield
+    ContentType.objects.clear_cache()
+
+
+def kind(model: type[models.Model], alias: str) -> ContentType:
+    return ContentType.objects.using(alias).get(app_label="hard", model=model._meta.model_name)
+
+
+def remark(alias: str, code: str, target: Any) -> Remark:
+    of = {} if target is None else {"content_type": kind(type(target), alias), "object_id": str(target.pk)}
+    return rows(Remark, alias).create(code=code, **of)
+
+
+def targets(alias: str) -> dict[str, Any]:
+    event = "5dc9c4a0-0000-4000-8000-000000000001"
+    return {
+        "node": rows(Node, alias).create(slug="n1"),
+        "other": rows(Node, alias).create(slug="n2"),
+        "nation": rows(Nation, alias).create(code="FR"),
+        "event": rows(Event, alias).create(pk=event, title="fair"),
+        "none": None,
+    }
+
+
+def about(alias: str) -> dict[str, str]:
+    def name(one: Remark) -> str:
+        target = (
+            None if one.content_type_id is None else kind_model(one)._base_manager.using(alias).get(pk=one.object_id)
+        )
+        return str(getattr(target, "slug", None) or getattr(target, "code", None) or getattr(target, "title", None))
+
+    def kind_model(one: Remark) -> Any:
+        return ContentType.objects.using(alias).get(pk=one.content_type_id).model_class()
+
+    return {one.code: name(one) for one in rows(Remark, alias)}
+
+
+@pytest.mark.usefixtures("other_content_types")
+def test_targets_of_several_kinds_of_primary_key(environments: Environments) -> None:
+    rows(Node, "default").create(slug="shifts the counting")
+    for code, target in targets("source").items():
+        remark("source", code, target)
+    bring(environments)
+    assert about("default") == {"node": "n1", "other": "n2", "nation": "FR", "event": "fair", "none": "None"}
+
+
+@pytest.mark.usefixtures("other_content_types")
+def test_targets_change_to_another_row_another_model_and_nothing(environments: Environments) -> None:
+    rows(Node, "default").create(slug="shifts the counting")
+    there, here = targets("source"), targets("default")
+    for code, new, old in (
+        ("a", "node", "other"),
+        ("b", "nation", "node"),
+        ("c", "none", "event"),
+        ("d", "event", "none"),
+    ):
+        remark("source", code, there[new])
+        remark("default", code, here[old])
+    changeset = bring(environments)
+    assert {kind for (label, _), kind in operations(changeset).items() if label == "hard.remark"} == {Operation.UPDATE}
+    assert about("default") == {"a": "n1", "b": "FR", "c": "None", "d": "fair"}
+
+
+def test_a_new_target_is_needed_first(environments: Environments) -> None:
+    remark("source", "r1", rows(Node, "source").create(slug="new"))
+    changeset = pending(environments)
+    node, one = changeset.changes.get(model="hard.node"), changeset.changes.get(model="hard.remark")
+    assert one.requires == [node.number]
+
+
+def mark(alias: str, code: str, node: Node) -> None:
+    rows(Mark, alias).create(code=code, kind=kind(Node, alias), row=node.pk)
+
+
+@pytest.mark.usefixtures("other_content_types")
+def test_targets_that_are_unique_are_exchanged(environments: Environments) -> None:
+    for alias, order in (("source", "abc"), ("default", "bca")):
+        nodes = {slug: rows(Node, alias).create(slug=slug) for slug in sorted(order, reverse=alias == "source")}
+        for number, slug in enumerate(order):
+            mark(alias, f"m{number}", nodes[slug])
+    bring(environments)
+    slugs = dict(rows(Node, "default").values_list("pk", "slug"))
+    assert {one.code: slugs[one.row] for one in rows(Mark, "default")} == {"m0": "a", "m1": "b", "m2": "c"}
+
+
+def test_a_target_that_is_not_registered_is_an_error_that_names_the_row(environments: Environments) -> None:
+    owner = rows(Owner, "source").create(name="o")
+    local = rows(LocalProtect, "source").create(owner=owner)
+    one = remark("source", "odd one", local)
+    with environments.untouched():
+        pulled = environments.pull()
+    assert pulled.state == PullState.FAILED
+    assert f"hard.Remark with primary key {one.pk}" in pulled.error and "hard.localprotect" in pulled.error.lower()
+
+
+def test_a_target_that_is_gone_at_the_source_is_an_error_that_names_the_row(environments: Environments) -> None:
+    node = rows(Node, "source").create(slug="n1")
+    one = remark("source", "dangling", node)
+    rows(Node, "source").filter(pk=node.pk)._raw_delete("source")
+    with environments.untouched():
+        pulled = environments.pull()
+    assert pulled.state == PullState.FAILED
+    assert f"hard.Remark with primary key {one.pk}" in pulled.error
+
+
+def test_rows_of_the_target_that_refer_to_a_deleted_row_hold_it_or_go_along(environments: Environments) -> None:
+    """`Node` has a GenericRelation, so Django deletes its remarks with it; `Mark` would be left dangling."""
+    node = rows(Node, "default").create(slug="gone")
+    remark("default", "goes", node)
+    mark("default", "goes too", node)
+    rows(Node, "source").create(slug="stays")
+    bring(environments)
+    assert not rows(Remark, "default").exists() and not rows(Mark, "default").exists()
+
+
+def test_a_holder_that_stays_forbids_the_delete_by_name(environments: Environments) -> None:
+    """Marks are not pulled, so nothing moves the one that refers to the row away."""
+    mark("default", "stays", rows(Node, "default").create(slug="gone"))
+    rows(Node, "source").create(slug="other")
+    changeset = pending(environments, "hard.node")
+    assert problems(changeset) == {("hard.node", "gone"): ["protected"]}

@@ -1,0 +1,103 @@
+"""Many-to-many: plain, to the same model, and by a through model that is registered."""
+
+from __future__ import annotations
+
+from data_sync.core.states import Operation
+from tests.environments import Environments
+
+from .bringing import bring, operations, pending, problems, rows
+from .models import Album, Amount, Ingredient, Member, Recipe, Song
+
+Grams = dict[str, dict[str, int]]
+
+
+def recipes(alias: str, amounts: Grams) -> None:
+    for name, its in amounts.items():
+        recipe = rows(Recipe, alias).create(name=name)
+        for ingredient, grams in its.items():
+            one, _ = rows(Ingredient, alias).get_or_create(name=ingredient)
+            rows(Amount, alias).create(recipe=recipe, ingredient=one, grams=grams)
+
+
+def amounts(alias: str) -> set[tuple[str, str, int]]:
+    return set(rows(Amount, alias).values_list("recipe__name", "ingredient__name", "grams"))
+
+
+def test_through_rows_with_columns_of_their_own(environments: Environments) -> None:
+    recipes("source", {"bread": {"flour": 500, "water": 350, "salt": 10}, "dough": {"flour": 300}})
+    recipes("default", {"dough": {"flour": 250, "sugar": 20}, "soup": {"water": 900}})
+    changeset = bring(environments)
+    assert operations(changeset)["hard.amount", "dough · flour"] == Operation.UPDATE
+    assert operations(changeset)["hard.amount", "dough · sugar"] == Operation.DELETE
+    assert amounts("default") == {
+        ("bread", "flour", 500),
+        ("bread", "water", 350),
+        ("bread", "salt", 10),
+        ("dough", "flour", 300),
+    }
+
+
+def test_a_through_row_needs_both_of_its_ends(environments: Environments) -> None:
+    recipes("source", {"bread": {"flour": 500}})
+    changeset = pending(environments)
+    numbers = {change.model: change.number for change in changeset.changes.all()}
+    amount = changeset.changes.get(model="hard.amount")
+    assert set(amount.requires) == {numbers["hard.recipe"], numbers["hard.ingredient"]}
+
+
+def test_the_model_itself_does_not_change_with_its_through_rows(environments: Environments) -> None:
+    recipes("source", {"bread": {"flour": 500}})
+    recipes("default", {"bread": {"flour": 400}})
+    changeset = bring(environments)
+    assert operations(changeset) == {("hard.amount", "bread · flour"): Operation.UPDATE}
+
+
+def test_a_plain_through_table_that_is_registered(environments: Environments) -> None:
+    for alias, songs in (("source", ["one", "two"]), ("default", ["two", "three"])):
+        album = rows(Album, alias).create(name="first")
+        for name in ("one", "two", "three"):
+            song = rows(Song, alias).create(name=name)
+            if name in songs:
+                album.songs.through._base_manager.using(alias).create(album=album, song=song)
+    changeset = bring(environments)
+    assert sorted(operations(changeset).values()) == [Operation.CREATE, Operation.DELETE]
+    linked = Album.songs.through._base_manager.using("default").values_list("song__name", flat=True)
+    assert set(linked) == {"one", "two"}
+
+
+def members(alias: str, friends: dict[str, str], follows: dict[str, str]) -> None:
+    made = {name: rows(Member, alias).create(name=name) for name in friends}
+    for name, others in friends.items():
+        made[name].friends.add(*(made[other] for other in others))
+    for name, others in follows.items():
+        made[name].follows.add(*(made[other] for other in others))
+
+
+def followed(alias: str) -> set[tuple[str, str]]:
+    through = Member.follows.through._base_manager.using(alias)
+    return set(through.values_list("from_member__name", "to_member__name"))
+
+
+def befriended(alias: str) -> set[tuple[str, str]]:
+    through = Member.friends.through._base_manager.using(alias)
+    return set(through.values_list("from_member__name", "to_member__name"))
+
+
+def test_links_to_the_same_model_with_and_without_direction(environments: Environments) -> None:
+    members("source", {"a": "bc", "b": "", "c": "", "d": "d"}, {"a": "b", "b": "ca", "c": "c", "d": ""})
+    members("default", {"b": "c", "c": "", "e": "bc"}, {"b": "c", "c": "b", "e": "e"})
+    bring(environments)
+    assert followed("default") == {("a", "b"), ("b", "c"), ("b", "a"), ("c", "c")}
+    assert befriended("default") == {("a", "b"), ("b", "a"), ("a", "c"), ("c", "a"), ("d", "d")}
+
+
+def test_a_friendship_is_taken_over_on_both_sides_or_on_neither(environments: Environments) -> None:
+    for alias in ("source", "default"):
+        members(alias, {"a": "", "b": ""}, {})
+    a, b = (rows(Member, "source").get(name=name) for name in "ab")
+    a.friends.add(b)
+    changeset = pending(environments)
+    first, second = changeset.changes.order_by("number")
+    assert not problems(changeset)
+    assert (first.requires, second.requires) == ([second.number], [first.number])
+    bring(environments)

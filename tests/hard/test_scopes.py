@@ -1,0 +1,91 @@
+"""Rows that a manager hides are synced; rows that a `queryset` leaves out are not, and may come and go."""
+
+from __future__ import annotations
+
+from data_sync.core.states import Operation
+from tests.environments import Environments
+
+from .bringing import SIDES, applied, bring, operations, pending, problems, rows
+from .models import Memo, Permit, Post, Reply
+
+
+def test_a_row_that_the_manager_hides_here_is_updated_and_not_made_twice(environments: Environments) -> None:
+    rows(Memo, "source").create(slug="m", text="new")
+    rows(Memo, "default").create(slug="m", text="old", hidden=True)
+    changeset = bring(environments)
+    assert operations(changeset) == {("hard.memo", "m"): Operation.UPDATE}
+    assert Memo.objects.get().text == "new"
+
+
+def test_a_row_that_the_manager_hides_at_the_source_is_not_deleted(environments: Environments) -> None:
+    for alias in SIDES:
+        rows(Memo, alias).create(slug="m", text="same")
+    rows(Memo, "source").update(hidden=True)
+    bring(environments)
+    assert rows(Memo, "default").get().hidden
+
+
+def test_hidden_rows_come_and_go(environments: Environments) -> None:
+    rows(Memo, "source").create(slug="new", hidden=True)
+    rows(Memo, "source").create(slug="same")
+    rows(Memo, "default").create(slug="same")
+    rows(Memo, "default").create(slug="old", text="differs", hidden=True)
+    changeset = bring(environments)
+    assert operations(changeset) == {("hard.memo", "new"): Operation.CREATE, ("hard.memo", "old"): Operation.DELETE}
+
+
+def test_a_row_that_leaves_the_scope_at_the_source_is_a_delete_that_says_so(environments: Environments) -> None:
+    for alias in SIDES:
+        for slug in ("stays", "leaves", "gone"):
+            rows(Reply, alias).create(slug=f"to {slug}", post=rows(Post, alias).create(slug=slug))
+    rows(Reply, "source").exclude(slug="to stays").delete()
+    rows(Post, "source").filter(slug="leaves").update(live=False)
+    rows(Post, "source").get(slug="gone").delete()
+    changeset = bring(environments)
+    left = dict(changeset.changes.filter(model="hard.post").values_list("key_text", "left_scope"))
+    assert left == {"leaves": True, "gone": False}
+    assert set(rows(Post, "default").values_list("slug", flat=True)) == {"stays"}
+
+
+def test_a_row_that_enters_the_scope_is_a_create(environments: Environments) -> None:
+    rows(Post, "source").create(slug="enters")
+    changeset = bring(environments)
+    assert operations(changeset) == {("hard.post", "enters"): Operation.CREATE}
+
+
+def test_a_create_of_a_row_that_is_here_out_of_scope_is_refused_before_approval(environments: Environments) -> None:
+    rows(Post, "source").create(slug="enters", text="new")
+    rows(Post, "default").create(slug="enters", text="mine", live=False)
+    changeset = pending(environments)
+    assert problems(changeset) == {("hard.post", "enters"): ["hidden_row"]}
+    rows(Post, "default").get().delete()
+    bring(environments)
+
+
+def test_rows_out_of_scope_stay_as_they_are(environments: Environments) -> None:
+    rows(Permit, "source").create(name="in", number=1)
+    rows(Permit, "source").create(name="out there", number=2, live=False)
+    mine = rows(Permit, "default").create(name="out here", number=3, live=False)
+    bring(environments)
+    held = set(rows(Permit, "default").values_list("pk", "name", "number", "live"))
+    assert len(held) == 2 and (mine.pk, "out here", 3, False) in held
+
+
+def test_a_row_that_left_the_scope_here_since_the_pull_makes_the_apply_stale(environments: Environments) -> None:
+    for alias in SIDES:
+        rows(Post, alias).create(slug="p", text=alias)
+    changeset = environments.approved()
+    rows(Post, "default").update(live=False)
+    with environments.untouched():
+        done = environments.apply(changeset)
+    assert done.state == "stale" and "p" in done.state_reason, done.state_reason
+
+
+def test_a_reference_to_a_row_that_is_out_of_scope_at_the_source(environments: Environments) -> None:
+    """The reply travels; what it replies to does not, but is here."""
+    for alias in SIDES:
+        rows(Post, alias).create(slug="p", live=False)
+    rows(Reply, "source").create(slug="r", post=rows(Post, "source").get())
+    changeset = pending(environments)
+    applied(environments, changeset)
+    assert rows(Reply, "default").get().post == rows(Post, "default").get()

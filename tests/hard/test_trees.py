@@ -1,0 +1,107 @@
+"""References to rows of the same model, optional and required, however deep and in whatever order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from data_sync.core.states import Operation
+from tests.environments import Environments
+
+from .bringing import bring, operations, pending, problems, put, rows
+from .models import Chapter, Node
+
+DEPTH = 50
+
+
+def branch(alias: str, order: list[int], seed: int) -> None:
+    """Nodes of which each is the parent of the next; inserted, and counted, in a random order."""
+    chance = random.Random(seed)
+    nodes = {number: rows(Node, alias).create(slug=f"n{number}") for number in chance.sample(order, len(order))}
+    for parent, child in itertools.pairwise(order):
+        rows(Node, alias).filter(pk=nodes[child].pk).update(parent=nodes[parent])
+
+
+def parents(alias: str) -> dict[str, str | None]:
+    return dict(rows(Node, alias).values_list("slug", "parent__slug"))
+
+
+def test_a_deep_tree_arrives_in_whatever_order_its_rows_were_made(environments: Environments) -> None:
+    branch("source", list(range(DEPTH)), 1)
+    bring(environments)
+    assert parents("default") == {"n0": None} | {f"n{n}": f"n{n - 1}" for n in range(1, DEPTH)}
+
+
+def test_a_tree_can_be_turned_upside_down(environments: Environments) -> None:
+    branch("source", list(range(DEPTH)), 1)
+    branch("default", list(reversed(range(DEPTH))), 2)
+    before = set(rows(Node, "default").values_list("pk", "slug"))
+    bring(environments)
+    assert parents("default") == {"n0": None} | {f"n{n}": f"n{n - 1}" for n in range(1, DEPTH)}
+    assert set(rows(Node, "default").values_list("pk", "slug")) == before
+
+
+def test_branches_go_and_others_are_grafted_on(environments: Environments) -> None:
+    for alias in ("source", "default"):
+        branch(alias, list(range(DEPTH)), 3)
+    rows(Node, "source").get(slug="n40").delete()
+    graft = rows(Node, "source").create(slug="graft")
+    rows(Node, "source").filter(slug="n20").update(parent=graft)
+    changeset = bring(environments)
+    assert sum(change == Operation.DELETE for change in operations(changeset).values()) == DEPTH - 40
+    assert parents("default")["n20"] == "graft"
+
+
+def chapters(alias: str, parents: dict[str, str], first: int = 900_000) -> None:
+    numbers = {path: first + number for number, path in enumerate(parents)}
+    known = numbers | dict(rows(Chapter, alias).values_list("path", "pk"))
+    put(alias, *(Chapter(pk=numbers[path], path=path, parent_id=known[parent]) for path, parent in parents.items()))
+
+
+def shuffled_chapters(seed: int) -> dict[str, str]:
+    paths = [f"c{number}" for number in range(1, DEPTH)]
+    return {path: f"c{int(path[1:]) - 1}" for path in random.Random(seed).sample(paths, len(paths))}
+
+
+def test_a_deep_tree_with_required_parents_arrives_below_a_root_that_is_there(environments: Environments) -> None:
+    for alias, first in (("source", 800_000), ("default", 700_000)):
+        chapters(alias, {"c0": "c0"}, first)
+    chapters("source", shuffled_chapters(4))
+    bring(environments)
+    arrived = dict(rows(Chapter, "default").values_list("path", "parent__path"))
+    assert arrived == {"c0": "c0"} | {f"c{n}": f"c{n - 1}" for n in range(1, DEPTH)}
+
+
+def test_required_parents_move_and_go(environments: Environments) -> None:
+    for alias, first in (("source", 800_000), ("default", 700_000)):
+        chapters(alias, {"c0": "c0"}, first)
+        chapters(alias, shuffled_chapters(first))
+    rows(Chapter, "source").filter(path="c30").update(parent=rows(Chapter, "source").get(path="c5"))
+    rows(Chapter, "source").get(path="c20").delete()
+    changeset = bring(environments)
+    assert operations(changeset)["hard.chapter", "c30"] == Operation.UPDATE
+    assert sum(change == Operation.DELETE for change in operations(changeset).values()) == 10
+
+
+def test_a_root_becomes_a_child_and_a_child_the_root(environments: Environments) -> None:
+    chapters("source", {"a": "a", "b": "a"})
+    chapters("default", {"b": "b", "a": "b"})
+    bring(environments)
+    assert dict(rows(Chapter, "default").values_list("path", "parent__path")) == {"a": "a", "b": "a"}
+
+
+@pytest.mark.parametrize(
+    "parents", [{"a": "a"}, {"a": "b", "b": "a"}, {"a": "b", "b": "c", "c": "a"}], ids=["own", "two", "three"]
+)
+def test_new_rows_that_need_each_other_are_refused_by_name_or_arrive(
+    environments: Environments, parents: dict[str, str]
+) -> None:
+    """A required cycle of new rows: no order of writing them has every parent in place."""
+    chapters("source", parents)
+    changeset = pending(environments)
+    if found := problems(changeset):
+        assert {key for _, key in found} == set(parents)
+    else:
+        bring(environments)

@@ -1,0 +1,156 @@
+"""Keys of every kind of text, also where a database takes unequal texts for equal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection, connections
+
+from data_sync.core.states import ChangesetState, PullState
+from data_sync.models import Changeset
+from tests.environments import Environments
+
+from .bringing import bring, pending, problems, rows, words
+from .models import Sense, Word
+
+PLANES = [chr(plane * 0x10000 + 0x61) for plane in (*range(3), 0xE)] + ["\ue000", "\U000f0061", "\U00100061", "\ufffd"]
+TEXTS = [
+    *PLANES,
+    "Ünïcödé",
+    "東京 タワー",
+    "العربية",
+    "עברית",
+    "🏴\u200d☠️",
+    "in\u00a0between",
+    "tab\there",
+    "line\nfeed",
+    "\u202eturned",
+    "'\"`;--%s",
+    "q" * 190,
+]
+VARIANTS = [
+    ("straße", "STRASSE"),
+    ("case", "CASE"),
+    ("accent", "accént"),
+    (unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é")),
+    ("space", "space "),
+    ("ﬁ", "fi"),
+    ("İ", "i"),
+    ("ａ", "a"),
+]
+
+
+def hard_words(alias: str, texts: list[str], meaning: str = "") -> None:
+    for text in texts:
+        word = rows(Word, alias).create(text=text, meaning=meaning)
+        rows(Sense, alias).create(word=word, name=text[:100])
+
+
+def test_every_kind_of_text_is_a_key(environments: Environments) -> None:
+    hard_words("source", TEXTS, "new")
+    hard_words("default", TEXTS[::2], "old")
+    hard_words("default", ["gone"])
+    bring(environments)
+    assert set(rows(Word, "default").values_list("text", "meaning")) == {(text, "new") for text in TEXTS}
+
+
+@pytest.mark.parametrize(("one", "other"), VARIANTS, ids=lambda text: ascii(text))
+def test_unequal_texts_stay_apart_where_the_database_tells_them_apart(
+    environments: Environments, one: str, other: str
+) -> None:
+    if _is_folded(one, other):
+        pytest.skip("this database takes them for equal; see the next test")
+    hard_words("source", [one, other], "new")
+    hard_words("default", [other], "old")
+    bring(environments)
+    assert set(rows(Word, "default").values_list("text", flat=True)) == {one, other}
+
+
+@pytest.mark.parametrize(("one", "other"), VARIANTS, ids=lambda text: ascii(text))
+def test_a_key_that_changes_to_one_the_database_takes_for_equal(
+    environments: Environments, one: str, other: str
+) -> None:
+    """The same row in another spelling, or another row: never both, and never a mixture."""
+    hard_words("source", [one], "same")
+    hard_words("default", [other], "same")
+    changeset = pending(environments)
+    if not problems(changeset):
+        bring(environments)
+        assert set(rows(Word, "default").values_list("text", flat=True)) == {one}
+    else:
+        assert one in _named(changeset) and other in _named(changeset)
+
+
+@pytest.mark.parametrize(("one", "other"), VARIANTS, ids=lambda text: ascii(text))
+def test_two_rows_that_the_target_takes_for_one_are_an_error_that_names_both(
+    environments: Environments, one: str, other: str
+) -> None:
+    """The source's column tells more texts apart than the target's."""
+    if connection.vendor != "mysql" or not _is_folded(one, other):
+        pytest.skip("only where a collation folds")
+    with _exact("source"):
+        hard_words("source", [one, other], "new")
+        hard_words("default", [other], "old")
+        with environments.untouched():
+            pulled = environments.pull()
+            if pulled.state == PullState.FAILED:
+                assert one in pulled.error and other in pulled.error, pulled.error
+                return
+            changeset = Changeset.objects.get(pull=pulled)
+            assert problems(changeset), "known before approval"
+            assert one in _named(changeset) and other in _named(changeset)
+            assert changeset.state in (ChangesetState.PENDING, ChangesetState.BLOCKED)
+
+
+def _named(changeset: Changeset) -> str:
+    codes = {code for found in problems(changeset).values() for code in found}
+    return " ".join(words(changeset, code) for code in codes)
+
+
+def _is_folded(one: str, other: str) -> bool:
+    """Whether the key's column takes the two for equal."""
+    if connection.vendor != "mysql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT %s COLLATE utf8mb4_general_ci = %s COLLATE utf8mb4_general_ci".replace(
+                "utf8mb4_general_ci", _collation()
+            ),
+            [one, other],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _collation() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT collation_name FROM information_schema.columns "
+            "WHERE table_schema = DATABASE() AND table_name = 'hard_word' AND column_name = 'text'"
+        )
+        return str(cursor.fetchone()[0])
+
+
+@contextmanager
+def _exact(alias: str) -> Iterator[None]:
+    """The source's columns compare byte by byte; its rows are removed at the end."""
+    folding = _collation()
+    columns = (("hard_word", "text", 190), ("hard_sense", "name", 100))
+
+    def collate(collation: str) -> None:
+        with connections[alias].cursor() as cursor:
+            for table, column, length in columns:
+                cursor.execute(
+                    f"ALTER TABLE {table} MODIFY `{column}` varchar({length}) "
+                    f"CHARACTER SET utf8mb4 COLLATE {collation} NOT NULL"
+                )
+
+    collate("utf8mb4_nopad_bin")
+    try:
+        yield
+    finally:
+        rows(Sense, alias).all().delete()
+        rows(Word, alias).all().delete()
+        collate(folding)

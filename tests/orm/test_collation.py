@@ -1,0 +1,108 @@
+"""Keys that a database's collation takes for one: never merged, and found out before the database complains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from data_sync.core import canonical
+from data_sync.orm.collation import equal_texts, folds
+from data_sync.orm.references import RowsOfKeys
+from data_sync.orm.resolution import schemas
+from data_sync.orm.schema import ModelSchema
+from tests.hard.models import Nation, Sense, Word
+
+pytestmark = pytest.mark.django_db
+
+FOLDING = connection.vendor == "mysql"
+needs_folding = pytest.mark.skipif(not FOLDING, reason="only MariaDB's default collation folds")
+
+EVERY_PLANE = [chr((plane << 16) + 0x0100) for plane in range(17)]
+VARIANTS = ["word", "Word", "WORD ", "wörd", "wo\u0308rd", " word", "word\u00a0", *EVERY_PLANE]
+
+
+def schema(model: type[Any]) -> ModelSchema:
+    return schemas()[model._meta.label_lower]
+
+
+def rows(model: type[Any]) -> RowsOfKeys:
+    return RowsOfKeys(schema(model), "pk", "default")
+
+
+def text(*parts: Any) -> str:
+    return canonical.dumps(list(parts))
+
+
+def test_a_row_is_found_by_exactly_its_own_key_whatever_the_collation() -> None:
+    pk = Word.objects.create(text="word").pk
+    found = rows(Word)
+    found.load(text(variant) for variant in VARIANTS)
+    assert {variant: found.all(text(variant)) for variant in VARIANTS} == {
+        variant: [pk] if variant == "word" else [] for variant in VARIANTS
+    }
+
+
+def test_keys_of_every_plane_and_form_are_found_among_each_other() -> None:
+    kept = []
+    for variant in VARIANTS:
+        if not Word.objects.filter(text=variant).exists():
+            kept.append((variant, Word.objects.create(text=variant).pk))
+    assert len(kept) == len(VARIANTS) or FOLDING
+    found = rows(Word)
+    found.load(text(variant) for variant, _ in kept)
+    assert [found.get(text(variant)) for variant, _ in kept] == [pk for _, pk in kept]
+
+
+@needs_folding
+def test_twins_are_the_rows_that_the_database_takes_for_equal() -> None:
+    one = Word.objects.create(text="Wort").pk
+    Word.objects.create(text="Satz")
+    twins = rows(Word).twins([text("wört "), text("Wort"), text("SATZ"), text("nothing")])
+    assert twins == {
+        text("wört "): [(one, text("Wort"))],
+        text("SATZ"): [(Word.objects.get(text="Satz").pk, text("Satz"))],
+    }
+
+
+@needs_folding
+def test_twins_agree_in_every_part_of_the_key() -> None:
+    word, other = Word.objects.create(text="Wort"), Word.objects.create(text="Satz")
+    one = Sense.objects.create(word=word, name="First").pk
+    Sense.objects.create(word=other, name="Second")
+    twins = rows(Sense).twins([text("wort", "first"), text("wort", "second"), text("Wort", "First")])
+    assert twins == {text("wort", "first"): [(one, text("Wort", "First"))]}
+
+
+@needs_folding
+def test_texts_are_told_apart_as_the_column_does() -> None:
+    field = Word._meta.get_field("text")
+    classes = equal_texts(field, ["a", "A", "a ", " a", "á", "b", *EVERY_PLANE[1:]], "default")
+    assert classes["a"] == classes["A"] == classes["a "] == classes["á"]
+    assert len({classes["a"], classes[" a"], classes["b"]}) == 3
+    Word.objects.create(text=EVERY_PLANE[1])
+    by_database = {char: Word.objects.filter(text=char).exists() for char in EVERY_PLANE[1:]}
+    assert by_database == {char: classes[char] == classes[EVERY_PLANE[1]] for char in EVERY_PLANE[1:]}
+
+
+def test_many_texts_are_one_query_where_they_may_be_equal_and_none_elsewhere() -> None:
+    field = Word._meta.get_field("text")
+    texts = [f"{case}{number}%s'" for number in range(700) for case in "aA"]
+    with CaptureQueriesContext(connection) as captured:
+        classes = equal_texts(field, texts, "default")
+    assert len(captured) == int(FOLDING)
+    assert len(set(classes.values())) == (700 if FOLDING else 1400)
+    with CaptureQueriesContext(connection) as captured:
+        rows(Word).twins([text(one) for one in texts[:800]])
+    assert len(captured) == (4 if FOLDING else 0)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own collation")
+def test_a_column_says_of_itself_that_it_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = Nation._meta.get_field("name")
+    assert not folds(field, "default")
+    monkeypatch.setattr(field, "db_collation", "nocase")
+    assert folds(field, "default")
+    assert equal_texts(field, ["a", "A"], "default") == {"a": 0, "A": 1}, "the table was made without it"

@@ -1,0 +1,183 @@
+"""What the two sides do not have in the same form is reported and left out; the rest is synced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from data_sync import registry
+from data_sync.core.errors import SchemaMismatch
+from data_sync.core.manifest import Manifest, ModelManifest
+from data_sync.core.states import ChangesetState, PullState
+from data_sync.models import Changeset
+from data_sync.orm.read import LocalSource
+from data_sync.services import approval
+from data_sync.services.agreement import agree
+from tests.environments import Environments
+from tests.testapp.models import Category, Currency, Price, Product, Tag
+
+pytestmark = pytest.mark.django_db
+
+CATEGORY, PRODUCT, PRICE, CURRENCY = (f"testapp.{name}" for name in ("category", "product", "price", "currency"))
+
+
+def with_model(label: str, alter: Callable[[ModelManifest], ModelManifest | None]) -> Manifest:
+    """The manifest of this side, with one model altered or left out."""
+    models = dict(LocalSource().manifest().models)
+    altered = alter(models.pop(label))
+    return Manifest(models=models if altered is None else models | {label: altered})
+
+
+def without_field(name: str) -> Callable[[ModelManifest], ModelManifest]:
+    return lambda model: replace(model, fields={n: shape for n, shape in model.fields.items() if n != name})
+
+
+def with_trait(name: str, **traits: Any) -> Callable[[ModelManifest], ModelManifest]:
+    return lambda model: replace(model, fields={**model.fields, name: {**model.fields[name], **traits}})
+
+
+def with_field(name: str) -> Callable[[ModelManifest], ModelManifest]:
+    return lambda model: replace(model, fields={**model.fields, name: {"type": "TextField", "null": False}})
+
+
+ALTERATIONS = {
+    "removed": (without_field("title"), "is only"),
+    "retyped": (with_trait("title", type="TextField"), "has type"),
+    "shortened": (with_trait("title", max_length=10), "has max_length"),
+    "made nullable": (with_trait("title", null=True), "has null"),
+    "choices changed": (with_trait("title", choices=["a", "b"]), "has choices"),
+}
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_a_field_of_another_form_is_left_out_and_named(alteration: str, side: str) -> None:
+    alter, words = ALTERATIONS[alteration]
+    altered, plain = with_model(CATEGORY, alter), LocalSource().manifest()
+    agreement = agree([CATEGORY], *((altered, plain) if side == "here" else (plain, altered)))
+    (difference,) = agreement.differences
+    assert (difference["model"], difference["field"]) == (CATEGORY, "title")
+    assert difference["difference"].startswith(words)
+    if (alteration, side) != ("removed", "here"):
+        assert agreement.schemas[CATEGORY].field_names == ["slug", "parent"]
+    has_title = {"here": altered, "there": plain} if side == "here" else {"here": plain, "there": altered}
+    for request, manifest in ((agreement.here, has_title["here"]), (agreement.there, has_title["there"])):
+        left_out = ("title",) if "title" in manifest.models[CATEGORY].fields else None
+        assert request.omitted.get(CATEGORY) == left_out
+
+
+def test_a_field_that_only_the_source_has_is_left_out_there() -> None:
+    agreement = agree([CATEGORY], LocalSource().manifest(), with_model(CATEGORY, with_field("extra")))
+    assert (agreement.here.omitted, agreement.there.omitted) == ({}, {CATEGORY: ("extra",)})
+    assert agreement.omitted() == {}
+    assert agreement.differences[0]["difference"] == "is only at the source"
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_model_that_one_side_lacks_is_left_out_and_named(side: int) -> None:
+    sides = [LocalSource().manifest(), LocalSource().manifest()]
+    sides[side] = with_model(CATEGORY, lambda model: None)
+    agreement = agree([CATEGORY, PRODUCT], *sides)
+    assert list(agreement.schemas) == [PRODUCT]
+    assert [difference["field"] for difference in agreement.differences] == [""]
+    assert "the model was left out" in agreement.guards()[0]["message"]
+
+
+def test_a_model_that_was_not_asked_for_and_is_not_offered_is_no_difference() -> None:
+    agreement = agree([], LocalSource().manifest(), with_model(CATEGORY, lambda model: None))
+    assert CATEGORY not in agreement.schemas
+    assert agreement.differences == []
+
+
+def test_a_model_identified_otherwise_is_left_out_with_what_is_identified_by_it() -> None:
+    there = with_model(CURRENCY, with_trait("number", type="CharField"))
+    agreement = agree([CURRENCY, PRICE, PRODUCT], LocalSource().manifest(), there)
+    assert list(agreement.schemas) == [PRODUCT]
+
+
+def test_a_reference_to_a_model_identified_otherwise_is_left_out() -> None:
+    there = with_model(CATEGORY, with_trait("slug", max_length=5))
+    agreement = agree([CATEGORY, PRODUCT], LocalSource().manifest(), there)
+    assert list(agreement.schemas) == [PRODUCT]
+    assert agreement.omitted() == {PRODUCT: ["category"]}
+
+
+def test_where_nothing_is_left_the_pull_is_refused_with_every_difference() -> None:
+    there = with_model(CATEGORY, with_trait("slug", max_length=5))
+    with pytest.raises(SchemaMismatch, match=r"testapp\.category slug has max_length 50 here and 5 at the source"):
+        agree([CATEGORY], LocalSource().manifest(), there)
+
+
+def test_the_shape_is_another_where_a_field_is_left_out() -> None:
+    whole = agree([CATEGORY], LocalSource().manifest(), LocalSource().manifest())
+    less = agree([CATEGORY], LocalSource().manifest(), with_model(CATEGORY, without_field("title")))
+    assert whole.shapes().keys() == less.shapes().keys() == {CATEGORY}
+    assert whole.shapes() != less.shapes()
+
+
+# Between two environments
+
+
+@contextmanager
+def registered_without(model: type[Any], *names: str) -> Iterator[None]:
+    """As if this side did not have some fields of a model, which the source has."""
+    before = registry.registration_of(model)
+    assert before is not None
+    registry.unregister(model)
+    registry.register(model, natural_key=before.natural_key, exclude=names)
+    try:
+        yield
+    finally:
+        registry.unregister(model)
+        registry.register(model, natural_key=before.natural_key)
+
+
+def test_agreed_fields_sync_and_a_person_has_to_say_that_this_is_right(environments: Environments) -> None:
+    environments.add(Category, slug=("a", "a"), title=("new title", "old title"))
+    environments.add(Category, slug="b", title="only there", only="source")
+    parent = environments.add(Category, slug="p")
+    Category.objects.using("source").filter(slug="a").update(parent=parent[0])
+    with registered_without(Category, "title"):
+        changeset = environments.changeset(CATEGORY)
+        assert changeset.state == ChangesetState.BLOCKED
+        assert [(guard["code"], guard["model"]) for guard in changeset.guards] == [("schema_difference", CATEGORY)]
+        assert "title is only at the source" in changeset.state_reason
+        assert changeset.pull is not None
+        assert changeset.pull.report["schema"][0]["field"] == "title"
+        approval.override(changeset.pk, environments.actor, "the titles come with the next release")
+        environments.accept_all(changeset)
+        applied = environments.apply(environments.approve(changeset))
+        assert applied.state == ChangesetState.APPLIED, applied.state_reason
+    rows = {row.slug: (row.title, row.parent and row.parent.slug) for row in Category.objects.all()}
+    assert rows == {"a": ("old title", "p"), "b": ("", None), "p": ("", None)}
+
+
+def test_differences_of_schemas_alone_make_no_changeset_but_are_reported(environments: Environments) -> None:
+    environments.add(Category, slug="a", title=("x", "y"))
+    with registered_without(Category, "title"):
+        done = environments.pull(CATEGORY)
+    assert (done.state, done.report["schema"][0]["field"]) == (PullState.DONE, "title")
+    assert not Changeset.objects.exists()
+
+
+def test_after_the_release_the_field_that_was_left_out_is_compared(environments: Environments) -> None:
+    environments.add(Category, slug="a", title=("x", "y"))
+    with registered_without(Category, "title"):
+        environments.pull(CATEGORY)
+    changeset = environments.sync(CATEGORY)
+    assert (changeset.state, changeset.updates, changeset.conflicts) == (ChangesetState.APPLIED, 1, 0)
+
+
+def test_other_models_of_the_pull_are_whole(environments: Environments) -> None:
+    environments.add(Category, slug="a", title=("x", "y"))
+    environments.add(Tag, name="new", only="source")
+    environments.add(Product, sku="lamp", name=("Lamp", "lamp"))
+    euro = environments.add(Currency, number=978, code="EUR")
+    assert Price.objects.count() == 0 and euro
+    with registered_without(Category, "title"):
+        changeset = environments.changeset()
+    assert set(changeset.changes.values_list("model", flat=True)) == {"testapp.tag", PRODUCT}

@@ -1,0 +1,156 @@
+"""A row that only its key tells from a deleted one is offered as that row, and those below it follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from data_sync.core.states import ChangesetState, Decision, RenameChoice
+from data_sync.models import Change, Changeset
+from data_sync.services import pull, review
+from tests.environments import Environments
+from tests.testapp.models import Category, Comment, Product, Tag
+
+
+def found(changeset: Changeset) -> list[tuple[str, str, str]]:
+    return [
+        (change.model.removeprefix("testapp."), change.key_text, change.operation)
+        for change in changeset.changes.order_by("number")
+    ]
+
+
+def lamp(environments: Environments, **values: Any) -> tuple[Any, Any]:
+    return environments.add(Product, sku=("light", "lamp"), name="Lamp", **values)
+
+
+def test_a_delete_and_a_create_that_differ_in_the_key_alone_are_one_rename(environments: Environments) -> None:
+    lamp(environments)
+    changeset = environments.changeset()
+    (change,) = changeset.changes.all()
+    assert (change.operation, change.key, change.previous_key) == ("rename", ["light"], ["lamp"])
+    assert (changeset.renames, changeset.creates, changeset.deletes) == (1, 0, 0)
+    assert [row["path"] for row in change.diff] == [["sku"]]
+
+
+def test_a_renamed_row_keeps_its_primary_key_and_what_refers_to_it(environments: Environments) -> None:
+    _, here = lamp(environments)
+    comment = Comment.objects.create(product=here, text="local")
+    environments.sync()
+    comment.refresh_from_db()
+    assert (comment.product_id, comment.product.sku) == (here.pk, "light")
+    environments.assert_equal()
+    assert environments.pull().compared and Changeset.objects.count() == 1
+
+
+def test_a_rename_rejected_leaves_the_row_as_it_is(environments: Environments) -> None:
+    lamp(environments)
+    environments.add(Tag, name="new", only="source")
+    changeset = environments.changeset()
+    environments.accept(changeset, changeset.changes.get(model="testapp.tag").number)
+    environments.apply(environments.approve(changeset))
+    assert Product.objects.get().sku == "lamp"
+
+
+def test_the_reviewer_may_have_the_row_deleted_and_made_anew(environments: Environments) -> None:
+    _, here = lamp(environments)
+    changeset = environments.changeset()
+    (change,) = changeset.changes.all()
+    selection = review.Selection(numbers=(change.number,))
+    review.decide(
+        changeset.pk,
+        selection,
+        Decision.ACCEPTED,
+        environments.actor,
+        revision=None,
+        rename_choice=RenameChoice.REPLACE,
+    )
+    applied = environments.apply(environments.approve(changeset))
+    assert applied.state == ChangesetState.APPLIED, applied.state_reason
+    assert Product.objects.get().pk != here.pk
+    environments.assert_equal()
+
+
+def test_a_replacement_that_would_take_rows_along_says_so(environments: Environments) -> None:
+    _, here = lamp(environments)
+    Comment.objects.create(product=here, text="local")
+    (change,) = environments.changeset().changes.all()
+    assert [(row["model"], row["effect"]) for row in change.cascades] == [("testapp.comment", "delete")]
+
+
+def test_two_candidates_are_no_rename(environments: Environments) -> None:
+    environments.add(Product, sku=("a", "b"), name="Lamp")
+    environments.add(Product, sku=("c", "d"), name="Lamp")
+    assert {operation for _, _, operation in found(environments.changeset())} == {"create", "delete"}
+
+
+def test_a_row_that_differs_in_more_is_no_rename(environments: Environments) -> None:
+    environments.add(Product, sku=("light", "lamp"), name=("Light", "Lamp"))
+    assert [operation for *_, operation in found(environments.changeset())] == ["create", "delete"]
+
+
+def test_a_row_that_is_nothing_but_its_key_is_no_rename(environments: Environments) -> None:
+    environments.add(Tag, name=("new", "old"))
+    environments.add(Tag, name="other")
+    assert [operation for *_, operation in found(environments.changeset())] == ["create", "delete"]
+
+
+def test_renames_are_left_alone_where_nobody_asks_for_them(environments: Environments) -> None:
+    lamp(environments)
+    environments.add(Product, sku="other", name="Other")
+    requested = pull.request_pull(environments.source, [], environments.actor, find_renames=False)
+    changeset = Changeset.objects.get(pull=pull.run_pull(requested.pk))
+    assert [operation for *_, operation in found(changeset)] == ["create", "delete"]
+
+
+# What refers to a renamed row
+
+
+@pytest.fixture
+def tree(environments: Environments) -> Environments:
+    """A category that is renamed at the source, with one below it and a product in it."""
+    parent = environments.add(Category, slug=("furniture", "chairs"), title="Furniture")
+    environments.add(Category, slug="sofas", title="Sofas", parent=parent)
+    environments.add(Product, sku="sofa", name=("New sofa", "Sofa"), category=parent)
+    environments.add(Product, sku="stool", name="Stool", category=parent)
+    return environments
+
+
+def test_what_refers_to_a_renamed_row_is_compared_with_its_new_key(tree: Environments) -> None:
+    changeset = tree.changeset()
+    operations = {(model, key): operation for model, key, operation in found(changeset)}
+    assert operations[("product", "sofa")] == "update"
+    assert ("product", "stool") not in operations
+    sofa = changeset.changes.get(key_text="sofa")
+    assert [row["path"] for row in sofa.diff] == [["name"]]
+    assert sofa.requires == [changeset.changes.get(operation="rename").number]
+    assert sofa.is_conflict is False
+
+
+def test_what_refers_to_a_renamed_row_is_applied_with_it(tree: Environments) -> None:
+    pks = dict(Product.objects.values_list("sku", "pk"))
+    tree.sync()
+    assert dict(Product.objects.values_list("sku", "pk")) == pks
+    tree.assert_equal()
+    assert tree.pull().report["models"] and Changeset.objects.count() == 1
+
+
+def test_a_key_that_has_the_renamed_key_in_it_follows(environments: Environments) -> None:
+    from tests.testapp.models import Player, Team
+
+    team = environments.add(Team, name=("Blues", "Reds"))
+    environments.add(Player, team=team, number=7)
+    captain = environments.add(Player, team=team, number=9)
+    for alias, row in zip(("source", "default"), captain, strict=True):
+        Team.objects.using(alias).update(captain=row)
+    changeset = environments.changeset()
+    # The captain is a player of the team itself: the team differs in more than its key.
+    assert Change.objects.filter(changeset=changeset).exists()
+    applied = environments.apply(environments.approve(_all(environments, changeset)))
+    assert applied.state == ChangesetState.APPLIED, applied.state_reason
+    environments.assert_equal()
+
+
+def _all(environments: Environments, changeset: Changeset) -> Changeset:
+    environments.accept_all(changeset)
+    return changeset

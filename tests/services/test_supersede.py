@@ -1,0 +1,187 @@
+"""A later complete pull closes what it covers, and what was decided there on the same changes still stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from data_sync.core.states import RenameChoice
+from data_sync.models import Change, Changeset, DataPull, DataSource
+from data_sync.services import approval
+from data_sync.services.supersede import supersede
+from tests.reviewing import ACTOR, HERE, decide, decided, make
+
+pytestmark = pytest.mark.django_db
+
+LABELS = ["testapp.country", "testapp.tag"]
+
+
+@pytest.fixture
+def source() -> DataSource:
+    return DataSource.objects.create(name="Staging", url="https://staging.example.org")
+
+
+def pulled(source: DataSource, changeset: Changeset | None, labels: list[str] = LABELS) -> None:
+    """What a pull does in the end, which has found `changeset`."""
+    pull = DataPull.objects.create(source=source, source_name="Staging", state="comparing", actor="mira")
+    with transaction.atomic():
+        supersede(pull, labels, changeset)
+
+
+def alter(changeset: Changeset, number: int, **values: Any) -> None:
+    Change.objects.filter(changeset=changeset, number=number).update(**values)
+
+
+def state(changeset: Changeset) -> tuple[str, str]:
+    changeset.refresh_from_db()
+    return changeset.state, changeset.state_reason
+
+
+# What is closed
+
+
+@pytest.mark.parametrize("open_state", ["pending", "blocked", "approved"])
+def test_an_open_changeset_of_the_same_models_is_superseded(source: DataSource, open_state: str) -> None:
+    old = make("create", source=source, state=open_state)
+    new = make("create", source=source)
+    pulled(source, new)
+    assert state(old) == ("superseded", f"Superseded by changeset {new.pk}.")
+    assert state(new) == ("pending", "")
+    assert [event.action for event in old.events.all()] == ["superseded"]
+
+
+def test_a_pull_that_finds_no_difference_supersedes_too(source: DataSource) -> None:
+    old = make("create", source=source)
+    pulled(source, None)
+    assert state(old)[0] == "superseded" and "no difference" in state(old)[1]
+
+
+@pytest.mark.parametrize("values", [{"state": "applied"}, {"state": "rejected"}, {"model_labels": ["testapp.page"]}])
+def test_what_is_closed_or_was_not_covered_stays(source: DataSource, values: dict[str, Any]) -> None:
+    old = make("create", **{"source": source, **values})
+    pulled(source, make("create", source=source))
+    assert state(old)[0] == values.get("state", "pending")
+
+
+def test_changesets_of_another_source_stay(source: DataSource) -> None:
+    other = make("create", source=DataSource.objects.create(name="Other", url="https://other.example.org"))
+    decide(other, "accepted")
+    new = make("create", source=source)
+    pulled(source, new)
+    assert state(other)[0] == "pending"
+    assert decided(new) == []
+
+
+# What is carried over
+
+
+def test_decisions_on_the_same_changes_stand(source: DataSource) -> None:
+    old = make("create", "update", "delete", "update", source=source)
+    decide(old, "accepted", 1, 2)
+    decide(old, "rejected", 3)
+    new = make("create", "update", "delete", "update", source=source)
+    pulled(source, new)
+    assert (decided(new), decided(new, "rejected"), decided(new, "undecided")) == ([1, 2], [3], [4])
+    event = new.events.get()
+    assert (event.action, event.actor) == ("carried_over", "mira")
+    assert event.detail == {"from": [old.pk], "counts": {"accepted": 2, "rejected": 1}}
+    assert approval.approve(new.pk, ACTOR, revision=0).state == "approved"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"key_digest": "f" * 32},
+        {"model": "testapp.page"},
+        {"operation": "rename"},
+        {"before_digest": "sha256:" + "c" * 64},
+        {"after_digest": "sha256:" + "c" * 64},
+        {"cascades": [{"model": "x.y", "pk": "1", "label": "Row", "effect": "delete", "column": "c"}]},
+        {"has_problems": True},
+        {"is_conflict": True},
+    ],
+)
+def test_a_change_that_is_another_is_decided_anew(source: DataSource, values: dict[str, Any]) -> None:
+    old = make("update", "update", source=source)
+    decide(old, "accepted")
+    new = make("update", "update", source=source)
+    alter(new, 1, **values)
+    pulled(source, new)
+    assert decided(new) == [2]
+
+
+def test_a_rejection_stands_whatever_forbids_accepting(source: DataSource) -> None:
+    old, new = make("update", source=source), make("update!", source=source)
+    decide(old, "rejected")
+    pulled(source, new)
+    assert decided(new, "rejected") == [1]
+
+
+def test_numbers_do_not_matter(source: DataSource) -> None:
+    old = make("create", "create", "create", source=source)
+    decide(old, "accepted", 3)
+    new = make("create", "create", source=source)
+    third = old.changes.get(number=3)
+    alter(new, 1, model=third.model, key_digest=third.key_digest, after_digest=third.after_digest)
+    pulled(source, new)
+    assert decided(new) == [1]
+
+
+def test_acknowledgements_and_choices_of_renames_come_along(source: DataSource) -> None:
+    old = make("update?", "create?", "rename", source=source)
+    decide(old, "accepted", options={"acknowledge": True, "rename_choice": RenameChoice.REPLACE})
+    new = make("update?", "create?", "rename", source=source)
+    pulled(source, new)
+    rows = new.changes.order_by("number").values_list("decision", "acknowledged_digest", "rename_choice")
+    assert list(rows) == [("accepted", HERE, "rename"), ("accepted", "absent", "rename"), ("accepted", "", "replace")]
+    assert approval.approve(new.pk, ACTOR, revision=0).state == "approved"
+
+
+def test_an_acknowledgement_of_what_is_no_conflict_any_more_goes(source: DataSource) -> None:
+    old, new = make("update?", source=source), make("update", source=source)
+    decide(old, "accepted", options={"acknowledge": True})
+    pulled(source, new)
+    assert list(new.changes.values_list("decision", "acknowledged_digest")) == [("accepted", "")]
+
+
+@pytest.mark.parametrize("given_up", ["stale", "failed"])
+def test_what_an_apply_has_given_up_is_carried_over_and_stays(source: DataSource, given_up: str) -> None:
+    old = make("update", "update", source=source)
+    decide(old, "accepted", 2)
+    Changeset.objects.filter(pk=old.pk).update(state=given_up)
+    new = make("update", "update", source=source)
+    pulled(source, new)
+    assert (state(old)[0], decided(new)) == (given_up, [2])
+
+
+def test_the_latest_decision_stands(source: DataSource) -> None:
+    """A changeset that was given up long ago says nothing any more: a later one had its decisions."""
+    stale = make("update", "update", source=source)
+    decide(stale, "accepted")
+    Changeset.objects.filter(pk=stale.pk).update(state="stale")
+    second = make("update", "update", source=source)
+    pulled(source, second)
+    decide(second, "rejected", 1)
+    decide(second, "undecided", 2)
+    third = make("update", "update", source=source)
+    pulled(source, third)
+    assert (decided(third), decided(third, "rejected"), decided(third, "undecided")) == ([], [1], [2])
+
+
+def test_statements_grow_with_batches(source: DataSource) -> None:
+    def statements(count: int) -> int:
+        Changeset.objects.update(state="rejected")
+        old = make(*["create"] * count, source=source)
+        decide(old, "accepted")
+        new = make(*["create"] * count, source=source)
+        with CaptureQueriesContext(connection) as captured:
+            pulled(source, new)
+        assert len(decided(new)) == count
+        return len(captured)
+
+    few = statements(5)
+    assert statements(499) == few
+    assert statements(1_400) == few + 2 * 3
