@@ -1,47 +1,26 @@
 """What differs between two sides, kept in a private SQLite file while a pull works on it.
 
-SQLite sorts, looks up and counts here in bounded memory, however many differences there are.
+It sorts, looks up and counts there, in bounded memory, however many differences there are.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from .compare import Difference
+from .numbered import NumberedDifferences
+from .scratch import marks, open_scratch
 from .states import Operation
 
 BATCH = 400
-_CACHE_KIB = 8192
 _TABLES = """
 CREATE TABLE difference (
     id INTEGER PRIMARY KEY, model INTEGER NOT NULL, operation TEXT NOT NULL, key_hash BLOB NOT NULL,
     here_digest BLOB, here_place INTEGER, there_digest BLOB, there_place INTEGER, base BLOB,
     here_at INTEGER, there_at INTEGER, key TEXT, previous_key TEXT, pk TEXT, likeness BLOB);
-CREATE TABLE numbered (number INTEGER PRIMARY KEY, id INTEGER NOT NULL);
-CREATE TABLE change (number INTEGER PRIMARY KEY, row TEXT NOT NULL);
 """
-_COLUMNS = "number, model, operation, key, previous_key, base, here_digest, here_at, there_at"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A difference with its number. `here_at` and `there_at` are the offsets of both records in their spools."""
-
-    number: int
-    model: int
-    operation: str
-    key: str
-    previous_key: str | None
-    base: bytes | None
-    here_digest: bytes | None
-    here_at: int | None
-    there_at: int | None
+_UNNUMBERED = "SELECT id, operation, key, here_at, there_at, there_digest FROM difference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +39,17 @@ class Differences:
     """The differences of some models, which go by their place in dependency order. Close it at the end."""
 
     def __init__(self, folder: str | None) -> None:
-        handle, path = tempfile.mkstemp(prefix="data_sync_", dir=folder)
-        os.close(handle)
-        self._path = path
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
-            f"PRAGMA cache_size = -{_CACHE_KIB};" + _TABLES
-        )
-        with suppress(OSError):
-            os.unlink(path)  # It lives on while it is open, and nothing is left if this process is killed.
+        self._database = open_scratch(folder, _TABLES)
 
     def close(self) -> None:
         self._database.close()
-        with suppress(OSError):
-            os.unlink(self._path)  # Where an open file cannot be unlinked.
 
     # Filling
 
     def add(self, model: int, found: Iterable[Difference]) -> None:
         self._database.executemany(
-            "INSERT INTO difference (model, operation, key_hash, here_digest, here_place, there_digest, there_place, base)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO difference (model, operation, key_hash, here_digest, here_place, there_digest, there_place,"
+            " base) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (model, _operation(one), one.key, one.here, one.here_place, one.there, one.there_place, one.base)
                 for one in found
@@ -115,7 +83,7 @@ class Differences:
             some = keys[start : start + BATCH]
             for key, *rest in self._database.execute(
                 f"SELECT key_hash, id, {column}_digest FROM difference"
-                f" WHERE model = ? AND {column}_place IS NOT NULL AND key_hash IN ({_marks(some)})",
+                f" WHERE model = ? AND {column}_place IS NOT NULL AND key_hash IN ({marks(some)})",
                 (model, *some),
             ):
                 found[key] = (rest[0], rest[1])
@@ -136,8 +104,7 @@ class Differences:
 
     def of_model(self, model: int, operations: Sequence[Operation]) -> Iterator[Unnumbered]:
         rows = self._database.execute(
-            "SELECT id, operation, key, here_at, there_at, there_digest FROM difference"
-            f" WHERE model = ? AND operation IN ({_marks(operations)}) ORDER BY id",
+            f"{_UNNUMBERED} WHERE model = ? AND operation IN ({marks(operations)}) ORDER BY id",
             (model, *(operation.value for operation in operations)),
         )
         return (Unnumbered(*row) for row in rows.fetchall())
@@ -150,8 +117,7 @@ class Differences:
 
     def with_key(self, model: int, key: str, operation: Operation) -> Unnumbered | None:
         row = self._database.execute(
-            "SELECT id, operation, key, here_at, there_at, there_digest FROM difference"
-            " WHERE model = ? AND key = ? AND operation = ?",
+            f"{_UNNUMBERED} WHERE model = ? AND key = ? AND operation = ?",
             (model, key, operation.value),
         ).fetchone()
         return None if row is None else Unnumbered(*row)
@@ -160,9 +126,10 @@ class Differences:
         self._database.executemany("DELETE FROM difference WHERE id = ?", [(one,) for one in ids])
 
     def rewrite(self, of: int, operation: Operation, key: str, previous_key: str | None, there: Unnumbered) -> None:
-        """Makes of a difference another operation, with the record that `there` has at the source, and drops `there`."""
+        """Makes of a difference another operation, with the record that `there` has at the source; drops `there`."""
         self._database.execute(
-            "UPDATE difference SET operation = ?, key = ?, previous_key = ?, there_at = ?, there_digest = ? WHERE id = ?",
+            "UPDATE difference SET operation = ?, key = ?, previous_key = ?, there_at = ?, there_digest = ?"
+            " WHERE id = ?",
             (operation.value, key, previous_key, there.there_at, there.there_digest, of),
         )
         if there.id != of:
@@ -182,109 +149,19 @@ class Differences:
         ).fetchall()
 
     def get(self, one: int) -> Unnumbered:
-        return Unnumbered(
-            *self._database.execute(
-                "SELECT id, operation, key, here_at, there_at, there_digest FROM difference WHERE id = ?", (one,)
-            ).fetchone()
-        )
+        return Unnumbered(*self._database.execute(f"{_UNNUMBERED} WHERE id = ?", (one,)).fetchone())
 
-    # Numbered
+    # Done
 
     def index_keys(self) -> None:
         self._database.execute("CREATE INDEX by_key ON difference (model, key)")
 
-    def number(self) -> None:
-        """Numbers them: writes in the order of models and keys, then deletes with the models in reverse."""
-        self._database.executescript(
-            """
-            INSERT INTO numbered (id)
-            SELECT id FROM difference
-            ORDER BY operation = 'delete', CASE operation WHEN 'delete' THEN -model ELSE model END, key;
-            CREATE UNIQUE INDEX by_id ON numbered (id);
-            CREATE INDEX by_pk ON difference (model, pk);
-            CREATE INDEX by_previous ON difference (model, previous_key) WHERE previous_key IS NOT NULL;
-            """
-        )
-
-    def __len__(self) -> int:
-        (count,) = self._database.execute("SELECT COUNT(*) FROM numbered").fetchone()
-        return int(count)
-
-    def counts(self) -> dict[tuple[int, str], int]:
-        """How many there are by model and operation."""
-        rows = self._database.execute("SELECT model, operation, COUNT(*) FROM difference GROUP BY 1, 2")
-        return {(model, operation): count for model, operation, count in rows}
-
-    def entries(self, *operations: Operation, size: int = BATCH) -> Iterator[list[Entry]]:
-        """All, or those of some operations, in the order of their numbers, in batches."""
-        chosen = f"AND operation IN ({_marks(operations)})" if operations else ""
-        last = 0
-        while True:
-            rows = self._database.execute(
-                f"SELECT {_COLUMNS} FROM numbered JOIN difference USING (id) WHERE number > ? {chosen}"
-                " ORDER BY number LIMIT ?",
-                (last, *(operation.value for operation in operations), size),
-            ).fetchall()
-            if not rows:
-                return
-            last = rows[-1][0]
-            yield [Entry(*row) for row in rows]
-
-    def by_key(self, model: int, keys: Sequence[str]) -> dict[str, Entry]:
-        return self._by("key", 3, model, keys)
-
-    def by_previous_key(self, model: int, keys: Sequence[str]) -> dict[str, Entry]:
-        """Renames, by the key that the row has now."""
-        return self._by("previous_key", 4, model, keys)
-
-    def by_pk(self, model: int, pks: Sequence[str]) -> dict[str, Entry]:
-        """By the JSON of the local row's primary key."""
-        found: dict[str, Entry] = {}
-        for start in range(0, len(pks), BATCH):
-            some = pks[start : start + BATCH]
-            rows = self._database.execute(
-                f"SELECT {_COLUMNS}, pk FROM difference JOIN numbered USING (id) WHERE model = ? AND pk IN ({_marks(some)})",
-                (model, *some),
-            )
-            found |= {row[-1]: Entry(*row[:-1]) for row in rows}
-        return found
-
-    def pks(self, model: int, operation: Operation) -> Iterator[tuple[int, str]]:
-        """Number, and JSON of the local primary key."""
-        return iter(
-            self._database.execute(
-                "SELECT number, pk FROM difference JOIN numbered USING (id) WHERE model = ? AND operation = ? ORDER BY 1",
-                (model, operation.value),
-            ).fetchall()
-        )
-
-    def _by(self, column: str, place: int, model: int, keys: Sequence[str]) -> dict[str, Entry]:
-        found: dict[str, Entry] = {}
-        for start in range(0, len(keys), BATCH):
-            some = keys[start : start + BATCH]
-            rows: Iterable[tuple[Any, ...]] = self._database.execute(
-                f"SELECT {_COLUMNS} FROM difference JOIN numbered USING (id) WHERE model = ? AND {column} IN ({_marks(some)})",
-                (model, *some),
-            )
-            found |= {row[place]: Entry(*row) for row in rows}
-        return found
-
-    # Changes that wait to be stored
-
-    def keep(self, rows: Iterable[tuple[int, str]]) -> None:
-        """Keeps a text for each number."""
-        self._database.executemany("INSERT INTO change VALUES (?, ?)", rows)
-
-    def kept(self) -> Iterator[str]:
-        """The kept texts in the order of their numbers."""
-        return (row for (row,) in self._database.execute("SELECT row FROM change ORDER BY number"))
+    def numbered(self) -> NumberedDifferences:
+        """All of them, numbered."""
+        return NumberedDifferences(self._database)
 
 
 _SIDES = ("here", "there")
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
 
 
 def _operation(difference: Difference) -> str:

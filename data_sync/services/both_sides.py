@@ -69,9 +69,8 @@ class BothSides:
         schemas = self._agreement.schemas
         self.differences.index_keys()
         renamed = find_renames(self.differences, schemas, here, there) if renames else {}
-        self.differences.number()
         listed = (self._sides[HERE].listing.counts, self._sides[THERE].listing.counts)
-        return Comparison(schemas, self.differences, (here, there), listed, renamed, self._kept)
+        return Comparison(schemas, self.differences.numbered(), (here, there), listed, renamed, self._kept)
 
     def _side(self, side: int, *, whole: bool) -> Side:
         request = (self._agreement.here, self._agreement.there)[side]

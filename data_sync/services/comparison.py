@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from data_sync.core import canonical
-from data_sync.core.differences import Differences, Entry
 from data_sync.core.errors import MalformedStream
+from data_sync.core.numbered import Entry, NumberedDifferences
 from data_sync.core.records import FileValue, Key, Record, check_sizes, key_text, new_files
 from data_sync.core.spool import RecordSpool
 from data_sync.core.states import Operation
@@ -46,8 +46,8 @@ class Numbered:
 class Sides:
     """A difference with its records: `before` None for a create, `after` None for a delete.
 
-    Where the row refers to renamed rows, `before` has their new keys, and `rekeyed_by` says which renames those are; the
-    `before` of a rename itself is the row as it is.
+    Where the row refers to renamed rows, `before` has their new keys, and `rekeyed_by` says which renames those are.
+    The `before` of a rename itself is the row as it is.
     """
 
     entry: Numbered
@@ -81,7 +81,7 @@ class Comparison:
     def __init__(
         self,
         schemas: Mapping[str, ModelSchema],
-        differences: Differences,
+        differences: NumberedDifferences,
         spools: tuple[RecordSpool, RecordSpool],
         listed: tuple[Mapping[str, int], Mapping[str, int]],
         renamed: Mapping[Renamed, Key],
@@ -92,7 +92,7 @@ class Comparison:
         self.kept = kept
         self._labels = list(self.schemas)
         self._places = {label: place for place, label in enumerate(self._labels)}
-        self._differences = differences
+        self.differences = differences
         self._spools = spools
         self._rekeying = Rekeying(schemas, renamed)
         self._counts = differences.counts()
@@ -110,33 +110,33 @@ class Comparison:
 
     def entries(self, *operations: Operation) -> Iterator[list[Numbered]]:
         """All, or those of some operations, in number order, in batches."""
-        for batch in self._differences.entries(*operations):
+        for batch in self.differences.entries(*operations):
             yield [self._numbered(entry) for entry in batch]
 
     def rows(self, operation: Operation) -> Iterator[tuple[Row, int]]:
         """Local rows with the number of the change of that operation."""
         for place, schema in enumerate(self.schemas.values()):
-            for number, pk in self._differences.pks(place, operation):
+            for number, pk in self.differences.pks(place, operation):
                 yield (schema.model, schema.pk.to_python(canonical.loads(pk))), number
 
     def _change_of(self, label: str, text: str) -> Numbered | None:
         """The difference at a natural key, given as canonical text: of a rename the new one."""
         if label not in self._places:
             return None
-        return self._one(self._differences.by_key(self._places[label], [text]))
+        return self._one(self.differences.by_key(self._places[label], [text]))
 
     def _change_of_row(self, label: str, pk: Any) -> Numbered | None:
         """The difference of a local row."""
         if label not in self._places:
             return None
         text = canonical.dumps(pk if isinstance(pk, int) else str(pk))
-        return self._one(self._differences.by_pk(self._places[label], [text]))
+        return self._one(self.differences.by_pk(self._places[label], [text]))
 
     def rename_of(self, label: str, text: str) -> Numbered | None:
         """The rename of the row that has this key now."""
         if label not in self._places:
             return None
-        return self._one(self._differences.by_previous_key(self._places[label], [text]))
+        return self._one(self.differences.by_previous_key(self._places[label], [text]))
 
     def _one(self, found: Mapping[str, Entry]) -> Numbered | None:
         return next((self._numbered(entry) for entry in found.values()), None)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from typing import Any
 
 from django.apps import apps
+from django.utils import timezone
 
-from data_sync.core import canonical
 from data_sync.core.records import key_text
 from data_sync.core.states import Operation
 from data_sync.models import Changeset
+from data_sync.orm.insertion import insert_plain
 
 from .actors import Actor
-from .plan import Entry, Plan
-
-if TYPE_CHECKING:
-    from django.contrib.admin.models import LogEntry
+from .plan import USING, Entry, Plan
 
 
 def record_history(changeset: Changeset, plan: Plan, actor: Actor) -> None:
@@ -28,38 +28,39 @@ def record_history(changeset: Changeset, plan: Plan, actor: Actor) -> None:
 
     # `conflicts` knows entries of ours by these words.
     about = f"Changeset {changeset.pk} from {changeset.source_name}"
+    fields: list[Any] = [LogEntry._meta.get_field(name) for name in _FIELDS]
     for label, schema in plan.schemas.items():
         for batch in plan.entries(label):
             kind = ContentType.objects.get_for_model(schema.model).pk
-            LogEntry.objects.bulk_create(
-                entry for change in batch for entry in _entries(plan, change, kind, about, actor.user.pk)
+            always = (timezone.now(), actor.user.pk, kind)
+            insert_plain(
+                LogEntry,
+                fields,
+                ((*always, *entry) for change in batch for entry in _entries(plan, change, about)),
+                USING,
             )
 
 
-def _entries(plan: Plan, change: Entry, kind: int, about: str, user: int) -> Iterator[LogEntry]:
-    from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+_FIELDS = ("action_time", "user", "content_type", "object_id", "object_repr", "action_flag", "change_message")
 
-    flags = {
-        Operation.CREATE: ADDITION,
-        Operation.UPDATE: CHANGE,
-        Operation.RENAME: ADDITION if change.is_replaced else CHANGE,
-        Operation.DELETE: DELETION,
-    }
+
+def _entries(plan: Plan, change: Entry, about: str) -> Iterator[tuple[str, str, int, str]]:
+    """Object, its name, flag and message of each entry: two where a row is deleted to be made anew."""
+    from django.contrib.admin.models import ADDITION, CHANGE, DELETION
+
+    flag = {Operation.CREATE: ADDITION, Operation.UPDATE: CHANGE, Operation.RENAME: CHANGE, Operation.DELETE: DELETION}
     names = plan.names(change.number)
-    yield LogEntry(
-        user_id=user,
-        content_type_id=kind,
-        object_id=str(change.pk),
-        object_repr=key_text(tuple(canonical.loads(change.key_text)))[:200],
-        action_flag=flags[change.operation],
-        change_message=f"{about}: {', '.join(names)}" if names else about,
-    )
+    message = f"{about}: {', '.join(names)}" if names else about
     if change.is_replaced:
-        yield LogEntry(
-            user_id=user,
-            content_type_id=kind,
-            object_id=str(plan.replaced_pk(change)),
-            object_repr=key_text(tuple(canonical.loads(change.previous_key or "[]")))[:200],
-            action_flag=DELETION,
-            change_message=about,
-        )
+        yield str(plan.replaced_pk(change)), _name(change.previous_key or change.key_text), DELETION, about
+    yield (
+        str(change.pk),
+        _name(change.key_text),
+        ADDITION if change.is_replaced else flag[change.operation],
+        message,
+    )
+
+
+def _name(text: str) -> str:
+    """What people call the row. Its `str()` is not asked: that may query."""
+    return key_text(tuple(json.loads(text)))[:200]

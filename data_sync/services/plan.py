@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
@@ -14,7 +14,7 @@ from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed
 from data_sync.core.listing import key_hash
 from data_sync.core.numbers import Numbers
-from data_sync.core.records import Key, Record
+from data_sync.core.records import FileValue, Key, Record
 from data_sync.core.states import Decision, Operation, Outcome, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.models.fields import as_stored
@@ -34,10 +34,10 @@ Shown = frozenset[tuple[str, str, str, str]]
 WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
 _LIGHT = ("number", "operation", "before_digest", "acknowledged_digest", "after_digest", "rename_choice")
 _TEXTS = ("key", "previous_key", "local_pk")
+_OPERATIONS = {operation.value: operation for operation in Operation}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """A change of the plan without its records. `pk` None: the row is not there yet.
 
     `key_text` is the key that the row will have, or has had if it is deleted; `previous_key` is a renamed row's old
@@ -147,50 +147,52 @@ class Plan:
 
     def _entry(self, schema: ModelSchema, row: Sequence[Any]) -> Entry:
         number, operation, before, acknowledged, after, choice, key, previous, pk = row
-        replaced = operation == Operation.RENAME.value and choice == RenameChoice.REPLACE.value
         return Entry(
-            number=number,
-            label=schema.label,
-            operation=Operation(operation),
-            pk=self._pk(schema, number, pk),
-            key_text=key,
-            previous_key=previous,
-            seen_digest="" if operation == Operation.CREATE.value else acknowledged or before,
-            after_digest=after,
-            is_replaced=replaced,
+            number,
+            schema.label,
+            _OPERATIONS[operation],
+            self._pk(schema, number, pk),
+            key,
+            previous,
+            "" if operation == Operation.CREATE.value else acknowledged or before,
+            after,
+            operation == Operation.RENAME.value and choice == RenameChoice.REPLACE.value,
         )
 
     def _pk(self, schema: ModelSchema, number: int, text: str | None) -> Any:
         made = self._pks.get(schema.label)
         if made is not None and number in made:
             return made.get(number)
-        return None if text is None else schema.pk.to_python(canonical.loads(text))
+        if text is None:
+            return None
+        return schema.pk.to_python(int(text) if text.isdecimal() else canonical.loads(text))
 
     # Records
 
     def writes(self, entries: Sequence[Entry]) -> list[Write]:
         """What is to be written for some changes of one model, with their records."""
         by_number = {entry.number: entry for entry in entries}
-        changes = self.changeset.changes.filter(number__in=list(by_number)).order_by("number")
-        columns = ("number", "model", "key", "previous_key", "before", "after", "files", "carried")
-        return [self._write(change, by_number[change.number]) for change in changes.only(*columns)]
+        rows = self.changeset.changes.filter(number__in=list(by_number)).order_by("number")
+        texts = rows.values_list("number", *(as_stored(name) for name in ("before", "after", "files", "carried")))
+        return [self._write(by_number[number], *of_row) for number, *of_row in texts]
 
-    def _write(self, change: Change, entry: Entry) -> Write:
-        after = after_record(change)
-        is_new = change.before is None or entry.is_replaced
-        before = None if is_new else before_record(change)
-        names = {
-            name: "" if value is None else self._files.get((change.number, name)) for name, value in after.files.items()
+    def _write(self, entry: Entry, before: str | None, after: str, files: str, carried: str) -> Write:
+        new = _record(entry.label, entry.key_text, after, files, carried, "after")
+        old = None
+        if before is not None and not entry.is_replaced:
+            old = _record(entry.label, entry.previous_key or entry.key_text, before, files, carried, "before")
+        stored = {
+            name: "" if value is None else self._files.get((entry.number, name)) for name, value in new.files.items()
         }
         return Write(
-            number=change.number,
-            after=after,
-            before=before,
+            number=entry.number,
+            after=new,
+            before=old,
             pk=entry.pk,
             files={
-                name: stored
-                for name, stored in names.items()
-                if stored is not None and (before is None or stored or before.files[name] is not None)
+                name: value
+                for name, value in stored.items()
+                if value is not None and (old is None or value or old.files[name] is not None)
             },
         )
 
@@ -270,6 +272,21 @@ class Plan:
         changes = self._changes()
         total = changes.count() if self._numbers is None else len(self._numbers)
         return {Outcome.APPLIED.value: total - len(self.dropped), Outcome.UNCHANGED.value: len(self.done)}
+
+
+def _record(label: str, key: str, fields: str, files: str, carried: str, side: str) -> Record:
+    """A record from the stored texts of its change, which the approval seal has vouched for."""
+    return Record(
+        model=label,
+        key=tuple(json.loads(key)),
+        fields=json.loads(fields),
+        files={}
+        if files == "{}"
+        else {
+            name: None if sides[side] is None else FileValue(**sides[side]) for name, sides in json.loads(files).items()
+        },
+        carried=json.loads(carried).get(side, {}),
+    )
 
 
 class _PerNumber:

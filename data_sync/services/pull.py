@@ -131,11 +131,11 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
         _move(pull.pk, [PullState.READING], PullState.COMPARING)
         comparison = both.comparison(renames=pull.find_renames)
         fetched = _fetch_files(comparison, source)
-        prepared = prepare(comparison, both.differences, source.outside if lists else _nowhere)
+        prepared = prepare(comparison, source.outside if lists else _nowhere)
         with transaction.atomic():
             # Writes first: it takes SQLite's lock, and shows that nobody has cancelled the pull.
             _move(pull.pk, [PullState.COMPARING], PullState.COMPARING)
-            changeset = store_changeset(pull, agreement, comparison, prepared, both.differences)
+            changeset = store_changeset(pull, agreement, comparison, prepared)
             supersede(pull, list(agreement.schemas), changeset)
             # Last, in the order in which an apply locks these tables.
             both.baselines.store()

@@ -22,6 +22,8 @@ from .transitions import VOID, refusal
 
 __all__ = ["ABSENT", "Decided", "Selection", "decide", "decision_counts", "require_acknowledged", "select"]
 
+FEW = 1000
+"""So many changes are left out by one statement; it is more statements where there are more of them."""
 DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
 ABSENT = "absent"
 """The acknowledged digest of a conflict whose row is gone here."""
@@ -188,8 +190,8 @@ def _without_unmet(
             left_out = set()
         case _:
             assert_never(decision)
-    if not left_out:
-        return 0, [changes]
+    if len(left_out) <= FEW:
+        return changes.filter(number__in=left_out).count(), [changes.exclude(number__in=left_out)]
     numbers = set(changes.values_list("number", flat=True))
     return len(numbers & left_out), _numbered(changeset, sorted(numbers - left_out))
 

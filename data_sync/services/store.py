@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_sync.core import canonical
-from data_sync.core.differences import Differences
 from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull
@@ -49,16 +48,14 @@ class Prepared:
         return sum(row[what] for row in self.models)
 
 
-def prepare(comparison: Comparison, differences: Differences, outside: Outside) -> Prepared:
-    """Classifies every difference and keeps the change in `differences`, as texts in the order of its columns."""
+def prepare(comparison: Comparison, outside: Outside) -> Prepared:
+    """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns."""
     per_model = {label: _row(label, comparison) for label in comparison.schemas}
-    seal = content_seal_of_texts(_prepared(comparison, differences, outside, per_model))
+    seal = content_seal_of_texts(_prepared(comparison, outside, per_model))
     return Prepared(content_seal=seal, models=list(per_model.values()))
 
 
-def _prepared(
-    comparison: Comparison, differences: Differences, outside: Outside, per_model: dict[str, dict[str, Any]]
-) -> Iterator[str]:
+def _prepared(comparison: Comparison, outside: Outside, per_model: dict[str, dict[str, Any]]) -> Iterator[str]:
     """The canonical text of each change's content, as it is made ready."""
     for batch in classified(comparison, outside):
         kept = []
@@ -72,7 +69,7 @@ def _prepared(
                     for name in CONTENT.values()
                 }
             )
-        differences.keep(kept)
+        comparison.differences.keep(kept)
 
 
 def _value(change: Change, name: str) -> Any:
@@ -100,7 +97,7 @@ def _row(label: str, comparison: Comparison) -> dict[str, Any]:
 
 
 def store_changeset(
-    pull: DataPull, agreement: Agreement, comparison: Comparison, prepared: Prepared, differences: Differences
+    pull: DataPull, agreement: Agreement, comparison: Comparison, prepared: Prepared
 ) -> Changeset | None:
     """Stores the changes, one row each, inside the caller's transaction. Nothing differs: no changeset."""
     if not comparison.total:
@@ -128,7 +125,7 @@ def store_changeset(
         guards=guards,
         content_seal=prepared.content_seal,
     )
-    changes = (_change(changeset, json.loads(row)) for row in differences.kept())
+    changes = (_change(changeset, json.loads(row)) for row in comparison.differences.kept())
     for batch in batches(changes, BATCH):
         Change.objects.bulk_create(batch)
     audit.record(

@@ -105,10 +105,12 @@ def _decided(old: Changeset, after: int) -> list[dict[str, Any]]:
 
 def _candidates(changeset: Changeset, decided: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The new changes with the keys of decided ones."""
-    found = changeset.changes.filter(
+    found = Change.objects.filter(
         model__in={row["model"] for row in decided}, key_digest__in=[row["key_digest"] for row in decided]
     )
-    rows = found.order_by().annotate(taken=as_stored("cascades"))
+    # A database knows little yet of rows that were just added, and would look through the whole changeset for each
+    # batch if it could: the sum leaves it the index on keys.
+    rows = found.annotate(of=F("changeset_id") + 0, taken=as_stored("cascades")).filter(of=changeset.pk).order_by()
     return list(rows.values(*_IDENTITY, "taken", "pk", "has_problems", "is_conflict"))
 
 
