@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,8 +23,9 @@ from django.test.utils import CaptureQueriesContext
 
 from data_sync import views
 from data_sync.core import canonical
-from data_sync.core.errors import DuplicateKey, RecordError, WrongFile
-from data_sync.core.listing import Listing
+from data_sync.core.digests import DigestReader, Entry
+from data_sync.core.errors import DuplicateKey, RecordError, SourceUnavailable, WrongFile
+from data_sync.core.listing import key_hash
 from data_sync.core.records import Record, parse_line
 from data_sync.core.source import Request
 from data_sync.core.wire import StreamReader
@@ -33,12 +34,14 @@ from data_sync.orm.read import LocalSource
 from data_sync.services import export, keys
 from data_sync.services.actors import command_line
 from data_sync.sources.http import HttpSource
-from tests.testapp.models import Copy, Country, Language
+from tests.testapp.models import Copy, Country, Language, Page
 
 PREFIX = "/api/data_sync"
 BYTES = b"\x89PNG" + bytes(range(256)) * 1000
 CHECKSUM = hashlib.sha256(BYTES).hexdigest()
-PATHS = [f"{PREFIX}/manifest", f"{PREFIX}/export", f"{PREFIX}/files/{CHECKSUM}"]
+PATHS = [f"{PREFIX}/manifest", f"{PREFIX}/export", f"{PREFIX}/files/{CHECKSUM}", f"{PREFIX}/digests"]
+OF_MODELS = [PATHS[0], PATHS[1], PATHS[3]]
+RECORDS = f"{PREFIX}/records"
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +87,15 @@ def sentence(response: Any) -> str:
 
 def records(stream: bytes, models: list[str]) -> list[Record]:
     return [parse_line(line.decode()) for lines in StreamReader([stream], models) for _, line in lines]
+
+
+def entries(listing: bytes, models: list[str]) -> list[tuple[str, Entry]]:
+    return [(label, entry) for label, some in DigestReader([listing], models) for entry in some]
+
+
+def post(document: Any, headers: dict[str, str], client: Any = None) -> Any:
+    content = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return (client or Client()).post(RECORDS, content, content_type="application/json", headers=headers)
 
 
 # Who is let in.
@@ -162,7 +174,7 @@ def test_a_project_that_asks_everyone_to_log_in_does_not_ask_keys(path: str, set
     body(response)
 
 
-@pytest.mark.parametrize("view", [views.manifest, views.records, views.file])
+@pytest.mark.parametrize("view", [views.manifest, views.stream, views.file, views.digests, views.records])
 def test_requests_are_not_in_one_transaction(view: Any) -> None:
     assert view._non_atomic_requests == {"default"}
 
@@ -183,7 +195,7 @@ def test_each_key_sees_the_manifest_and_the_rows_of_its_models_only() -> None:
         assert {record.model for record in records(body(response), seen)} <= set(seen)
         for label in every:
             expected = 200 if label in seen else 403
-            for path in PATHS[:2]:
+            for path in OF_MODELS:
                 response = Client().get(path, {"models": label}, headers=headers)
                 body(response)
                 assert response.status_code == expected
@@ -228,7 +240,7 @@ def test_models_come_in_the_order_asked_for() -> None:
         ("x" * 5000, 404, "not registered"),
     ],
 )
-@pytest.mark.parametrize("path", PATHS[:2])
+@pytest.mark.parametrize("path", OF_MODELS)
 def test_models_that_cannot_be_read_are_refused_by_name(path: str, models: str, status: int, words: str) -> None:
     response = Client().get(path, {"models": models}, headers=bearer("testapp.country"))
     assert response.status_code == status
@@ -289,11 +301,12 @@ def test_gzip_middleware_changes_neither_bytes_nor_length(settings: Any) -> None
     ],
 )
 @pytest.mark.parametrize("when", ["at once", "after many rows"])
+@pytest.mark.parametrize("what", ["stream", "digests", "records"])
 def test_an_error_while_reading_is_a_status_and_never_a_cut_body(
-    error: Exception, status: int, when: str, monkeypatch: pytest.MonkeyPatch, places: Path
+    error: Exception, status: int, when: str, what: str, monkeypatch: pytest.MonkeyPatch, places: Path
 ) -> None:
     @contextmanager
-    def stream(self: LocalSource, request: Request) -> Iterator[Iterator[bytes]]:
+    def read(self: LocalSource, *asked: Any) -> Iterator[Iterator[bytes]]:
         def blocks() -> Iterator[bytes]:
             if when == "after many rows":
                 yield from [b"x" * 65536] * 50
@@ -301,8 +314,11 @@ def test_an_error_while_reading_is_a_status_and_never_a_cut_body(
 
         yield blocks()
 
-    monkeypatch.setattr(LocalSource, "stream", stream)
-    response = Client().get(PATHS[1], headers=bearer())
+    monkeypatch.setattr(LocalSource, what, read)
+    if what == "records":
+        response = post({"model": "testapp.copy", "handles": [1]}, bearer())
+    else:
+        response = Client().get(PATHS[1 if what == "stream" else 3], headers=bearer())
     assert response.status_code == status
     assert not response.streaming
     words = {409: str(error), 503: getattr(error, "strerror", None) or type(error).__name__}[status]
@@ -329,8 +345,15 @@ def open_spools(places: Path) -> list[str]:
 def test_a_spool_has_no_name_and_goes_with_the_reader(places: Path) -> None:
     make_rows(500)
     headers = bearer()
-    for view, arguments in ((views.records, {}), (views.file, {"checksum": CHECKSUM})):
-        response: Any = view(RequestFactory().get("/", headers=headers), **arguments)
+    asked = {"handles": list(Copy.objects.values_list("pk", flat=True)), "model": "testapp.copy"}
+    requests = [
+        (views.stream, RequestFactory().get("/", headers=headers), {}),
+        (views.file, RequestFactory().get("/", headers=headers), {"checksum": CHECKSUM}),
+        (views.digests, RequestFactory().get("/", headers=headers), {}),
+        (views.records, RequestFactory().post("/", asked, content_type="application/json", headers=headers), {}),
+    ]
+    for view, request, arguments in requests:
+        response: Any = view(request, **arguments)
         assert response.status_code == 200
         assert os.listdir(places / "spool") == []
         assert len(open_spools(places)) == 1
@@ -342,9 +365,14 @@ def test_a_spool_has_no_name_and_goes_with_the_reader(places: Path) -> None:
 @pytest.mark.django_db
 def test_a_spool_directory_that_is_missing_is_a_503(settings: Any, places: Path) -> None:
     settings.DATA_SYNC_SPOOL_DIR = places / "nowhere"
-    response = Client().get(PATHS[1], headers=bearer())
-    assert response.status_code == 503
-    assert str(places) not in sentence(response)
+    headers = bearer()
+    for response in (
+        Client().get(PATHS[1], headers=headers),
+        Client().get(PATHS[3], headers=headers),
+        post({"handles": [], "model": "testapp.copy"}, headers),
+    ):
+        assert response.status_code == 503
+        assert str(places) not in sentence(response)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -497,6 +525,164 @@ def test_what_is_no_checksum_of_ours_is_a_404(checksum: str) -> None:
     assert "%2f" in checksum or "SHA-256 in 64" in sentence(response)
 
 
+# Digests, and the records behind them.
+
+
+@pytest.mark.django_db
+def test_the_digests_are_those_of_the_exported_records() -> None:
+    make_rows()
+    headers, models = bearer(), ["testapp.copy", "testapp.country"]
+    asked = {"models": ",".join(models), "omit": "testapp.copy.value,testapp.copy.thumbnail"}
+    exported = records(body(Client().get(PATHS[1], asked, headers=headers)), models)
+    response = Client().get(PATHS[3], asked, headers={**headers, "Accept-Encoding": "gzip"})
+    listing = body(response)
+    assert response["Content-Length"] == str(len(listing))
+    assert response["Content-Encoding"] == "identity"
+    assert [(label, key, digest.hex()) for label, (key, digest, _) in entries(listing, models)] == [
+        (record.model, key_hash(record.key_text.encode()), record.digest()[7:39]) for record in exported
+    ]
+    assert "value" not in exported[0].fields and not exported[0].files
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("omit", "words"),
+    [
+        ("testapp.copy.key", "cannot be synced without key"),
+        ("testapp.copy.language", "cannot be synced without language"),
+        ("testapp.copy.nothing", "no synced field 'nothing'"),
+        ("testapp.copy.default", "no synced field 'default'"),
+        ("testapp.copy.", "no synced field ''"),
+        ("testapp.country.code", "is none"),
+        ("auth.user.password", "is none"),
+        ("value", "is none"),
+        ("", "comma-separated list"),
+        ("testapp.copy.value,", "comma-separated list"),
+        ("x" * 5000, "is none"),
+        ("testapp.copy." + "x" * 5000, "no synced field"),
+    ],
+)
+@pytest.mark.parametrize("path", [PATHS[1], PATHS[3]])
+def test_fields_that_cannot_be_left_out_are_a_400(path: str, omit: str, words: str) -> None:
+    response = Client().get(path, {"models": "testapp.copy", "omit": omit}, headers=bearer())
+    assert response.status_code == 400
+    assert words in sentence(response)
+    assert len(sentence(response)) < 500
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("accepts", ["", "gzip"])
+def test_records_are_sent_by_their_handles(accepts: str) -> None:
+    make_rows()
+    headers, models = bearer("testapp.copy"), ["testapp.copy"]
+    listing = body(Client().get(PATHS[3], {"models": "testapp.copy"}, headers=headers))
+    handles = [handle for _, (_, _, handle) in entries(listing, models)]
+    asked = {"model": "testapp.copy", "handles": [handles[2], handles[0], 10**25], "omit": ["value"]}
+    response = post(asked, {**headers, "Accept-Encoding": accepts}, Client(enforce_csrf_checks=True))
+    assert response.status_code == 200
+    sent = body(response)
+    assert response["Content-Length"] == str(len(sent))
+    assert response["Content-Type"] == "application/x-ndjson"
+    assert response["Vary"] == "Accept-Encoding"
+    found = records(gzip.decompress(sent) if accepts else sent, models)
+    assert {record.key[2] for record in found} == {"k0", "k2"}
+    assert all(record.fields == {"key": record.key[2], "language": ["FR", "fr"]} for record in found)
+
+
+@pytest.mark.django_db
+def test_keys_outside_of_the_scope_are_told() -> None:
+    Page.objects.create(slug="in")
+    Page.objects.create(slug="out", published=False)
+    response = post({"model": "testapp.page", "outside": [["out"], ["in"], ["nowhere"], [], [1, None]]}, bearer())
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json"
+    assert json.loads(body(response)) == {"outside": [["out"]]}
+
+
+RUBBISH: list[tuple[Any, int, str]] = [
+    (b"", 400, "not JSON"),
+    (b"{", 400, "not JSON"),
+    (b"\xff", 400, "not UTF-8"),
+    (b'{"model":"testapp.page","model":"testapp.page","handles":[]}', 400, "occurs twice"),
+    (b'{"model":"testapp.page","handles":[1e999]}', 400, "not JSON"),
+    (b"[" * 100_000, 400, "not JSON"),
+    ([], 400, "The body is an object"),
+    (None, 400, "The body is an object"),
+    ({}, 400, "The body is an object"),
+    ({"model": "testapp.page"}, 400, "The body is an object"),
+    ({"model": ["testapp.page"], "handles": []}, 400, "The body is an object"),
+    ({"model": "testapp.page", "handles": {}}, 400, "The body is an object"),
+    ({"model": "testapp.page", "handles": [], "more": 1}, 400, "The body is an object"),
+    ({"model": "testapp.page", "handles": [], "outside": []}, 400, "The body is an object"),
+    ({"model": "testapp.page", "outside": [], "omit": []}, 400, "The body is an object"),
+    ({"model": "testapp.page", "handles": [1], "omit": "title"}, 400, "omit is a list"),
+    ({"model": "testapp.page", "handles": [1], "omit": [1]}, 400, "omit is a list"),
+    ({"model": "testapp.page", "handles": [1], "omit": ["nothing"]}, 400, "no synced field 'nothing'"),
+    ({"model": "testapp.page", "handles": [1], "omit": ["slug"]}, 400, "cannot be synced without slug"),
+    ({"model": "testapp.page", "handles": ["1"]}, 400, "'1' is no handle"),
+    ({"model": "testapp.page", "handles": ["x" * 5000]}, 400, "is no handle"),
+    ({"model": "testapp.page", "handles": [True]}, 400, "integers or texts"),
+    ({"model": "testapp.page", "handles": [None]}, 400, "integers or texts"),
+    ({"model": "testapp.page", "handles": [[1]]}, 400, "integers or texts"),
+    ({"model": "testapp.page", "handles": [1.5]}, 400, "integers or texts"),
+    ({"model": "testapp.page", "handles": [1] * 5001}, 400, "At most 5000"),
+    ({"model": "testapp.page", "outside": [["a"]] * 5001}, 400, "At most 5000"),
+    ({"model": "testapp.page", "outside": ["a"]}, 400, "a list of its parts"),
+    ({"model": "testapp.nothing", "handles": [1]}, 404, "not registered"),
+    ({"model": "testapp.nothing", "outside": []}, 404, "not registered"),
+    ({"model": "testapp.page,testapp.tag", "handles": [1]}, 404, "not registered"),
+    ({"model": "testapp.tag", "handles": [1]}, 403, "may not read testapp.tag"),
+    ({"model": "testapp.tag", "outside": [["a"]]}, 403, "may not read testapp.tag"),
+    (b" " * (1 << 20) + b"{}", 413, "ask for fewer rows"),
+    (b" " * (1 << 23), 413, "ask for fewer rows"),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("asked", "status", "words"), RUBBISH)
+def test_what_cannot_be_answered_is_refused_with_a_sentence(asked: Any, status: int, words: str) -> None:
+    Page.objects.create(slug="in")
+    response = post(asked, bearer("testapp.page"))
+    assert response.status_code == status
+    assert words in sentence(response)
+    assert len(sentence(response)) < 400
+
+
+@pytest.mark.django_db
+def test_a_body_is_read_whatever_a_project_takes_elsewhere(settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    response = post({"model": "testapp.page", "handles": list(range(5000))}, bearer())
+    assert response.status_code == 200
+    body(response)
+
+
+@pytest.mark.django_db
+def test_a_body_that_is_longer_than_it_says_or_says_nothing_is_cut_off(places: Path) -> None:
+    request = RequestFactory().post("/", b" " * (1 << 21), content_type="application/json", headers=bearer())
+    del request.META["CONTENT_LENGTH"]
+    request.META["wsgi.input"] = request._stream = io.BytesIO(b" " * (1 << 21))  # type: ignore[attr-defined]
+    response: Any = views.records(request)
+    assert response.status_code == 413
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete", "head", "options"])
+def test_records_are_asked_for_by_post_only(method: str) -> None:
+    response = getattr(Client(), method)(RECORDS, headers=bearer())
+    assert response.status_code == 405
+    assert response["Allow"] == "POST"
+
+
+@pytest.mark.django_db
+def test_records_want_a_key_too_before_anything_is_read() -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    for asked in ({"model": "testapp.page", "handles": []}, b" " * (1 << 21), b"rubbish"):
+        response = post(asked, {}, client)
+        assert response.status_code == 401
+        assert response["Cache-Control"] == "no-store"
+
+
 # Both ends together.
 
 
@@ -509,10 +695,23 @@ def test_what_is_served_is_what_http_source_reads(live_server: Any, settings: An
     local = LocalSource(["testapp.copy", "testapp.country"])
     assert source.manifest() == local.manifest()
     models = ["testapp.country", "testapp.copy"]
-    with tempfile.TemporaryFile() as spool, source.stream(Request(models=tuple(models))) as blocks:
-        listing = Listing("at the source", spool, models)
-        listing.read(blocks)
-    assert listing.counts == {"testapp.country": 1, "testapp.copy": 2500}
+    request = Request(models=tuple(models), omitted={"testapp.copy": ["value"]})
+    with source.stream(request) as blocks, local.stream(request) as same:
+        assert b"".join(blocks) == b"".join(same)
+    with source.digests(request) as blocks:
+        listed = list(DigestReader(blocks, models))
+    handles = [handle for label, some in listed for _, _, handle in some if label == "testapp.copy"]
+    assert len(handles) == 2500
+    only = request.only("testapp.copy")
+    with source.records(only, handles) as blocks, local.records(only, handles) as same:
+        found = b"".join(blocks)
+        assert found == b"".join(same)
+    assert len(records(found, ["testapp.copy"])) == 2500
+    assert source.outside("testapp.copy", ['["FR","fr","k1"]']) == set()
+    with pytest.raises(SourceUnavailable, match=r"no synced field 'nothing'"):
+        source.digests(Request(models=("testapp.copy",), omitted={"testapp.copy": ["nothing"]})).__enter__()
+    with pytest.raises(SourceUnavailable, match=r"'x' is no handle of testapp\.copy"):
+        source.records(only, ["x"]).__enter__()
     with source.open_file(f"sha256:{CHECKSUM}") as blocks:
         assert b"".join(blocks) == BYTES
     with pytest.raises(WrongFile, match="No row in scope"), source.open_file("sha256:" + "0" * 64):

@@ -93,7 +93,9 @@ class GenericKeys:
         if schema is None:
             return f"a row of {kind.app_label}.{kind.model}, which is not registered"
         if _model_of_type(self._generic, schema) is not model:
-            return f"{kind.app_label}.{kind.model} as a proxy; only {schema.label} is registered"
+            return (
+                f"{kind.app_label}.{kind.model}, a content type apart from that of {schema.label}, which is registered"
+            )
         return schema
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.db import connections, models
@@ -74,6 +74,30 @@ def _insert(model: Model, rows: Sequence[models.Model], fields: Sequence[Field],
             for field, value in zip(returned, values, strict=True):
                 if field not in fields or getattr(row, field.attname) is None or _is_left_to_database(row, field):
                     setattr(row, field.attname, value)
+
+
+def prepared(fields: Sequence[Field], values: Sequence[Any], using: str) -> list[Any]:
+    """Values of some fields as the database's driver takes them."""
+    connection = connections[using]
+    return [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
+
+
+def insert_plain(model: Model, fields: Sequence[Field], rows: Iterable[Sequence[Any]], using: str) -> None:
+    """Inserts rows given as `prepared` values of some fields (texts and integers are as they are).
+
+    Nobody gets to see them; the database fills in what is left out.
+    """
+    connection = connections[using]
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(field.column or "") for field in fields)
+    marks = f"({', '.join(['%s'] * len(fields))})"
+    into = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.executemany(into + marks, list(rows))
+            return
+        for batch in batches(rows, 1000):
+            cursor.execute(into + ", ".join([marks] * len(batch)), [value for row in batch for value in row])
 
 
 def _is_left_to_database(row: models.Model, field: Any) -> bool:

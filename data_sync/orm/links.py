@@ -8,6 +8,7 @@ from typing import Any
 from data_sync.core import canonical
 
 from .batches import batches
+from .insertion import insert_plain, prepared
 from .resolution import target_schema
 from .schema import Link, ModelSchema
 from .tables import table
@@ -41,9 +42,7 @@ def set_links(schema: ModelSchema, link: Link, writes: Sequence[Write], targets:
                 surplus.append(pk)
     for gone in batches(surplus):
         through.filter(pk__in=gone).delete()
-    through.bulk_create(
-        link.through(**{link.source_column: source, link.target_column: linked})
-        for source, of_row in wanted.items()
-        for linked in of_row
-    )
+    columns: list[Any] = [link.through._meta.get_field(name) for name in (link.source_column, link.target_column)]
+    missing = ((source, linked) for source, of_row in wanted.items() for linked in of_row)
+    insert_plain(link.through, columns, (prepared(columns, pair, using) for pair in missing), using)
     return waiting

@@ -62,7 +62,7 @@ class LocalSource:
 
     @contextmanager
     def digests(self, request: Request) -> Iterator[Iterator[bytes]]:
-        readers = self._readers(request)
+        readers = self._readers(request, bare=True)
         for reader in readers.values():
             reader.refresh_checksums()
         kinds = {label: kind_of(reader.schema) for label, reader in readers.items()}
@@ -97,12 +97,11 @@ class LocalSource:
             }
         return {text for text, of_rows in found.items() if of_rows and not of_rows & inside}
 
-    def _readers(self, request: Request) -> dict[str, RowReader]:
+    def _readers(self, request: Request, *, bare: bool = False) -> dict[str, RowReader]:
+        schemas_of = {label: self._schemas[label].without(request.omitted.get(label, ())) for label in request.models}
         return {
-            label: RowReader(
-                self._schemas[label].without(request.omitted.get(label, ())), self._using, handles=self._handles
-            )
-            for label in request.models
+            label: RowReader(schema, self._using, handles=self._handles and not bare, bare=bare)
+            for label, schema in schemas_of.items()
         }
 
     @contextmanager

@@ -53,9 +53,24 @@ class KeysOfRows:
         lookups = [part.lookup for part in self._schema.key]
         for batch in batches(missing):
             rows = self._schema.every_row(self._using).filter(**{f"{self._column}__in": batch})
+            found = []
             for identifier, *parts in rows.values_list(self._column, *lookups):
                 self._keys[identifier] = _key_parts(self._schema, parts, f"{self._column}={identifier!r}")
+                found.append(identifier)
+            self._add_folded([identifier for identifier in batch if identifier not in self._keys], found)
         return self._keys
+
+    def _add_folded(self, missing: list[Any], found: list[Any]) -> None:
+        """Where the column folds, the database lets `fr` refer to the row `FR`."""
+        meta = self._schema.model._meta
+        field: Any = meta.pk if self._column == "pk" else meta.get_field(self._column)
+        if not missing or not folds(field, self._using):
+            return
+        classes = equal_texts(field, [*found, *missing], self._using)
+        by_class = {classes[identifier]: identifier for identifier in found}
+        for identifier in missing:
+            if classes[identifier] in by_class:
+                self._keys[identifier] = self._keys[by_class[classes[identifier]]]
 
 
 def _key_parts(schema: ModelSchema, values: Iterable[Any], which: str) -> KeyParts:

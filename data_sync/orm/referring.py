@@ -92,6 +92,8 @@ class Referring:
         on_delete = getattr(relation.on_delete, "__name__", "") or str(relation.on_delete)
         is_link = referring._meta.auto_created and registry.registration_of(referring) is None
         effect: Effect = "unlink" if is_link else _EFFECTS.get(on_delete, "default")
+        if effect == "default" and not self._default_stays(column, pks):
+            effect = "protect"
         for batch in batches(pks):
             values: dict[Any, Any] = {pk: pk for pk in batch}
             if target != model._meta.pk.attname:
@@ -102,6 +104,20 @@ class Referring:
                 known = self._known_as(referring, [pk for pk, _ in some])
                 for pk, value in some:
                     yield Cascade(*known[pk], effect, column.name), (model, values[value])
+
+    def _default_stays(self, column: Any, going: list[Any]) -> bool:
+        """Whether a reference can get its default: null, or a row that is there and does not go itself.
+
+        What SET(...) gives is only known when it is asked for, which may write.
+        """
+        if getattr(column.remote_field.on_delete, "__name__", "") != "SET_DEFAULT":
+            return True
+        default = column.get_default()
+        if default is None:
+            return bool(column.null)
+        rows = table(column.related_model, self._using).filter(**{column.target_field.attname: default})
+        pk = rows.values_list("pk", flat=True).first()
+        return pk is not None and pk not in going
 
     def _known_as(self, model: Model, pks: list[Any]) -> Mapping[Any, Row]:
         """The registered rows that these rows of a table are; the rows themselves where they are of none."""

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
 from data_sync import registry
 from data_sync.core.errors import RegistrationError
 from data_sync.registry import Registration
-from data_sync.registry.inheritance import is_inner_link, is_own, owner, parent_links
+from data_sync.registry.inheritance import is_inner_link, is_own, owner, parent_links, shares_primary_key
 
 from .generics import generic_keys, generics_of
+from .key_parts import field_of, key_part, related_model
 from .order import in_order
-from .schema import File, KeyPart, Link, ModelSchema, Reference, Value
+from .schema import File, Link, ModelSchema, Reference, Value
 from .sensitive import sensitive_reasons
 from .values import Field, codec_of
 
@@ -55,7 +55,7 @@ def resolve(registration: Registration) -> ModelSchema:
         raise reasons[0]
     model = registration.model
     _refuse_tables(model)
-    key = tuple(_key_part(registration, path) for path in registration.key)
+    key = tuple(key_part(registration, path) for path in registration.key)
     key_names = {part.path[0] for part in key}
     generics = generics_of(registration, key_names)
     values: list[Value] = []
@@ -111,7 +111,7 @@ def _selected(registration: Registration, key_names: set[str]) -> Iterator[Field
     to_parents = {link.name for link in parent_links(model).values()}
     for name in (*(named or ()), *registration.exclude, *registration.file_fields):
         if name not in {generic.name for generic in generic_keys(model)}:
-            _refuse_inherited(model, _field(model, name))
+            _refuse_inherited(model, field_of(model, name))
     for field in own:
         if field.name in key_names or field.name in to_parents:
             yield field
@@ -148,67 +148,8 @@ def _refuse_inherited(model: type[models.Model], field: Field) -> None:
         )
 
 
-def _field(model: type[models.Model], name: str) -> Field:
-    try:
-        field: Any = model._meta.get_field(name)
-    except FieldDoesNotExist:
-        field = None
-    # get_field() also takes column names such as country_id, which nothing else here would recognise, and relations
-    # that have no column here.
-    has_values = isinstance(field, models.Field) and (field.column is not None or field.many_to_many)
-    if field is None or not has_values or field.name != name:
-        known = ", ".join(sorted(f.name for f in (*model._meta.concrete_fields, *model._meta.many_to_many)))
-        raise RegistrationError(f"{model._meta.label} has no field {name!r}. It has: {known}.", "unknown_field")
-    found: Field = field
-    return found
-
-
-def _key_part(registration: Registration, dotted: str) -> KeyPart:
-    model: type[models.Model] = registration.model
-    path = tuple(dotted.split("."))
-    for name in path[:-1]:
-        field = _field(model, name)
-        if not isinstance(field, models.ForeignKey):
-            raise RegistrationError(
-                f"{registration.model._meta.label}: natural_key {dotted!r} goes through {name!r}, "
-                "which is not a foreign key.",
-                "key_path",
-            )
-        model = _related_model(field)
-    leaf = _field(model, path[-1])
-    if isinstance(leaf, models.ForeignKey | models.ManyToManyField | models.FileField):
-        raise RegistrationError(
-            f"{registration.model._meta.label}: natural_key {dotted!r} ends in a {type(leaf).__name__}; "
-            "go on with a dot to a plain field of it.",
-            "key_path",
-        )
-    if getattr(leaf, "generated", False):
-        raise RegistrationError(
-            f"{registration.model._meta.label}: natural_key {dotted!r} is computed by the database, which no apply can "
-            "write; take the fields that it is computed from.",
-            "key_path",
-        )
-    codec = codec_of(leaf)
-    if codec.expression is not None:
-        raise RegistrationError(
-            f"{registration.model._meta.label}: natural_key {dotted!r} is a {type(leaf).__name__}, whose values cannot "
-            "be told apart in a query; take plain fields for the key.",
-            "key_path",
-        )
-    return KeyPart(path=path, leaf=leaf, codec=codec)
-
-
-def _related_model(field: Any) -> type[models.Model]:
-    if isinstance(field.related_model, str):
-        raise RegistrationError(
-            f"{field} refers to {field.related_model}, which is not installed.", "unregistered_target"
-        )
-    target: type[models.Model] = field.related_model
-    return target
-
-
 def _target(model: type[models.Model], field: Any) -> type[models.Model]:
-    target = _related_model(field)
+    target = related_model(field)
     registration = registry.registration_of(target)
     if registration is None:
         raise RegistrationError(
@@ -236,7 +177,7 @@ def _link(model: type[models.Model], field: models.ManyToManyField[Any, Any]) ->
             "through model, and its rows are synced; or exclude the field.",
             "through_model",
         )
-    if not _shares_primary_key(model, field.model):
+    if not shares_primary_key(model, field.model):
         raise RegistrationError(
             f"{model._meta.label}.{field.name} is inherited from {field.model._meta.label}, which is not the first "
             "parent: register that model.",
@@ -252,19 +193,8 @@ def _link(model: type[models.Model], field: models.ManyToManyField[Any, Any]) ->
     )
 
 
-def _shares_primary_key(model: type[models.Model], ancestor: type[models.Model]) -> bool:
-    """Whether a row's primary key is also that of its part in an ancestor's table."""
-    current: Any = model._meta.concrete_model
-    while current is not ancestor:
-        link = current._meta.pk
-        if not getattr(link.remote_field, "parent_link", False):
-            return False
-        current = link.related_model
-    return True
-
-
 def _file(model: type[models.Model], name: str) -> File:
-    field = _field(model, name)
+    field = field_of(model, name)
     if not isinstance(field, models.FileField):
         raise RegistrationError(f"{model._meta.label}.{name} is in file_fields, but is no file field.", "not_a_file")
     return File(name=name, field=field)

@@ -37,7 +37,13 @@ class Write:
         """Names of the fields that differ; all of them for a create."""
         if self.before is None:
             return set(self.after.fields)
-        return {name for name, value in self.after.fields.items() if not same(value, self.before.fields[name])}
+        before = self.before.fields
+        return {
+            name
+            for name, value in self.after.fields.items()
+            # Most are texts that are equal, which need no call.
+            if not ((type(value) is str and value == before[name]) or same(value, before[name]))
+        }
 
 
 def columns_of(schema: ModelSchema, names: Collection[str]) -> list[str]:

@@ -39,14 +39,33 @@ def _parents(model: Model) -> list[tuple[Model, Any]]:
 
 
 def parent_links(model: Model) -> dict[Model, Any]:
-    """The one-to-one fields that lead from a row's own tables to its registered parents, a primary key first."""
+    """The one-to-one fields that lead from a row's own tables to its registered parents.
+
+    First the one, if any, by which the row has its parent's primary key.
+    """
     links = [
         (parent, link)
         for own in tables_of(model)
         for parent, link in _parents(own)
         if registration_of(parent) is not None
     ]
-    return dict(sorted(links, key=lambda found: not found[1].primary_key))
+    primary = _primary_links(model)
+    return dict(sorted(links, key=lambda found: found[1] not in primary))
+
+
+def shares_primary_key(model: Model, ancestor: Model) -> bool:
+    """Whether a row's primary key is also that of its part in an ancestor's table."""
+    return ancestor in (_concrete(model), *(link.related_model for link in _primary_links(model)))
+
+
+def _primary_links(model: Model) -> list[Any]:
+    """The links by which the row has its primary key, from table to table."""
+    links: list[Any] = []
+    current: Any = _concrete(model)
+    while getattr(current._meta.pk.remote_field, "parent_link", False):
+        links.append(current._meta.pk)
+        current = current._meta.pk.related_model
+    return links
 
 
 def is_own(model: Model, field: Any) -> bool:

@@ -13,7 +13,7 @@ from data_sync.models.time import UtcNow
 from . import audit
 from .actors import Actor
 from .outcomes import forget_outcomes
-from .requirements import unmet_requirements
+from .requirements import more_like, named, unmet_requirements
 from .review import decision_counts, require_acknowledged
 from .seals import current_approval_seal, current_content_seal
 from .transitions import UNREQUESTED, VOID, move, refusal
@@ -78,11 +78,10 @@ def _require_approvable(changeset: Changeset, actor: Actor) -> None:
     require_acknowledged(changeset.changes.filter(decision=Decision.ACCEPTED.value))
     unmet = unmet_requirements(changeset)
     if unmet:
-        number, missing = next(iter(unmet.items()))
-        named = ", ".join(f"#{other}" for other in missing)
-        more = f" ({len(unmet) - 1} more like it)" if len(unmet) > 1 else ""
+        number, missing = min(unmet.items())
         raise InvalidTransition(
-            f"Change #{number} is accepted and requires {named}, not accepted{more}. Accept that too, or reject this."
+            f"Change {named(changeset, [number])} is accepted and requires {named(changeset, missing)}, "
+            f"not accepted{more_like(unmet)}. Accept that too, or reject this."
         )
 
 

@@ -12,7 +12,9 @@ from data_sync.core.records import FileValue, Record, key_text
 from data_sync.core.states import Operation
 from data_sync.models import Change
 from data_sync.orm.limits import Problem, required_problems, value_problems
+from data_sync.orm.referred import ReferredColumns
 from data_sync.orm.rows import PK
+from data_sync.orm.schema import ModelSchema
 from data_sync.orm.validators import warnings
 
 from .collisions import Collisions
@@ -44,6 +46,7 @@ class _Circumstances:
         self._targets = Targets(comparison, batch, USING)
         self._collisions = Collisions(comparison, batch, USING)
         self._conflicts = Conflicts(batch, USING)
+        self._referred = ReferredColumns(_updates(batch), USING)
 
     def of(self, sides: Sides) -> tuple[set[int], list[Problem], list[dict[str, Any]]]:
         """What a change requires, what forbids it, and what it takes along."""
@@ -56,6 +59,8 @@ class _Circumstances:
         collided, collisions = self._collisions.of(sides)
         problems += value_problems(schema, sides.before, sides.after, USING)
         problems += collisions
+        if sides.before is not None:
+            problems += self._referred.problems(schema, sides.before, sides.after)
         if sides.entry.operation in (Operation.CREATE, Operation.RENAME):
             problems += self._targets.hidden_row(sides)
         if sides.before is None:
@@ -66,6 +71,12 @@ class _Circumstances:
 
     def standing(self, sides: Sides) -> Standing:
         return self._conflicts.of(sides)
+
+
+def _updates(batch: Iterable[Sides]) -> Iterator[tuple[ModelSchema, Record, Record]]:
+    for sides in batch:
+        if sides.before is not None and sides.after is not None:
+            yield sides.entry.schema, sides.before, sides.after
 
 
 def _left_scope(entries: Iterable[Numbered], outside: Outside) -> set[int]:

@@ -122,15 +122,13 @@ class Conflicts:
         )
         for entry in entries.filter(pk__in=[row["newest"] for row in newest]).select_related("user"):
             pk = entry.object_id or ""
-            is_telling = (
-                entry.action_flag == DELETION if pk not in present else not _OUR_ENTRY.match(entry.change_message)
-            )
-            if is_telling:
+            is_ours = _OUR_ENTRY.match(entry.change_message)
+            if not is_ours if pk in present else entry.action_flag == DELETION:
                 yield pk, (entry.user.get_username(), entry.action_time.astimezone(UTC).isoformat())
 
 
 def _kind(sides: Sides) -> str:
-    """ "changed" or "removed" where the row here is not what was agreed on; "" where it is, or nothing is known.
+    """What the row here was where it is not what was agreed on; "" where it is, or nothing is known.
 
     The digest is the listing's: below a renamed parent, `before` has another key than the row.
     """

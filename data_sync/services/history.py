@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-
 from typing import Any
 
 from django.apps import apps
@@ -13,7 +12,7 @@ from django.utils import timezone
 from data_sync.core.records import key_text
 from data_sync.core.states import Operation
 from data_sync.models import Changeset
-from data_sync.orm.insertion import insert_plain
+from data_sync.orm.insertion import insert_plain, prepared
 
 from .actors import Actor
 from .plan import USING, Entry, Plan
@@ -31,8 +30,8 @@ def record_history(changeset: Changeset, plan: Plan, actor: Actor) -> None:
     fields: list[Any] = [LogEntry._meta.get_field(name) for name in _FIELDS]
     for label, schema in plan.schemas.items():
         for batch in plan.entries(label):
-            kind = ContentType.objects.get_for_model(schema.model).pk
-            always = (timezone.now(), actor.user.pk, kind)
+            known = (timezone.now(), actor.user.pk, ContentType.objects.get_for_model(schema.model).pk)
+            always = prepared(fields[:3], known, USING)
             insert_plain(
                 LogEntry,
                 fields,

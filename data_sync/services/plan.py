@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -15,9 +15,10 @@ from data_sync.core.errors import ChangeFailed
 from data_sync.core.listing import key_hash
 from data_sync.core.numbers import Numbers
 from data_sync.core.records import FileValue, Key, Record
-from data_sync.core.states import Decision, Operation, Outcome, RenameChoice
+from data_sync.core.states import Decision, Operation, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.models.fields import as_stored
+from data_sync.orm.batches import batches
 from data_sync.orm.parking import Leaving
 from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.resolution import schemas
@@ -27,13 +28,16 @@ from data_sync.orm.writes import Write
 from .content import after_record, before_record
 
 USING = "default"
-BATCH = 500
+BATCH = 1200
+REMEMBERED = 20_000
+"""So many entries are kept in memory; a plan of more reads them again for each of its steps."""
 Shown = frozenset[tuple[str, str, str, str]]
 """Cascades that the reviewer was shown: model, pk, effect, column."""
 
 WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
 _LIGHT = ("number", "operation", "before_digest", "acknowledged_digest", "after_digest", "rename_choice")
 _TEXTS = ("key", "previous_key", "local_pk")
+_loads: Callable[[str], Any] = json.JSONDecoder().decode
 _OPERATIONS = {operation.value: operation for operation in Operation}
 
 
@@ -81,6 +85,7 @@ class Plan:
         self._names = array("H")
         self._name_sets: dict[tuple[str, ...], int] = {}
         self._leaving: dict[str, dict[Any, int]] = {}
+        self._known: dict[str, list[Entry]] = {}
         self.renamed = self._renamed()
         self.rekeying = Rekeying(self.schemas, self.renamed)
         self._refuse()
@@ -121,51 +126,61 @@ class Plan:
 
     def entries(self, label: str, *operations: Operation, and_done: bool = False) -> Iterator[list[Entry]]:
         """The changes of one model in number order, of all or some operations, in batches."""
+        for batch in batches(self._known[label], BATCH) if label in self._known else self._read(label, operations):
+            chosen = [
+                self._with_pk(entry)
+                for entry in batch
+                if (not operations or entry.operation in operations)
+                and (self._is_chosen(entry.number) or (and_done and entry.number in self.done))
+            ]
+            if chosen:
+                yield chosen
+
+    def _read(self, label: str, operations: Sequence[Operation]) -> Iterator[list[Entry]]:
+        """The same from the database. Where there are few, all are remembered once they were asked for."""
         changes = self._changes().filter(model=label)
         if operations:
             changes = changes.filter(operation__in=[operation.value for operation in operations])
-        schema, last = self.schemas[label], 0
+        read: list[Entry] | None = None if operations else []
+        last = 0
         while True:
-            rows = changes.filter(number__gt=last)
-            found = list(rows.values_list(*_LIGHT, *map(as_stored, _TEXTS))[:BATCH])
-            chosen = (row for row in found if self._is_chosen(row[0]) or (and_done and row[0] in self.done))
-            entries = [self._entry(schema, row) for row in chosen]
-            if entries:
-                yield entries
-            if len(found) < BATCH:
+            rows = list(changes.filter(number__gt=last).values_list(*_LIGHT, *map(as_stored, _TEXTS))[:BATCH])
+            batch = self._entries(label, rows)
+            if read is not None:
+                read = [*read, *batch] if len(read) + len(batch) <= REMEMBERED else None
+            if len(rows) < BATCH:
+                if read is not None and sum(map(len, self._known.values())) + len(read) <= REMEMBERED:
+                    self._known[label] = read
+                yield batch
                 return
-            last = found[-1][0]
+            yield batch
+            last = rows[-1][0]
+
+    def _with_pk(self, entry: Entry) -> Entry:
+        made = self._pks.get(entry.label)
+        return entry._replace(pk=made.get(entry.number)) if made and entry.number in made else entry
 
     def of_numbers(self, label: str, numbers: Collection[int]) -> list[Entry]:
         """The entries with these numbers."""
-        rows = self._changes().filter(model=label, number__in=numbers)
+        rows = self._changes().filter(model=label, number__in=numbers).values_list(*_LIGHT, *map(as_stored, _TEXTS))
+        return [self._with_pk(entry) for entry in self._entries(label, rows) if self._is_chosen(entry.number)]
+
+    def _entries(self, label: str, rows: Iterable[Sequence[Any]]) -> list[Entry]:
+        to_pk = self.schemas[label].pk.to_python
         return [
-            self._entry(self.schemas[label], row)
-            for row in rows.values_list(*_LIGHT, *map(as_stored, _TEXTS))
-            if self._is_chosen(row[0])
+            Entry(
+                number,
+                label,
+                _OPERATIONS[operation],
+                None if pk is None else to_pk(int(pk) if pk.isdecimal() else json.loads(pk)),
+                key,
+                previous,
+                "" if operation == "create" else acknowledged or before,
+                after,
+                operation == "rename" and choice == "replace",
+            )
+            for number, operation, before, acknowledged, after, choice, key, previous, pk in rows
         ]
-
-    def _entry(self, schema: ModelSchema, row: Sequence[Any]) -> Entry:
-        number, operation, before, acknowledged, after, choice, key, previous, pk = row
-        return Entry(
-            number,
-            schema.label,
-            _OPERATIONS[operation],
-            self._pk(schema, number, pk),
-            key,
-            previous,
-            "" if operation == Operation.CREATE.value else acknowledged or before,
-            after,
-            operation == Operation.RENAME.value and choice == RenameChoice.REPLACE.value,
-        )
-
-    def _pk(self, schema: ModelSchema, number: int, text: str | None) -> Any:
-        made = self._pks.get(schema.label)
-        if made is not None and number in made:
-            return made.get(number)
-        if text is None:
-            return None
-        return schema.pk.to_python(int(text) if text.isdecimal() else canonical.loads(text))
 
     # Records
 
@@ -177,13 +192,20 @@ class Plan:
         return [self._write(by_number[number], *of_row) for number, *of_row in texts]
 
     def _write(self, entry: Entry, before: str | None, after: str, files: str, carried: str) -> Write:
-        new = _record(entry.label, entry.key_text, after, files, carried, "after")
+        """From the stored texts of a change, which the approval seal has vouched for."""
+        key = tuple(_loads(entry.key_text))
+        beside = _loads(carried), {} if files == "{}" else _loads(files)
+        new = _record(entry.label, key, after, *beside, "after")
         old = None
         if before is not None and not entry.is_replaced:
-            old = _record(entry.label, entry.previous_key or entry.key_text, before, files, carried, "before")
+            key = key if entry.previous_key is None else tuple(_loads(entry.previous_key))
+            old = _record(entry.label, key, before, *beside, "before")
         stored = {
             name: "" if value is None else self._files.get((entry.number, name)) for name, value in new.files.items()
         }
+        if entry.is_replaced:  # The new row takes over the files of the old one that stay as they are.
+            kept = {name: sides["before"]["name"] for name, sides in beside[1].items() if sides["before"]}
+            stored = {name: kept.get(name) if value is None else value for name, value in stored.items()}
         return Write(
             number=entry.number,
             after=new,
@@ -274,18 +296,15 @@ class Plan:
         return {Outcome.APPLIED.value: total - len(self.dropped), Outcome.UNCHANGED.value: len(self.done)}
 
 
-def _record(label: str, key: str, fields: str, files: str, carried: str, side: str) -> Record:
-    """A record from the stored texts of its change, which the approval seal has vouched for."""
+def _record(
+    label: str, key: Key, fields: str, carried: Mapping[str, Any], files: Mapping[str, Any], side: str
+) -> Record:
     return Record(
         model=label,
-        key=tuple(json.loads(key)),
-        fields=json.loads(fields),
-        files={}
-        if files == "{}"
-        else {
-            name: None if sides[side] is None else FileValue(**sides[side]) for name, sides in json.loads(files).items()
-        },
-        carried=json.loads(carried).get(side, {}),
+        key=key,
+        fields=_loads(fields),
+        files={name: None if sides[side] is None else FileValue(**sides[side]) for name, sides in files.items()},
+        carried=carried.get(side, {}),
     )
 
 

@@ -78,8 +78,8 @@ def refuse_rejected_requirements(changeset: Changeset, changes: QuerySet[Change]
     if found:
         number, missing = min(found.items())
         raise RequirementRejected(
-            f"Change {_named(changeset, [number])} requires {_named(changeset, missing)}, "
-            f"which {_are(missing)} rejected{_more(found)}. Nothing was decided: accept them together, or leave this.",
+            f"Change {named(changeset, [number])} requires {named(changeset, missing)}, which {_are(missing)} "
+            f"rejected{more_like(found)}. Nothing was decided: accept them together, or leave this.",
             number,
             missing,
         )
@@ -96,8 +96,8 @@ def refuse_accepted_dependents(changeset: Changeset, changes: QuerySet[Change]) 
         number, missing = min(found.items())
         missing.sort()
         raise RequirementRejected(
-            f"Change {_named(changeset, [number])} is required by {_named(changeset, missing)}, "
-            f"which {_are(missing)} accepted{_more(found)}. Nothing was decided: reject them together, or leave this.",
+            f"Change {named(changeset, [number])} is required by {named(changeset, missing)}, which {_are(missing)} "
+            f"accepted{more_like(found)}. Nothing was decided: reject them together, or leave this.",
             number,
             missing,
         )
@@ -145,7 +145,8 @@ def name_of(change: Change) -> str:
     return f"#{change.number} ({change.model} {canonical.dumps(change.key)})"
 
 
-def _named(changeset: Changeset, numbers: list[int]) -> str:
+def named(changeset: Changeset, numbers: list[int]) -> str:
+    """Some changes in messages."""
     changes = changeset.changes.filter(number__in=numbers[:3]).only("number", "model", "key").order_by("number")
     more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
     return ", ".join(name_of(change) for change in changes) + more
@@ -155,7 +156,8 @@ def _are(members: Collection[Any]) -> str:
     return "is" if len(members) == 1 else "are"
 
 
-def _more(found: Collection[Any]) -> str:
+def more_like(found: Collection[Any]) -> str:
+    """How many a message does not name beside the first, if any."""
     return f" ({len(found) - 1} more like it)" if len(found) > 1 else ""
 
 

@@ -20,13 +20,15 @@ from .outcomes import forget_outcomes
 from .selection import Selection, select
 from .transitions import VOID, refusal
 
-__all__ = ["ABSENT", "Decided", "Selection", "decide", "decision_counts", "require_acknowledged", "select"]
+__all__ = ["LOCAL_DIGEST", "Decided", "Selection", "decide", "decision_counts", "require_acknowledged", "select"]
 
 FEW = 1000
 """So many changes are left out by one statement; it is more statements where there are more of them."""
 DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
 ABSENT = "absent"
 """The acknowledged digest of a conflict whose row is gone here."""
+LOCAL_DIGEST = Case(When(before_digest="", then=Value(ABSENT)), default=F("before_digest"))
+"""The digest that is acknowledged: of the local row, as it was at the pull."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +125,7 @@ def decide(
 
 def require_acknowledged(changes: QuerySet[Change]) -> None:
     """Raises `NotAcknowledged`, naming the first conflict among these changes that nobody has said to have seen."""
-    is_acknowledged = Q(before_digest="", acknowledged_digest=ABSENT) | (
-        ~Q(before_digest="") & Q(acknowledged_digest=F("before_digest"))
-    )
-    change = changes.exclude(conflict={}).exclude(is_acknowledged).order_by("number").first()
+    change = changes.exclude(conflict={}).exclude(acknowledged_digest=LOCAL_DIGEST).order_by("number").first()
     if change is not None:
         raise NotAcknowledged(
             f"Change {requirements.name_of(change)} is a conflict: its row was {change.conflict['kind']} here since "
@@ -141,9 +140,7 @@ def _values(decision: Decision, acknowledge: bool) -> dict[str, Any]:
         return {"decision": decision.value, "acknowledged_digest": ""}
     if not acknowledge:
         return {"decision": decision.value}
-    seen = Case(
-        When(is_conflict=False, then=Value("")), When(before_digest="", then=Value(ABSENT)), default=F("before_digest")
-    )
+    seen = Case(When(is_conflict=False, then=Value("")), default=LOCAL_DIGEST)
     return {"decision": decision.value, "acknowledged_digest": seen}
 
 

@@ -59,24 +59,25 @@ class _Check:
         if connections[USING].features.has_select_for_update:
             lock(self._schema.model, pks, USING)
         now = self._reader.by_pk(pks)
+        digests = {entry.number: self._digests(entry, now.get(entry.pk)) for entry in entries}
         in_scope = self._in_scope(pks)
-        keys = self._rows_with_keys(entries, now)
+        keys = self._rows_with_keys(entries, digests)
         stale: dict[int, str] = {}
         altered: list[Entry] = []
         for entry in entries:
-            record = now.get(entry.pk)
+            as_it_is, as_seen = digests[entry.number]
             reason = self._taken(entry, keys)
             if reason:
                 stale[entry.number] = reason
-            elif record is None and entry.operation == Operation.DELETE:
+            elif not as_it_is and entry.operation == Operation.DELETE:
                 self._plan.set_aside(entry.number)
-            elif record is None:
+            elif not as_it_is:
                 stale[entry.number] = f"{entry.name} is gone since the pull. Pull again."
             elif entry.pk not in in_scope:
                 stale[entry.number] = f"{entry.name} has left the registration's queryset since the pull. Pull again."
-            elif entry.operation != Operation.DELETE and self._is_done(entry, record):
+            elif as_it_is == entry.after_digest and entry.operation != Operation.DELETE and not entry.is_replaced:
                 self._plan.set_aside(entry.number)
-            elif self._seen(entry, record) != entry.seen_digest:
+            elif as_seen != entry.seen_digest:
                 altered.append(entry)
         return stale | self._differences(altered, now)
 
@@ -85,14 +86,24 @@ class _Check:
             return set(pks)
         return set(self._schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
 
-    def _rows_with_keys(self, entries: Sequence[Entry], now: Mapping[Any, RecordText]) -> dict[str, list[Any]]:
+    def _digests(self, entry: Entry, record: RecordText | None) -> tuple[str, str]:
+        """Of the row as it is, and as the pull saw it: an update of what refers to renamed rows, under their new keys.
+
+        "" for no row.
+        """
+        if record is None:
+            return "", ""
+        digest = record.digest()
+        if not self._plan.renamed or entry.operation in (Operation.DELETE, Operation.RENAME):
+            return digest, digest
+        return digest, self._plan.rekeying.record(record.record()).digest()
+
+    def _rows_with_keys(self, entries: Sequence[Entry], digests: Mapping[int, tuple[str, str]]) -> dict[str, list[Any]]:
         """By key. Looked up where there can be several rows with a key, and where the row is not what it was."""
         keys = RowsOfKeys(self._schema, "pk", USING)
         texts = []
         for entry in entries:
-            record = now.get(entry.pk)
-            is_as_seen = record is not None and self._seen(entry, record) == entry.seen_digest
-            if not (self._is_enforced and is_as_seen):
+            if not self._is_enforced or digests[entry.number][1] != entry.seen_digest:
                 texts.append(entry.previous_key or entry.key_text)
             if entry.operation == Operation.RENAME:
                 texts.append(entry.key_text)
@@ -109,20 +120,13 @@ class _Check:
                 return f"{name} is now the key of another row here too ({others[0]!r}). Pull again."
         return ""
 
-    def _is_done(self, entry: Entry, record: RecordText) -> bool:
-        return not entry.is_replaced and record.digest() == entry.after_digest
-
-    def _seen(self, entry: Entry, record: RecordText) -> str:
-        """The digest as the pull made it: where parents are renamed, of the row under their new keys."""
-        if not self._plan.renamed or entry.operation == Operation.DELETE:
-            return record.digest()
-        return self._plan.rekeying.record(record.record()).digest()
-
     def _differences(self, entries: Sequence[Entry], now: Mapping[Any, RecordText]) -> dict[int, str]:
         seen = self._plan.before([entry.number for entry in entries]) if entries else {}
         stale = {}
         for entry in entries:
-            record = self._plan.rekeying.record(now[entry.pk].record())
+            record = now[entry.pk].record()
+            if entry.operation == Operation.UPDATE:
+                record = self._plan.rekeying.record(record)
             names = ", ".join(differing(seen[entry.number], record))
             stale[entry.number] = f"{entry.name} was changed here since the pull: {names}. Pull again."
         return stale

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from django.db.models import F, Value
+from django.db.models import Max, QuerySet
 
+from data_sync.core import canonical
 from data_sync.core.states import ChangesetState, Decision
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.models.fields import as_stored
 
 from . import audit
 from .actors import Actor
-from .review import ABSENT
+from .review import LOCAL_DIGEST
 
 OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED)
 GIVEN_UP = (ChangesetState.STALE, ChangesetState.FAILED)
 """Not superseded, but to be pulled again."""
 LOOKED_BACK = 20
 """So many of a source's latest changesets may be ones that an apply has given up."""
-BATCH = 500
+RANGE = 500
+AT_ONCE = 100_000
+"""So many decisions are held in memory: some 15 MB."""
 
-_IDENTITY = ("model", "key_digest", "operation", "before_digest", "after_digest")
+_IDENTITY = ("model", "key_digest", "operation", "before_digest", "after_digest", "taken")
+
+
+class _Decision(NamedTuple):
+    decision: str
+    rename_choice: str
+    was_seen: bool
 
 
 def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | None) -> None:
@@ -75,56 +85,58 @@ def _given_up(pull: DataPull, changeset: Changeset, covered: set[str]) -> Iterat
 
 
 def _carry_over(old: Changeset, changeset: Changeset) -> Counter[str]:
-    """Copies the decisions of one changeset, in batches; gives how many of each."""
+    """Copies the decisions of one changeset; gives how many of each.
+
+    Both are read by ranges of numbers. To look up each key would be fewer rows, but databases know too little of
+    rows that have just been added to choose the index for it.
+    """
     counts: Counter[str] = Counter()
-    last = 0
-    while decided := _decided(old, last):
-        last = decided[-1]["number"]
-        decisions = {_identity(row): row for row in decided}
-        groups: dict[tuple[str, str, str], list[int]] = {}
-        for row in _candidates(changeset, decided):
-            decided_row = decisions.get(_identity(row))
-            if decided_row is not None and _may_stand(row, decided_row):
-                seen = _what_was_seen(row) if row["is_conflict"] and decided_row["acknowledged_digest"] else ""
-                groups.setdefault((decided_row["decision"], decided_row["rename_choice"], seen), []).append(row["pk"])
-        for (decision, choice, seen), pks in groups.items():
-            counts[decision] += Change.objects.filter(pk__in=pks).update(
-                decision=decision,
-                rename_choice=choice,
-                acknowledged_digest=F("before_digest") if seen == "here" else Value(seen),
+    decisions: dict[bytes, _Decision] = {}
+    decided = old.changes.exclude(decision=Decision.UNDECIDED.value)
+    for rows in _in_ranges(decided, "decision", "acknowledged_digest", "rename_choice"):
+        for row in rows:
+            was_seen = bool(row["acknowledged_digest"])
+            decisions[_identity(row)] = _Decision(row["decision"], row["rename_choice"], was_seen)
+        if len(decisions) >= AT_ONCE:
+            counts += _decide_same(changeset, decisions)
+            decisions = {}
+    return counts + _decide_same(changeset, decisions) if decisions else counts
+
+
+def _decide_same(changeset: Changeset, decisions: Mapping[bytes, _Decision]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for rows in _in_ranges(changeset.changes.all(), "pk", "has_problems", "is_conflict"):
+        groups: dict[_Decision, list[int]] = {}
+        for row in rows:
+            decision = decisions.get(_identity(row))
+            if decision is not None and _may_stand(row, decision):
+                was_seen = decision.was_seen and row["is_conflict"]
+                groups.setdefault(decision._replace(was_seen=was_seen), []).append(row["pk"])
+        for decision, pks in groups.items():
+            counts[decision.decision] += Change.objects.filter(pk__in=pks).update(
+                decision=decision.decision,
+                rename_choice=decision.rename_choice,
+                acknowledged_digest=LOCAL_DIGEST if decision.was_seen else "",
             )
     return counts
 
 
-def _decided(old: Changeset, after: int) -> list[dict[str, Any]]:
-    """The next decided changes by number."""
-    decided = old.changes.exclude(decision=Decision.UNDECIDED.value).filter(number__gt=after).order_by("number")
-    rows = decided.annotate(taken=as_stored("cascades"))
-    return list(rows.values(*_IDENTITY, "taken", "number", "decision", "acknowledged_digest", "rename_choice")[:BATCH])
+def _in_ranges(changes: QuerySet[Change], *columns: str) -> Iterator[list[dict[str, Any]]]:
+    """The changes by ranges of numbers, which every database finds without sorting."""
+    highest = changes.aggregate(highest=Max("number"))["highest"] or 0
+    rows = changes.order_by().annotate(taken=as_stored("cascades")).values(*_IDENTITY, *columns)
+    for start in range(0, highest, RANGE):
+        if found := list(rows.filter(number__gt=start, number__lte=start + RANGE)):
+            yield found
 
 
-def _candidates(changeset: Changeset, decided: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The new changes with the keys of decided ones."""
-    found = Change.objects.filter(
-        model__in={row["model"] for row in decided}, key_digest__in=[row["key_digest"] for row in decided]
-    )
-    # A database knows little yet of rows that were just added, and would look through the whole changeset for each
-    # batch if it could: the sum leaves it the index on keys.
-    rows = found.annotate(of=F("changeset_id") + 0, taken=as_stored("cascades")).filter(of=changeset.pk).order_by()
-    return list(rows.values(*_IDENTITY, "taken", "pk", "has_problems", "is_conflict"))
-
-
-def _identity(row: dict[str, Any]) -> tuple[str, ...]:
+def _identity(row: dict[str, Any]) -> bytes:
     """What makes two changes the same to a reviewer. What a delete takes along counts: it was part of what was seen."""
-    return (*(row[name] for name in _IDENTITY), row["taken"])
+    return hashlib.sha256(canonical.dumps([row[name] for name in _IDENTITY]).encode()).digest()[:16]
 
 
-def _may_stand(row: dict[str, Any], decided: dict[str, Any]) -> bool:
+def _may_stand(row: dict[str, Any], decision: _Decision) -> bool:
     """Nothing is accepted by carrying over that could not be accepted here."""
-    if decided["decision"] != Decision.ACCEPTED:
+    if decision.decision != Decision.ACCEPTED:
         return True
-    return not row["has_problems"] and (not row["is_conflict"] or bool(decided["acknowledged_digest"]))
-
-
-def _what_was_seen(row: dict[str, Any]) -> str:
-    return "here" if row["before_digest"] else ABSENT
+    return not row["has_problems"] and (not row["is_conflict"] or decision.was_seen)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from data_sync import conf
 from data_sync.core import canonical
@@ -15,30 +15,22 @@ from data_sync.core.errors import (
     DataSyncError,
     IncompleteStream,
     MalformedStream,
-    SourceUnavailable,
-    WrongFile,
 )
 from data_sync.core.manifest import Manifest, parse_manifest
 from data_sync.core.source import Handle, Request, within
 
 from .addresses import parse_url
 from .failures import Failed, Stage
+from .refusals import SourceFailed, refusal
 
 if TYPE_CHECKING:
     from .answer import Answer
     from .transport import Transport
 
+__all__ = ["MAX_MANIFEST", "MAX_OUTSIDE", "HttpSource", "SourceFailed"]
+
 MAX_MANIFEST = 16 * 1024 * 1024
 MAX_OUTSIDE = 1024 * 1024
-_MAX_EXPLANATION = 16 * 1024
-
-
-class SourceFailed(SourceUnavailable):
-    """`stage` is how far the request came: "address", "connect", "tls", "key" or "answer"."""
-
-    def __init__(self, message: str, stage: Stage) -> None:
-        super().__init__(message)
-        self.stage = stage
 
 
 class HttpSource:
@@ -138,7 +130,7 @@ class HttpSource:
         else:
             self.clock_skew = _skew(answer.headers.get("Date"))
             if answer.status != 200:
-                raise self._refusal(what, answer)
+                raise refusal(self._subject(), what, answer)
             if answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html":
                 raise self._failed(
                     "answer",
@@ -166,65 +158,6 @@ class HttpSource:
     def _unreadable(self, failed: Failed) -> SourceFailed:
         return self._failed(failed.stage, f"could not be read: {failed}. {_REMEDIES[failed.stage]}")
 
-    def _refusal(self, what: str, answer: Answer) -> DataSyncError:
-        status = answer.status
-        told = _explanation(answer)
-        said = f" It says: “{told}”" if told else ""
-        match status:
-            case 401:
-                return self._failed(
-                    "key",
-                    "refused the export key (401). It may be expired, revoked or mistyped: make a new one "
-                    "there with `manage.py data_sync key create` and store it with this source.",
-                )
-            case 403:
-                return self._failed(
-                    "key",
-                    f"does not let this key read what was asked for (403).{said} "
-                    "Ask for fewer models, or for a key with those models there.",
-                )
-            case 404 if told and what.startswith("files/"):
-                return WrongFile(f"{self._subject()} does not have a file any more (404).{said} Pull again.")
-            case 404 if told:
-                return self._failed("answer", f"does not know what was asked for (404).{said}")
-            case 404:
-                return self._failed(
-                    "answer",
-                    "has no data_sync under this URL (404). Does the project there include data_sync.urls "
-                    "under exactly this prefix?",
-                )
-            case 413:
-                return self._failed(
-                    "answer",
-                    f"takes no request of this length (413).{said} A server before it may be set to take less than "
-                    "500 kB: raise that limit.",
-                )
-            case 409:
-                return self._failed(
-                    "answer", f"could not express its rows (409).{said} Mend it there, then pull again."
-                )
-            case 429 | 503:
-                wait = answer.headers.get("Retry-After", "")
-                when = f"in {wait} seconds" if wait.isdecimal() and len(wait) < 6 else "later"
-                return self._failed("answer", f"is too busy or not in service ({status}).{said} Pull again {when}.")
-            case _ if 300 <= status < 400:
-                place = _place(answer.headers.get("Location", ""))
-                if "login" in place.lower():
-                    return self._failed(
-                        "answer",
-                        f"redirects to {place} ({status}): this leads to a log-in page. The URL is the prefix that "
-                        "data_sync.urls is included under, and no log-in may stand before it.",
-                    )
-                return self._failed(
-                    "answer",
-                    f"redirects to {place} ({status}), and redirects are not followed, as the key would go "
-                    "along. If that place is right, make it the source's URL.",
-                )
-            case _ if status >= 500:
-                return self._failed("answer", f"failed ({status}).{said} Its own log says why.")
-            case _:
-                return self._failed("answer", f"answered with status {status}, which data_sync does not send.{said}")
-
     def _failed(self, stage: Stage, predicate: str) -> SourceFailed:
         return SourceFailed(f"{self._subject()} {predicate}", stage)
 
@@ -245,33 +178,6 @@ _REMEDIES: dict[str, str] = {
     "Verification cannot be switched off.",
     "answer": "Pull again; if it stays so, look at the source's log.",
 }
-
-
-def _explanation(answer: Answer) -> str:
-    """The sentence in an error of data_sync's own, fit to be quoted; "" for any other body."""
-    try:
-        document = canonical.loads(answer.start(_MAX_EXPLANATION).decode())
-    except (MalformedStream, UnicodeDecodeError):
-        return ""
-    sentence = document.get("error") if isinstance(document, dict) else None
-    return _quotable(sentence, 500) if isinstance(sentence, str) else ""
-
-
-def _quotable(text: str, length: int) -> str:
-    """Another's words on one line: no control or direction characters, and no more than `length`."""
-    text = "".join(character if character.isprintable() else " " for character in text)
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _place(location: str) -> str:
-    """Where a redirect leads, without what may be secret in it."""
-    try:
-        parts = urlsplit(location)
-        place = f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else parts.path
-    except ValueError:
-        place = ""
-    return _quotable(place, 200) or "an unnamed place"
 
 
 def _skew(date: str | None) -> timedelta | None:

@@ -217,6 +217,7 @@ def test_recoding_takes_nothing_that_the_reader_refuses(parts: list[str]) -> Non
         '{"a":1,"\\u0061":1}',
         '{"\\"":1,"\\u0022":2}',
         '{"a":"\\"\\"","a":1}',
+        '{"a":1,"a":"\\u0022\\u0022"}',
         '["\\u0000"]',
         '["\\ud800"]',
         '["\ud800"]',

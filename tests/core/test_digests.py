@@ -113,6 +113,13 @@ def test_no_altered_byte_passes() -> None:
                 read(bytes(altered), models=list(small))
 
 
+def test_a_row_altered_on_the_way_is_told_from_a_malformed_one() -> None:
+    whole = bytearray(listing({"app.number": entries([5])}))
+    whole[whole.index(b"\n") + 10] ^= 1
+    with pytest.raises(IncompleteStream, match=r"altered on its way.*Pull again"):
+        read(bytes(whole), models=["app.number"])
+
+
 def test_nothing_may_come_after_the_end() -> None:
     for step in (1, 1 << 16):
         with pytest.raises(MalformedStream, match="more after"):

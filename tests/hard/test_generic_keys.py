@@ -143,6 +143,6 @@ def test_rows_of_the_target_that_refer_to_a_deleted_row_hold_it_or_go_along(envi
 def test_a_holder_that_stays_forbids_the_delete_by_name(environments: Environments) -> None:
     """Marks are not pulled, so nothing moves the one that refers to the row away."""
     mark("default", "stays", rows(Node, "default").create(slug="gone"))
-    rows(Node, "source").create(slug="other")
+    rows(Node, "source").create(slug="other", title="something else")
     changeset = pending(environments, "hard.node")
     assert problems(changeset) == {("hard.node", "gone"): ["protected"]}

@@ -57,7 +57,7 @@ def test_a_create_of_a_row_that_is_here_out_of_scope_is_refused_before_approval(
     rows(Post, "source").create(slug="enters", text="new")
     rows(Post, "default").create(slug="enters", text="mine", live=False)
     changeset = pending(environments)
-    assert problems(changeset) == {("hard.post", "enters"): ["hidden_row"]}
+    assert "hidden_row" in problems(changeset)["hard.post", "enters"]
     rows(Post, "default").get().delete()
     bring(environments)
 

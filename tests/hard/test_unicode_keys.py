@@ -50,11 +50,21 @@ def hard_words(alias: str, texts: list[str], meaning: str = "") -> None:
 
 
 def test_every_kind_of_text_is_a_key(environments: Environments) -> None:
-    hard_words("source", TEXTS, "new")
-    hard_words("default", TEXTS[::2], "old")
+    texts = _told_apart(TEXTS)
+    hard_words("source", texts, "new")
+    hard_words("default", texts[::2], "old")
     hard_words("default", ["gone"])
     bring(environments)
-    assert set(rows(Word, "default").values_list("text", "meaning")) == {(text, "new") for text in TEXTS}
+    assert set(rows(Word, "default").values_list("text", "meaning")) == {(text, "new") for text in texts}
+
+
+def _told_apart(texts: list[str]) -> list[str]:
+    """Those that can be in one column at once: MariaDB's default takes all characters beyond U+FFFF for one."""
+    kept: list[str] = []
+    for text in texts:
+        if not any(_is_folded(text, other) for other in kept):
+            kept.append(text)
+    return kept
 
 
 @pytest.mark.parametrize(("one", "other"), VARIANTS, ids=lambda text: ascii(text))

@@ -68,7 +68,15 @@ def told(cascades: list[Cascade]) -> set[tuple[str, Any, str, str]]:
 # On delete
 
 
-def test_each_kind_of_on_delete_has_its_effect() -> None:
+@pytest.fixture
+def default_owner(monkeypatch: pytest.MonkeyPatch) -> Owner:
+    """The row that `OnSetDefault` falls back to."""
+    owner = Owner.objects.create(name="default")
+    monkeypatch.setattr(OnSetDefault._meta.get_field("owner"), "default", owner.pk)
+    return owner
+
+
+def test_each_kind_of_on_delete_has_its_effect(default_owner: Owner) -> None:
     owner, other = Owner.objects.create(name="Ann"), Owner.objects.create(name="Bob")
     kinds = (OnCascade, OnProtect, OnSetNull, OnSetDefault, OnSetValue, OnNothing)
     rows = {kind: kind.objects.create(name="hers", owner=owner).pk for kind in kinds}
@@ -85,6 +93,17 @@ def test_each_kind_of_on_delete_has_its_effect() -> None:
         ("OnProtect", rows[OnProtect], "protect", "owner"),
         ("OnNothing", rows[OnNothing], "nothing", "owner"),
     }
+
+
+def test_a_default_that_is_not_there_or_goes_itself_stands_in_the_way(default_owner: Owner) -> None:
+    row = OnSetDefault.objects.create(name="row", owner=Owner.objects.create(name="Ann"))
+    same = OnSetDefault.objects.create(name="same", owner=default_owner)
+    assert told(reach(row.owner).cascades) == {("OnSetDefault", row.pk, "default", "owner")}
+    assert told(reach(default_owner).obstacles) == {("OnSetDefault", same.pk, "protect", "owner")}
+    assert told(reach(row.owner, default_owner).obstacles) == {("OnSetDefault", row.pk, "protect", "owner")}
+    same.delete()
+    Owner.objects.exclude(pk=row.owner_id).delete()
+    assert told(reach(row.owner).obstacles) == {("OnSetDefault", row.pk, "protect", "owner")}
 
 
 @pytest.mark.parametrize("model", [LocalRestrict, OnRestrict])
@@ -219,6 +238,20 @@ def test_tables_of_parents_that_are_not_registered_are_part_of_the_row() -> None
     assert {cascade.effect for cascade in reach(Room.objects.get()).cascades} == {"unlink"}
 
 
+def test_a_row_that_goes_by_the_table_of_an_unregistered_parent_is_told_by_its_own_name() -> None:
+    owner = Owner.objects.create(name="Ann")
+    tower = Tower.objects.create(code="north", owner=owner)
+    plain = Asset.objects.create(code="plain", owner=owner)
+    expected = {("Tower", tower.pk, "delete", "owner"), ("Asset", plain.pk, "delete", "owner")}
+    assert told(reach(owner).cascades) == expected
+    assert told(reach(owner, tower).apart) == {("Tower", tower.pk, "delete", "owner")}
+    assert told(reach(owner, is_spared=lambda cascade: cascade.model is Tower).apart) == {
+        ("Tower", tower.pk, "delete", "owner")
+    }
+    owner.delete()
+    assert not Asset.objects.exists()
+
+
 def test_an_unregistered_table_in_between_goes_with_the_child_and_not_with_a_sibling() -> None:
     phone = Smartphone.objects.create(serial="1")
     Phone.objects.create(serial="2")
@@ -253,6 +286,8 @@ def test_rows_that_would_refer_to_nothing_stand_in_the_way() -> None:
     assert told(reach(restaurant).obstacles) == {("Mark", mark.pk, "nothing", "marked")}
     assert told(reach(Place.objects.get()).obstacles) == {("Mark", mark.pk, "nothing", "marked")}
     assert reach(ticket, remark).obstacles == []
+    Remark.objects.update(object_id=ticket.pk.hex)
+    assert told(reach(ticket).obstacles) == {("Remark", remark.pk, "nothing", "about")}
 
 
 def test_a_generic_target_is_told_by_content_type_and_not_by_number() -> None:

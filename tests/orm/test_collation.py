@@ -9,11 +9,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core import canonical
+from data_sync.core.records import parse_line
 from data_sync.orm.collation import equal_texts, folds
-from data_sync.orm.references import RowsOfKeys
+from data_sync.orm.references import KeysOfRows, RowsOfKeys
 from data_sync.orm.resolution import schemas
+from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
-from tests.hard.models import Nation, Sense, Word
+from tests.hard.models import City, Gauge, Nation, Sense, Unit, Word
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +76,17 @@ def test_twins_agree_in_every_part_of_the_key() -> None:
     Sense.objects.create(word=other, name="Second")
     twins = rows(Sense).twins([text("wort", "first"), text("wort", "second"), text("Wort", "First")])
     assert twins == {text("wort", "first"): [(one, text("Wort", "First"))]}
+
+
+@needs_folding
+def test_a_reference_leads_where_the_database_has_it_lead() -> None:
+    Nation.objects.create(code="FR")
+    City.objects.create(nation_id="fr", name="Lyon")
+    Gauge.objects.create(name="outside", unit_id=Unit.objects.create(name="degree", symbol="C").symbol.lower())
+    assert KeysOfRows(Nation, "pk", "default").load(["fr", "FR", "de"]) == {"FR": ('"FR"',), "fr": ('"FR"',)}
+    for model, name, key in ((City, "nation", ["FR"]), (Gauge, "unit", ["degree"])):
+        [line] = RowReader(schema(model), "default").lines()
+        assert parse_line(line).fields[name] == key
 
 
 @needs_folding

@@ -28,6 +28,7 @@ from data_sync.orm.handles import handles_of, kind_of, primary_keys
 from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import CHUNK
+from tests.hard.models import Event, Member, Nation, Profile, Ticket
 from tests.testapp.models import Article, Document, Draft, Everything, Label, Page, Product, Tag
 
 from .test_values import GOLDEN_DIGEST, GOLDEN_ROW
@@ -279,6 +280,33 @@ def test_primary_keys_that_cannot_travel_are_refused_naming_the_row(pk: str) -> 
 def test_an_integer_column_that_holds_something_else_is_refused() -> None:
     with pytest.raises(RecordError, match="'seven' cannot be listed"):
         handles_of(schema_with(models.BigIntegerField(primary_key=True)), [1, "seven"])
+
+
+def test_rows_of_every_kind_of_primary_key_are_found_again_by_their_handles() -> None:
+    event = Event.objects.create()
+    ticket = Ticket.objects.create(code="t")
+    Nation.objects.create(code="Fr")
+    Nation.objects.create(code="DE")
+    member = Member.objects.create(name="m")
+    Profile.objects.create(member=member)
+    for label, expected in {
+        "hard.event": [event.pk.hex],
+        "hard.ticket": [ticket.pk.hex],
+        "hard.nation": ["DE", "Fr"],
+        "hard.profile": [member.pk],
+    }.items():
+        entries = listed(label)
+        assert sorted(handle for _, _, handle in entries) == sorted(expected)
+        found = some_records(label, [handle for _, _, handle in entries])
+        assert sorted((key_hash(record.key_text.encode()), record.digest()[7:39]) for record in found) == sorted(
+            (key, digest.hex()) for key, digest, _ in entries
+        )
+
+
+def test_a_handle_that_only_a_collation_takes_for_a_row_s_gives_nothing() -> None:
+    Nation.objects.create(code="Fr")
+    assert some_records("hard.nation", ["fr", "FR", "Fr "]) == []
+    assert len(some_records("hard.nation", ["fr", "Fr"])) == 1
 
 
 # Keys that lie outside of the scope

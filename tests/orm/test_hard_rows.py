@@ -84,7 +84,7 @@ def test_inherited_fields_are_the_registered_parents() -> None:
 
 def test_fields_of_parents_that_are_not_registered_are_the_childs() -> None:
     Tower.objects.create(code="north", worth=7, floors=3, bells=5)
-    assert read_one(Tower).fields == {"code": "north", "worth": 7, "floors": 3, "bells": 5}
+    assert read_one(Tower).fields == {"code": "north", "worth": 7, "owner": None, "floors": 3, "bells": 5}
 
 
 def test_links_of_a_parent_that_is_not_registered_are_the_childs() -> None:
@@ -233,6 +233,19 @@ def test_a_generic_target_that_no_record_can_name_is_an_error_that_names_the_row
         read(Remark)
     assert f"hard.Remark with primary key {row.pk} refers by about to" in str(raised.value)
     assert why in str(raised.value)
+
+
+def test_a_content_type_that_could_not_be_written_back_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a generic foreign key tells proxies apart, only the registered one has a name in records."""
+    [about] = schemas()["hard.remark"].generics
+    monkeypatch.setattr(about.field, "for_concrete_model", False)
+    item = ProxyItem.objects.create(code="lamp")
+    kinds = ContentType.objects.get_for_models(Item, ProxyItem, for_concrete_models=False)
+    Remark.objects.create(code="a", content_type=kinds[ProxyItem], object_id=str(item.pk))
+    assert read_one(Remark).fields["about"] == ["hard.proxyitem", ["lamp"]]
+    Remark.objects.create(code="b", content_type=kinds[Item], object_id=str(item.pk))
+    with pytest.raises(RecordError, match=r"hard\.item, a content type apart from that of hard\.proxyitem"):
+        read(Remark)
 
 
 def test_uuids_are_found_however_the_column_holds_them() -> None:

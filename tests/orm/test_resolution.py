@@ -227,6 +227,19 @@ def test_a_row_with_two_parents_refers_to_those_that_are_registered(no_registrat
 
 
 @isolate_apps()
+def test_the_parent_link_is_the_one_that_gives_the_primary_key(no_registrations: None) -> None:
+    first = make("First", first=models.AutoField(primary_key=True), code=models.SlugField(unique=True))
+    second = make("Second", second=models.AutoField(primary_key=True), name=models.SlugField(unique=True))
+    between = make("Between", second)
+    for model in (first, second):
+        registry.register(model)
+    schema = resolved(thing("Both", first, between))
+    assert sorted(reference.name for reference in schema.references) == ["first_ptr", "second_ptr"]
+    assert schema.parent_link is not None and schema.parent_link.name == "first_ptr"
+    assert [table.__name__ for table in schema.tables] == ["Between", "Both"]
+
+
+@isolate_apps()
 def test_an_abstract_parent_between_tables_makes_no_difference(no_registrations: None) -> None:
     parent = thing("Parent")
     between = type(

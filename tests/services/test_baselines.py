@@ -6,6 +6,7 @@ import gc
 import hashlib
 import os
 import tracemalloc
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -213,8 +214,11 @@ def test_no_file_is_left_behind_and_none_stays_open(source: DataSource, settings
     baselines.bucket(LABEL, 0)
     baselines.agree(LABEL, 0, {})
     assert list(tmp_path.iterdir()) == []
-    del baselines
-    gc.collect()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        del baselines
+        gc.collect()
+    assert not [warning for warning in warned if warning.category is ResourceWarning]
     assert len(os.listdir("/proc/self/fd")) == open_before
 
 

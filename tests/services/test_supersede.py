@@ -171,6 +171,17 @@ def test_the_latest_decision_stands(source: DataSource) -> None:
     assert (decided(third), decided(third, "rejected"), decided(third, "undecided")) == ([], [1], [2])
 
 
+def test_of_two_open_changesets_the_later_one_counts(source: DataSource) -> None:
+    """As after a pull of all models and then one of a few of them."""
+    first = make("update", "update", source=source, model_labels=LABELS)
+    later = make("update", "update", source=source)
+    decide(first, "accepted")
+    decide(later, "rejected", 1)
+    new = make("update", "update", source=source)
+    pulled(source, new)
+    assert (decided(new), decided(new, "rejected")) == ([2], [1])
+
+
 def test_statements_grow_with_batches(source: DataSource) -> None:
     def statements(count: int) -> int:
         Changeset.objects.update(state="rejected")
@@ -185,3 +196,16 @@ def test_statements_grow_with_batches(source: DataSource) -> None:
     few = statements(5)
     assert statements(499) == few
     assert statements(1_400) == few + 2 * 3
+
+
+def test_decisions_are_carried_over_in_parts_where_they_are_many(
+    source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data_sync.services.supersede.AT_ONCE", 3)
+    monkeypatch.setattr("data_sync.services.supersede.RANGE", 2)
+    old, new = (make(*["create"] * 11, source=source) for _ in range(2))
+    decide(old, "accepted", *range(1, 8))
+    decide(old, "rejected", 11)
+    pulled(source, new)
+    assert (decided(new), decided(new, "rejected")) == ([1, 2, 3, 4, 5, 6, 7], [11])
+    assert new.events.get().detail["counts"] == {"accepted": 7, "rejected": 1}

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from data_sync.core.digests import DigestReader, write_digests
 from data_sync.core.errors import (
     DataSyncError,
     IncompleteStream,
@@ -25,10 +26,10 @@ from data_sync.core.errors import (
     SourceUnavailable,
     WrongFile,
 )
-from data_sync.core.source import Request
+from data_sync.core.source import Request, handle_batches
 from data_sync.core.wire import StreamReader, write_stream
 from data_sync.sources import addresses, transport
-from data_sync.sources.http import MAX_MANIFEST, HttpSource, SourceFailed
+from data_sync.sources.http import MAX_MANIFEST, MAX_OUTSIDE, HttpSource, SourceFailed
 
 from .hostile import Answer, Authority, Server, http, sends
 
@@ -41,6 +42,8 @@ MANIFEST = {
 LINES = [f'[{{}},["app.copy",["{number}"],{{}},{{}}]]' for number in range(2000)]
 STREAM = b"".join(write_stream(["app.copy"], [("app.copy", LINES)]))
 COPIES = Request(models=("app.copy",))
+
+DIGESTS = b"".join(write_digests(["app.copy"], {"app.copy": "integer"}, [("app.copy", [[(b"k" * 8, b"d" * 16, 5)]])]))
 
 Serve = Callable[..., Server]
 
@@ -191,9 +194,139 @@ def test_connections_are_kept_between_requests(serve: Serve) -> None:
     assert len(connections) == 1
 
 
+# Digests, and the records behind them.
+
+
+def test_digests_are_asked_for_with_what_is_left_out(serve: Serve) -> None:
+    server = serve(http("200 OK", DIGESTS))
+    request = Request(models=("app.copy", "app.b"), omitted={"app.copy": ["a", "b"], "app.other": ["c"]})
+    with HttpSource(server.url, KEY).digests(request) as blocks:
+        assert b"".join(blocks) == DIGESTS
+    assert server.requests[0].startswith(
+        "GET /data_sync/digests?models=app.copy,app.b&omit=app.copy.a,app.copy.b HTTP/1.1\r\n"
+    )
+    with HttpSource(server.url, KEY).stream(request):
+        pass
+    assert server.requests[1].startswith(
+        "GET /data_sync/export?models=app.copy,app.b&omit=app.copy.a,app.copy.b HTTP/1.1\r\n"
+    )
+
+
+def test_a_cut_listing_is_never_taken_for_whole(serve: Serve) -> None:
+    for size in range(0, len(DIGESTS), 7):
+        source = HttpSource(serve(http("200 OK", DIGESTS[:size], length=-1)).url, KEY)
+
+        def entries(source: HttpSource = source) -> None:
+            with source.digests(COPIES) as blocks:
+                list(DigestReader(blocks, ["app.copy"]))
+
+        failure(entries, IncompleteStream)
+
+
+def test_records_are_asked_for_by_a_post_of_canonical_json(serve: Serve, elsewhere: None) -> None:
+    server = serve(http("200 OK", gzip.compress(STREAM), Content_Encoding="gzip"))
+    source = HttpSource(server.url + "/api", KEY)
+    omitting = Request(models=("app.copy",), omitted={"app.copy": ["b", "a"], "app.other": ["c"]})
+    for request, body in (
+        (COPIES, '{"handles":[3,"é"],"model":"app.copy"}'),
+        (omitting, '{"handles":[3,"é"],"model":"app.copy","omit":["b","a"]}'),
+    ):
+        with source.records(request, [3, "é"]) as blocks:
+            assert b"".join(blocks) == STREAM
+        head, _, sent = server.requests[-1].partition("\r\n\r\n")
+        assert head.splitlines()[0] == "POST /api/data_sync/records HTTP/1.1"
+        assert f"Authorization: Bearer {KEY}" in head
+        assert f"Host: 127.0.0.1:{server.port}" in head
+        assert "Content-Type: application/json" in head
+        assert "Accept-Encoding: gzip" in head
+        assert sent == body
+
+
+def test_no_batch_of_handles_makes_a_body_of_500_kb(serve: Serve) -> None:
+    server = serve(http("200 OK", STREAM))
+    source = HttpSource(server.url, KEY)
+    for handles in (range(-(2**63), -(2**63) + 12_000), (f"{number:0300}é" for number in range(3000))):
+        for batch in handle_batches(handles):
+            with source.records(COPIES, batch):
+                pass
+    assert max(len(request.encode()) for request in server.requests) < 500_000
+    assert len(server.requests) < 8
+
+
+def test_keys_are_asked_for_in_batches_and_only_they_are_taken(serve: Serve) -> None:
+    server = serve(http("200 OK", b'{"outside":[["7"],["never asked for"]]}'))
+    keys = [f'["{number}"]' for number in range(12_000)]
+    assert HttpSource(server.url, KEY).outside("app.copy", keys) == {'["7"]'}
+    assert len(server.requests) == 3
+    assert server.requests[0].partition("\r\n\r\n")[2].startswith('{"model":"app.copy","outside":[["0"],["1"],')
+    assert HttpSource(server.url, KEY).outside("app.copy", []) == set()
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b"[]", b"{}", b'{"outside":7}', b'{"outside":[],"outside":[]}', b"[" * 100_000]
+)
+def test_anything_but_a_list_of_keys_is_refused(body: bytes, serve: Serve) -> None:
+    source = HttpSource(serve(http("200 OK", body)).url, KEY)
+    assert str(failure(lambda: source.outside("app.copy", ['["7"]']), MalformedStream)).startswith("The source http")
+
+
+def test_a_list_of_keys_has_a_limit(serve: Serve) -> None:
+    server = serve(http("200 OK", b" " * (MAX_OUTSIDE + 1)))
+    assert "larger than" in str(
+        failure(lambda: HttpSource(server.url, KEY).outside("app.copy", ['["7"]']), MalformedStream)
+    )
+
+
+ASKING: list[Callable[[HttpSource], Any]] = [
+    lambda source: list(source.digests(COPIES).__enter__()),
+    lambda source: list(source.records(COPIES, [1]).__enter__()),
+    lambda source: source.outside("app.copy", ['["7"]']),
+]
+
+
+@pytest.mark.parametrize("ask", ASKING)
+def test_no_request_follows_a_redirect_nor_goes_where_it_may_not(
+    ask: Callable[[HttpSource], Any], serve: Serve, settings: Any
+) -> None:
+    inside = serve(http("200 OK", STREAM))
+    for status in ("301 Moved", "307 Temporary", "308 Permanent"):
+        source = HttpSource(serve(http(status, Location=f"{inside.url}/data_sync/records")).url, KEY)
+        assert "redirects are not followed" in str(failure(lambda source=source: ask(source)))
+    source = HttpSource(inside.url, KEY)
+    settings.DATA_SYNC_ALLOWED_HOSTS = []
+    assert "not public" in str(failure(lambda: ask(source)))
+    assert inside.requests == []
+
+
+@pytest.mark.parametrize("ask", [ASKING[1], ASKING[2]])
+def test_a_request_with_a_body_has_a_deadline_too(
+    ask: Callable[[HttpSource], Any], serve: Serve, settings: Any
+) -> None:
+    settings.DATA_SYNC_REQUEST_TIMEOUT = 0.5
+    server = serve(b"")
+    server.answer = server.drips(b"HTTP/1.1 200 OK\r\n", b"X-Pad: 1\r\n", 0.05)
+    assert "DATA_SYNC_REQUEST_TIMEOUT" in str(failure(lambda: ask(HttpSource(server.url, KEY))))
+
+
+def test_a_connection_that_has_ended_is_made_anew_for_a_body_too(serve: Serve) -> None:
+    whole = sends(http("200 OK", STREAM))
+    answers = [whole, sends(b""), whole]
+    server = serve(lambda connection: answers.pop(0)(connection))
+    source = HttpSource(server.url, KEY)
+    for _ in range(2):
+        with source.records(COPIES, [1]) as blocks:
+            assert b"".join(blocks) == STREAM
+    assert [request.partition("\r\n\r\n")[2] for request in server.requests] == [
+        '{"handles":[1],"model":"app.copy"}'
+    ] * 3
+
+
 # What the source refuses.
 
 REFUSALS: list[tuple[str, bytes, str, str]] = [
+    ("400 Bad", b'{"error":"No such field."}', "answer", r"\(400\). It says: “No such field.” Are both sides"),
+    ("413 Too Large", b"", "answer", r"no request of this length \(413\).*raise that limit"),
     ("401 Unauthorized", b"", "key", r"refused the export key \(401\).*data_sync key create"),
     ("403 Forbidden", b'{"error":"Not this."}', "key", r"\(403\). It says: “Not this.” Ask for fewer models"),
     (
