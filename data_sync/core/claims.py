@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 
+from .scratch import marks, open_scratch
+
 AT_ONCE = 500
+_TABLES = "CREATE TABLE claim (value INTEGER NOT NULL, name TEXT NOT NULL); CREATE INDEX by_value ON claim (value);"
 
 
 class Claims:
     """Values by the hash of a text that stands for them, with the name of each who claims them."""
 
-    def __init__(self) -> None:
-        # An empty name makes a temporary database that vanishes with its connection, and spills beyond its cache.
-        self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._file.execute("CREATE TABLE claim (value INTEGER NOT NULL, name TEXT NOT NULL)")
-        self._file.execute("CREATE INDEX by_value ON claim (value)")
-        self._file.execute("BEGIN")
+    def __init__(self, folder: str | None) -> None:
+        self._file = open_scratch(folder, _TABLES)
+
+    def close(self) -> None:
+        self._file.close()
 
     def add(self, claims: Iterable[tuple[str, str]]) -> None:
         self._file.executemany("INSERT INTO claim VALUES (?, ?)", ((_hash(text), name) for text, name in claims))
@@ -30,8 +31,7 @@ class Claims:
         hashes = list(by_hash)
         for start in range(0, len(hashes), AT_ONCE):
             batch = hashes[start : start + AT_ONCE]
-            marks = ", ".join("?" * len(batch))
-            found = self._file.execute(f"SELECT value, name FROM claim WHERE value IN ({marks})", batch)  # noqa: S608
+            found = self._file.execute(f"SELECT value, name FROM claim WHERE value IN ({marks(batch)})", batch)
             for value, name in found.fetchall():
                 yield from ((text, name) for text in by_hash[value])
 

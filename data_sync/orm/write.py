@@ -30,6 +30,7 @@ from .target_rows import Renamed, TargetRows
 from .updates import update_rows
 from .writes import Write, columns_of
 
+Act = Callable[[Sequence[Write]], None]
 BATCH = 500
 REFUSED = (DatabaseError, ValueError, TypeError, OverflowError, RecordError)
 
@@ -59,7 +60,7 @@ class Writer:
         self._targets = TargetRows(using, renamed)
         self._instances = Instances(using, self._targets)
         self._delete_now = delete_now
-        self._parking = Parking(using, find_leaving, self._delete_early)
+        self._parking = Parking(using, find_leaving, self.delete_early)
         self.waiting: dict[str, dict[int, frozenset[str]]] = {}
         """By model and number, the members that wait for rows which were not there yet."""
         self.written = Numbers()
@@ -71,12 +72,12 @@ class Writer:
         """Creates, updates and renames some rows. References and links that lead nowhere yet wait, if they may."""
         creates = [write for write in writes if write.before is None]
         updates = [write for write in writes if write.before is not None]
-        self._attempt(schema, updates, partial(self._update, schema))
-        self._attempt(schema, creates, partial(self._insert, schema))
+        self._in_any_order(schema, updates, partial(self._update, schema))
+        self._in_any_order(schema, creates, partial(self._insert, schema))
 
     def finish(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
         """The second phase: the members of some written rows that had to wait."""
-        self._attempt(schema, writes, partial(self._close, schema))
+        self._in_any_order(schema, writes, partial(self._close, schema))
 
     def delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
         """Deletes rows (numbers by primary key) with what Django's collector takes along, signals included.
@@ -88,10 +89,28 @@ class Writer:
 
     # Batches, and what the database refuses
 
-    def _attempt(self, schema: ModelSchema, writes: Sequence[Write], act: Callable[[Sequence[Write]], None]) -> None:
-        """Does one batch under a savepoint; what the database refuses is halved until it is known which row it is."""
+    def _in_any_order(self, schema: ModelSchema, writes: Sequence[Write], act: Act) -> None:
+        """Does one batch. What is refused is tried again, the other way round, as long as that gets further.
+
+        Rows can be in each other's way by more than unique values: spans that must not overlap, for one.
+        """
+        left = list(writes)
+        refused: dict[int, str] = {}
+        while left:
+            refused = self._attempt(schema, left, act)
+            if len(refused) in (0, len(left)):
+                break
+            left = [write for write in reversed(left) if write.number in refused]
+        for number, reason in refused.items():
+            self._fail(number, reason)
+
+    def _attempt(self, schema: ModelSchema, writes: Sequence[Write], act: Act) -> dict[int, str]:
+        """Does them under a savepoint; what the database refuses is halved until it is known which rows it is.
+
+        Gives those, by number, with the reason.
+        """
         if not writes:
-            return
+            return {}
         created = [write for write in writes if write.pk is None]
         self._deleted_since = []
         try:
@@ -99,22 +118,21 @@ class Writer:
                 act(writes)
         except ChangeFailed as error:
             self._undo(schema, writes, created)
-            for number, reason in error.reasons.items():
-                self._fail(number, reason)
-            self._attempt(schema, [write for write in writes if write.number not in error.reasons], act)
+            rest = [write for write in writes if write.number not in error.reasons]
+            if len(rest) == len(writes):
+                raise
+            return {**error.reasons, **self._attempt(schema, rest, act)}
         except REFUSED as error:
             if isinstance(error, OperationalError | InterfaceError) and not _is_about_rows(self._using):
                 raise
             self._undo(schema, writes, created)
             if len(writes) == 1:
-                self._fail(writes[0].number, f"{writes[0].name}: {_refusal(error)}")
-                return
+                return {writes[0].number: f"{writes[0].name}: {_refusal(error)}"}
             middle = len(writes) // 2
-            self._attempt(schema, writes[:middle], act)
-            self._attempt(schema, writes[middle:], act)
-        else:
-            for write in writes:
-                self.written.add(write.number)
+            return self._attempt(schema, writes[:middle], act) | self._attempt(schema, writes[middle:], act)
+        for write in writes:
+            self.written.add(write.number)
+        return {}
 
     def _undo(self, schema: ModelSchema, writes: Sequence[Write], created: Sequence[Write]) -> None:
         self._targets.forget()
@@ -255,7 +273,8 @@ class Writer:
 
     # Deletes
 
-    def _delete_early(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[Any]:
+    def delete_early(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[Any]:
+        """Deletes those of some rows that nothing refers to, before their turn; says which they were."""
         gone = self._delete_now(schema, numbers)
         for pk in gone:
             self.deleted.add(numbers[pk])

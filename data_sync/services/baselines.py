@@ -164,9 +164,10 @@ def record_applied(changeset: Changeset, entries: Iterable[tuple[str, bytes, byt
     _record(changeset, per_model)
 
 
-def forget(source: DataSource, labels: Collection[str]) -> None:
-    """Makes the base of every row of these models unknown."""
-    Baseline.objects.filter(source=source, model__in=labels).delete()
+def forget(source: DataSource, labels: Collection[str] | None = None) -> None:
+    """Makes the base of every row of these models unknown; of all models, where the source is another now."""
+    blocks = Baseline.objects.filter(source=source)
+    (blocks if labels is None else blocks.filter(model__in=labels)).delete()
 
 
 def _record(changeset: Changeset, per_model: Mapping[str, list[bytearray]]) -> None:

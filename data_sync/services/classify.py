@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from typing import Any
 
+from data_sync import conf
+from data_sync.core.claims import Claims
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import FileValue, Record, key_text
 from data_sync.core.states import Operation
@@ -31,20 +34,21 @@ Outside = Callable[[str, Collection[str]], set[str]]
 def classified(comparison: Comparison, outside: Outside) -> Iterator[list[Change]]:
     """The changes in number order, in batches, not yet saved and without changeset."""
     deletions = Deletions(comparison, USING)
-    for entries in comparison.entries():
-        batch = comparison.sides(entries)
-        circumstances = _Circumstances(comparison, batch, deletions)
-        left = _left_scope(entries, outside)
-        yield [_change(sides, circumstances, sides.entry.number in left) for sides in batch]
+    with closing(Claims(conf.spool_dir())) as claims:
+        for entries in comparison.entries():
+            batch = comparison.sides(entries)
+            circumstances = _Circumstances(comparison, batch, deletions, claims)
+            left = _left_scope(entries, outside)
+            yield [_change(sides, circumstances, sides.entry.number in left) for sides in batch]
 
 
 class _Circumstances:
     """What is round the changes of one batch, looked up for all of them together."""
 
-    def __init__(self, comparison: Comparison, batch: list[Sides], deletions: Deletions) -> None:
+    def __init__(self, comparison: Comparison, batch: list[Sides], deletions: Deletions, claims: Claims) -> None:
         self._deletions = deletions
         self._targets = Targets(comparison, batch, USING)
-        self._collisions = Collisions(comparison, batch, USING)
+        self._collisions = Collisions(comparison, batch, claims, USING)
         self._conflicts = Conflicts(batch, USING)
         self._referred = ReferredColumns(_updates(batch), USING)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from data_sync.core import canonical
 from data_sync.core.claims import Claims
@@ -22,9 +21,6 @@ from data_sync.orm.uniqueness import UniqueSet, unique_sets
 from data_sync.orm.writes import Write, columns_of
 
 from .comparison import Comparison, Numbered, Sides
-
-_claims: WeakKeyDictionary[Comparison, Claims] = WeakKeyDictionary()
-"""What the writes of a comparison have claimed so far: its batches are classified one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +44,14 @@ class _Found:
 class Collisions:
     """The collisions of one batch of changes, with a few queries for each unique set that some of them touch.
 
+    `claims` has what the writes of earlier batches have claimed, and gains this one's.
+
     Sets of expressions and conditions of which only the database can tell are left to the rehearsal.
     """
 
-    def __init__(self, comparison: Comparison, batch: Sequence[Sides], using: str) -> None:
+    def __init__(self, comparison: Comparison, batch: Sequence[Sides], claims: Claims, using: str) -> None:
         self._comparison = comparison
+        self._claims = claims
         self._using = using
         self._found: dict[int, _Found] = {}
         by_label: dict[str, list[Sides]] = {}
@@ -132,8 +131,8 @@ class Collisions:
                     "unique_exchange",
                     unique,
                     f"{wish.sides.record.name} takes {what} from {name}, which takes another: both cannot be written "
-                    "one after the other, and no column of these can hold another value meanwhile. Make one of them nullable, or clear it "
-                    f"here in {name} first.",
+                    "one after the other, and no column of these can hold another value meanwhile. Make one of them "
+                    f"nullable, or clear it here in {name} first.",
                 )
             return
         equal = "is" if exact else "is, for the collation of this database,"
@@ -152,7 +151,6 @@ class Collisions:
     ) -> None:
         if not folding and _is_key(schema, unique):
             return  # The comparison has refused equal keys.
-        claims = _claims.setdefault(self._comparison, Claims())
         texts = {
             wish.sides.entry.number: canonical.dumps([schema.label, place, *folded(tuple(map(_loads, wish.texts)))])
             for wish in wishes
@@ -160,8 +158,8 @@ class Collisions:
         wanted: dict[str, list[_Wish]] = {}
         for wish in wishes:
             wanted.setdefault(texts[wish.sides.entry.number], []).append(wish)
-        earlier = list(claims.of(wanted))
-        claims.add((texts[wish.sides.entry.number], wish.sides.entry.key_text) for wish in wishes)
+        earlier = list(self._claims.of(wanted))
+        self._claims.add((texts[wish.sides.entry.number], wish.sides.entry.key_text) for wish in wishes)
         for of_text in wanted.values():
             for one in of_text:
                 for other in of_text:

@@ -74,6 +74,7 @@ class Execution:
         """Every row that is created, renamed or updated: models in dependency order, rows in that of their own."""
         for label, schema in self._plan.schemas.items():
             self._replace(schema)
+            self._make_room_for_spans(schema)
             for numbers in self._in_levels(schema):
                 self._write(schema, self._plan.of_numbers(label, numbers))
             for batch in self._plan.entries(label, Operation.UPDATE):
@@ -133,6 +134,13 @@ class Execution:
                     )
             left = {pk: entry.number for pk, entry in replaced.items() if entry.number not in self._plan.dropped}
             self.writer.delete(schema, left)
+
+    def _make_room_for_spans(self, schema: ModelSchema) -> None:
+        """Where a constraint excludes more than equal values, rows that nothing refers to are deleted first."""
+        constraints = [constraint for model in schema.tables for constraint in model._meta.constraints]
+        if any(type(constraint).__name__ == "ExclusionConstraint" for constraint in constraints):
+            for batch in self._plan.entries(schema.label, Operation.DELETE):
+                self.writer.delete_early(schema, {entry.pk: entry.number for entry in batch})
 
     def close(self) -> None:
         """The second phase: what had to wait for rows that were not there yet."""

@@ -20,6 +20,7 @@ from data_sync.sources.http import HttpSource, SourceFailed
 
 from . import credentials
 from .actors import Actor
+from .baselines import forget
 
 REFERENCE_PREFIX = "DATA_SYNC_KEY_"
 """How a variable's name begins that a person with the permission to add sources may refer to."""
@@ -64,6 +65,7 @@ def change_source(
     """
     actor.require("data_sync.change_datasource")
     changed = DataSource.objects.get(pk=source.pk)
+    old_url = changed.url
     if name is not None:
         changed.name = _name(name)
     if url is not None:
@@ -75,7 +77,11 @@ def change_source(
         changed.url = str(parsed)
     if key is not None:
         changed.key = _protected(key, actor)
-    _save(changed)
+    with transaction.atomic():
+        _save(changed)
+        if changed.url != old_url:
+            # What was agreed on with another environment is no base.
+            forget(changed)
     source.refresh_from_db()
     return source
 

@@ -93,6 +93,14 @@ class Locker(models.Model):
         constraints = [models.UniqueConstraint(fields=["room", "number"], name="hard_one_locker")]
 
 
+@data_sync.register_model(natural_key=["name"])
+class Desk(models.Model):
+    """Each has one who sits there, always; nobody else can sit there meanwhile."""
+
+    name = models.CharField(max_length=50, unique=True)
+    sitter = models.OneToOneField("Member", on_delete=models.CASCADE)
+
+
 # Many-to-many
 
 

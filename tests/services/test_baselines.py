@@ -148,6 +148,9 @@ def test_each_source_and_model_has_its_own(source: DataSource) -> None:
     assert known(source) == {}
     assert known(source, label="testapp.tag") == rows(3, version=2)
     assert known(other) == rows(3, version=1)
+    forget(source)
+    assert known(source, label="testapp.tag") == {}
+    assert known(other) == rows(3, version=1)
 
 
 def test_what_is_no_pull_of_a_source_neither_knows_nor_stores(source: DataSource) -> None:

@@ -14,12 +14,14 @@ from django.contrib.auth.models import Permission, User
 
 from data_sync.core.errors import DataSyncError, InvalidInput, InvalidTransition, NotPermitted
 from data_sync.core.states import PullState
-from data_sync.models import DataPull, DataSource
+from data_sync.models import Baseline, DataPull, DataSource
 from data_sync.orm.read import LocalSource
 from data_sync.services import credentials, sources
 from data_sync.services.actors import Actor, command_line, of_user
 from data_sync.sources.http import HttpSource
+from tests.environments import Environments
 from tests.sources.hostile import Authority, Server, http, sends
+from tests.testapp.models import Country
 
 pytestmark = pytest.mark.django_db
 URL = "https://staging.example.com/api"
@@ -274,3 +276,14 @@ def test_schema_differences_are_told_per_model(tried: Any) -> None:
     assert found["testapp.copy"] is True
     assert found["other.model"] is False
     assert tried.messages["other.model"] == "is not registered here."
+
+
+def test_with_another_url_what_was_agreed_on_is_forgotten(environments: Environments) -> None:
+    """It was agreed on with another environment."""
+    environments.add(Country, code="FR")
+    environments.pull("testapp.country")
+    assert Baseline.objects.filter(source=environments.source).exists()
+    sources.change_source(environments.source, environments.actor, name="Renamed")
+    assert Baseline.objects.filter(source=environments.source).exists()
+    sources.change_source(environments.source, environments.actor, url=f"{environments.url}/elsewhere")
+    assert not Baseline.objects.exists()
