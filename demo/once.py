@@ -62,7 +62,8 @@ def _review_and_apply(production: Environment, say: Say) -> dict[str, Any]:
     if review["changeset"]["state"] == "blocked":
         _verb(production, "override", number, "--reason", REASON)
     say("Accepting all of it, approving, applying ...")
-    accepted = _verb(production, "accept", number, "--all")
+    # One text was edited on both sides: a conflict, which takes a word more.
+    accepted = _verb(production, "accept", number, "--all", "--acknowledge")
     approved = _verb(production, "approve", number)
     applied = _verb(production, "apply", number)
     return {

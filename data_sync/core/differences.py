@@ -14,13 +14,14 @@ from .scratch import marks, open_scratch
 from .states import Operation
 
 BATCH = 400
+PAGE = 400
 _TABLES = """
 CREATE TABLE difference (
     id INTEGER PRIMARY KEY, model INTEGER NOT NULL, operation TEXT NOT NULL, key_hash BLOB NOT NULL,
     here_digest BLOB, here_place INTEGER, there_digest BLOB, there_place INTEGER, base BLOB,
     here_at INTEGER, there_at INTEGER, key TEXT, previous_key TEXT, pk TEXT, likeness BLOB);
 """
-_UNNUMBERED = "SELECT id, operation, key, here_at, there_at, there_digest FROM difference"
+_UNNUMBERED = "SELECT id, operation, key, base, here_at, there_at, there_digest FROM difference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Unnumbered:
     id: int
     operation: str
     key: str
+    base: bytes | None
     here_at: int | None
     there_at: int | None
     there_digest: bytes | None
@@ -103,11 +105,17 @@ class Differences:
     # Reworking, before they are numbered
 
     def of_model(self, model: int, operations: Sequence[Operation]) -> Iterator[Unnumbered]:
-        rows = self._database.execute(
-            f"{_UNNUMBERED} WHERE model = ? AND operation IN ({marks(operations)}) ORDER BY id",
-            (model, *(operation.value for operation in operations)),
-        )
-        return (Unnumbered(*row) for row in rows.fetchall())
+        """Those of some operations. Rows may be dropped and rewritten on the way."""
+        last = 0
+        while True:
+            rows = self._database.execute(
+                f"{_UNNUMBERED} WHERE model = ? AND id > ? AND operation IN ({marks(operations)}) ORDER BY id LIMIT ?",
+                (model, last, *(operation.value for operation in operations), PAGE),
+            ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield from (Unnumbered(*row) for row in rows)
 
     def count(self, model: int, operation: Operation) -> int:
         (count,) = self._database.execute(
@@ -135,7 +143,7 @@ class Differences:
         if there.id != of:
             self.drop(there.id)
 
-    def note_likeness(self, rows: Iterable[tuple[bytes, int]]) -> None:
+    def note_likeness(self, rows: Iterable[tuple[bytes | None, int]]) -> None:
         """What a row is but for its key, as a digest, and its id."""
         self._database.executemany("UPDATE difference SET likeness = ? WHERE id = ?", rows)
 

@@ -12,6 +12,7 @@ from data_sync.registry.inheritance import parent_links
 from .batches import batches
 from .schema import ModelSchema
 from .tables import table
+from .writes import Row
 
 Model = type[models.Model]
 
@@ -23,7 +24,7 @@ def link_to_parents(model: Model, row: models.Model) -> None:
             setattr(row, link.attname, getattr(row, parent._meta.pk.attname))
 
 
-def pks_in_table(schema: ModelSchema, model: Model, rows: Sequence[models.Model], using: str) -> list[Any]:
+def pks_in_table(schema: ModelSchema, model: Model, rows: Sequence[Row], using: str) -> list[Any]:
     """The primary keys that rows have in one of their tables; of the rows only the primary key need be known."""
     if shares_its_key(schema.pk, model):
         return [row.pk for row in rows]

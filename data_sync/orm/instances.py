@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.apps import apps
-from django.db import models
 
 from data_sync.core import canonical
 from data_sync.core.errors import ChangeFailed
@@ -17,7 +16,7 @@ from .resolution import schema_of, target_schema
 from .schema import Generic, ModelSchema, Reference
 from .self_keys import key_in_advance
 from .target_rows import TargetRows
-from .writes import Write, columns_of
+from .writes import Row, Write, columns_of
 
 
 class Instances:
@@ -47,7 +46,7 @@ class Instances:
         carried = [value.name for value in schema.carried if write.after.carried.get(value.name) is not None]
         return (*columns_of(schema, schema.field_names), *carried, *write.files)
 
-    def fill(self, schema: ModelSchema, row: models.Model, write: Write, columns: Collection[str]) -> list[str]:
+    def fill(self, schema: ModelSchema, row: Row, write: Write, columns: Collection[str]) -> list[str]:
         """Sets these columns. Gives the members whose targets are not there yet, which may wait for them.
 
         Raises `ChangeFailed` for one that must not.
@@ -74,7 +73,7 @@ class Instances:
                 waiting.append(generic.name)
         return waiting
 
-    def _refer(self, schema: ModelSchema, row: models.Model, reference: Reference, write: Write) -> bool:
+    def _refer(self, schema: ModelSchema, row: Row, reference: Reference, write: Write) -> bool:
         value = write.after.fields[reference.name]
         if value is None:
             setattr(row, reference.field.attname, None)
@@ -96,7 +95,7 @@ class Instances:
         setattr(row, reference.field.attname, found)
         return found is not None
 
-    def _refer_generically(self, row: models.Model, generic: Generic, write: Write) -> bool:
+    def _refer_generically(self, row: Row, generic: Generic, write: Write) -> bool:
         value = write.after.fields[generic.name]
         type_column, object_column = generic.type_field.attname, generic.object_field.attname
         if value is None:

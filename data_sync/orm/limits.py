@@ -31,6 +31,8 @@ def problem(code: str, field: str, message: str) -> Problem:
 def validate(schema: ModelSchema, record: Record) -> None:
     """Raises `MalformedStream` unless a record from outside has the schema's members and its key agrees."""
     name = f"{schema.label} {canonical.dumps(list(record.key))}"
+    if record.model != schema.label:
+        raise MalformedStream(f"The record {name} says that it is one of {record.model}.")
     expected = set(schema.field_names)
     if record.fields.keys() != expected:
         odd = ", ".join(sorted(record.fields.keys() ^ expected))

@@ -23,7 +23,7 @@ from .schema import ModelSchema, Value
 from .tables import table
 from .updates import update_rows, update_table
 from .values import Field
-from .writes import Write, columns_of
+from .writes import Bare, Row, Write, columns_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Taker:
     """A row about to be written: `given` names the columns that are set on it."""
 
     write: Write
-    row: models.Model
+    row: Row
     given: Collection[str]
 
 
@@ -151,7 +151,7 @@ class Parking:
         way = way_out(schema, unique, write)
         if way is not None:
             value, plain = way
-            row = schema.model.from_db(self._using, [schema.pk.attname], [write.pk])
+            row = Bare(write.pk)
             setattr(row, value.field.attname, None if plain is None else value.codec.from_plain(plain))
             update_rows(schema, [row], [value.name], self._using)
             self.columns.setdefault(write.number, set()).add(value.name)

@@ -14,12 +14,13 @@ from .inheritance import Model, pks_in_table
 from .schema import ModelSchema
 from .tables import table
 from .values import Field
+from .writes import Row
 
 _SIZE_OF_TYPE = re.compile(r"\s*\(\s*\d+(\s*,\s*\d+)?\s*\)")
 PARAMETERS = 30_000
 
 
-def update_rows(schema: ModelSchema, instances: Sequence[models.Model], names: Iterable[str], using: str) -> None:
+def update_rows(schema: ModelSchema, instances: Sequence[Row], names: Iterable[str], using: str) -> None:
     """Sets these columns of rows to what the instances have, in every table that holds some of them.
 
     What `bulk_update` does, in a fraction of the time, and for multi-table inheritance too. `names` may be columns'

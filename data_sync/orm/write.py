@@ -28,7 +28,7 @@ from .silent_deletes import SilentCollector
 from .tables import table
 from .target_rows import Renamed, TargetRows
 from .updates import update_rows
-from .writes import Write, columns_of
+from .writes import Bare, Row, Write, columns_of, self_references
 
 Act = Callable[[Sequence[Write]], None]
 BATCH = 500
@@ -171,19 +171,19 @@ class Writer:
             self._targets.forget()
         self._link(schema, writes)
 
-    def _taker(self, schema: ModelSchema, write: Write, row: models.Model, more: set[str] | None = None) -> Taker:
+    def _taker(self, schema: ModelSchema, write: Write, row: Row, more: set[str] | None = None) -> Taker:
         """Sets on a row what its write changes, and `more` columns."""
         carried = [value.name for value in schema.carried if write.after.carried.get(value.name) is not None]
         names = [*columns_of(schema, write.changed), *sorted(more or ()), *write.files, *carried]
         self._wait(schema, write, self._instances.fill(schema, row, write, names))
         return Taker(write=write, row=row, given=tuple(names))
 
-    def _stored(self, schema: ModelSchema, writes: Sequence[Write]) -> list[models.Model]:
-        """Instances of these rows. Where nobody gets to see them, only the primary key is set."""
+    def _stored(self, schema: ModelSchema, writes: Sequence[Write]) -> Sequence[Row]:
+        """Instances of these rows; where nobody gets to see them, what stands in for them."""
         pks = [write.pk for write in writes]
         listened_to = any(signal.has_listeners(schema.model) for signal in (pre_save, post_save))
         if self._is_rehearsal or not (listened_to or self._saves(schema)):
-            return [schema.model.from_db(self._using, [schema.pk.attname], [pk]) for pk in pks]
+            return [Bare(pk) for pk in pks]
         stored = {row.pk: row for row in schema.every_row(self._using).filter(pk__in=pks)}
         return [stored[pk] for pk in pks]
 
@@ -226,7 +226,7 @@ class Writer:
         """Whether rows go through the model's own `save()`."""
         return schema.registration.save == "model" and not self._is_rehearsal
 
-    def _send(self, signal: ModelSignal, schema: ModelSchema, rows: Sequence[models.Model], **more: Any) -> None:
+    def _send(self, signal: ModelSignal, schema: ModelSchema, rows: Sequence[Row], **more: Any) -> None:
         if signal.has_listeners(schema.model) and not self._is_rehearsal:
             for row in rows:
                 signal.send(sender=schema.model, instance=row, raw=True, using=self._using, update_fields=None, **more)
@@ -254,7 +254,7 @@ class Writer:
             columns = columns_of(schema, names)
             takers = []
             for write in group:
-                row = schema.model.from_db(self._using, [schema.pk.attname], [write.pk])
+                row = Bare(write.pk)
                 self._refuse_missing(schema, write, self._instances.fill(schema, row, write, columns))
                 takers.append(Taker(write=write, row=row, given=columns))
             if columns:
@@ -296,7 +296,8 @@ class Writer:
             self._delete(schema, dict(items[half:]))
 
     def _collect(self, schema: ModelSchema, pks: Sequence[Any]) -> None:
-        rows = [schema.model.from_db(self._using, [schema.pk.attname], [pk]) for pk in pks]
+        self._untie(schema, pks)
+        rows = [Bare(pk) for pk in pks]
         keeps_parents = bool(parent_links(schema.model))
         # With a registered parent among them the parents do not go by themselves; those that are this row's must.
         tables = reversed(schema.tables) if keeps_parents else schema.tables[-1:]
@@ -305,6 +306,19 @@ class Writer:
             collector = SilentCollector(self._using) if self._is_rehearsal else Collector(self._using)
             collector.collect(table(model, self._using).filter(pk__in=of_table), keep_parents=keeps_parents)
             collector.delete()
+
+    def _untie(self, schema: ModelSchema, pks: Sequence[Any]) -> None:
+        """Where references are looked at row by row, a row that must refer to itself, or to one that goes with it,
+        could never be deleted: it refers to one that stays before."""
+        if connections[self._using].features.can_defer_constraint_checks:
+            return
+        every = table(schema.model, self._using)
+        for reference in self_references(schema):
+            column = reference.field.target_field.attname
+            stays = None if reference.field.null else every.exclude(pk__in=pks).values_list(column, flat=True).first()
+            if stays is not None:
+                tied = every.filter(pk__in=pks, **{f"{reference.name}__in": pks})
+                tied.update(**{reference.field.attname: stays})
 
 
 def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Model]]:

@@ -37,13 +37,24 @@ class Write:
         """Names of the fields that differ; all of them for a create."""
         if self.before is None:
             return set(self.after.fields)
-        before = self.before.fields
-        return {
-            name
-            for name, value in self.after.fields.items()
-            # Most are texts that are equal, which need no call.
-            if not ((type(value) is str and value == before[name]) or same(value, before[name]))
-        }
+        changed, before = set(), self.before.fields
+        for name, value in self.after.fields.items():
+            other = before[name]
+            # Most are texts, and equal: they need no call.
+            if value is not other and not (value == other if type(value) is str is type(other) else same(value, other)):
+                changed.add(name)
+        return changed
+
+
+class Bare:
+    """Stands in for an instance of which only the primary key and what is set on it are known."""
+
+    def __init__(self, pk: Any) -> None:
+        self.pk = pk
+
+
+Row = Any
+"""An instance of a model, or a `Bare` in its place."""
 
 
 def columns_of(schema: ModelSchema, names: Collection[str]) -> list[str]:

@@ -16,12 +16,19 @@ from data_sync.orm.schema import ModelSchema
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """`schemas` are those of the models compared, without what is left out; `here` and `there` ask for just that on
-    either side. `differences` are those of `core.manifest.schema_differences`."""
+    either side. `differences` are those of `core.manifest.schema_differences`; `not_offered` has the models here that
+    nobody asked for and that the source does not offer, which are left alone."""
 
     schemas: dict[str, ModelSchema]
     here: Request
     there: Request
     differences: list[dict[str, str]]
+    not_offered: tuple[str, ...] = ()
+
+    def report(self) -> list[dict[str, str]]:
+        """What the two sides do not have in common, as `differences`."""
+        words = "is not offered by the source, or its key may not read it; it was left alone"
+        return [*self.differences, *({"model": label, "field": "", "difference": words} for label in self.not_offered)]
 
     def shapes(self) -> dict[str, str]:
         """By label, what digests are made of."""
@@ -61,6 +68,9 @@ def agree(wanted: Sequence[str], here: Manifest, there: Manifest) -> Agreement:
         omitted.setdefault(difference["model"], set()).add(difference["field"])
     known = {label: schema for label, schema in schemas().items() if label in here.models and label in there.models}
     unlike = _without_common_key(known, omitted)
+    if "digests" not in there.features:
+        # An older source cannot leave fields out.
+        unlike |= {label for label in known if _members(there, label, omitted)}
     compared = {label: schema for label, schema in known.items() if label in chosen - unlike}
     if not compared:
         named = [f"{d['model']} {d['field']} {d['difference']}".replace("  ", " ") for d in differences]
@@ -70,6 +80,8 @@ def agree(wanted: Sequence[str], here: Manifest, there: Manifest) -> Agreement:
         )
     for label, schema in compared.items():
         lost = {relation.name for relation in schema.relations if relation.target._meta.label_lower in unlike}
+        if unlike:
+            lost |= {generic.name for generic in schema.generics}  # It may refer to any of them.
         if lost:
             omitted.setdefault(label, set()).update(lost)
     return Agreement(
@@ -77,6 +89,7 @@ def agree(wanted: Sequence[str], here: Manifest, there: Manifest) -> Agreement:
         here=_request(here, compared, omitted),
         there=_request(there, compared, omitted),
         differences=differences,
+        not_offered=() if wanted else tuple(label for label in here.models if label not in there.models),
     )
 
 

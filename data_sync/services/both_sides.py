@@ -20,7 +20,7 @@ from .agreement import Agreement
 from .baselines import Baselines
 from .comparison import Comparison
 from .reading import HERE, THERE, Side
-from .renames import find_renames
+from .renames import Outside, find_renames
 
 ROUNDS = 2
 """So often a side is listed and its records asked for; then it is read as a whole."""
@@ -63,12 +63,12 @@ class BothSides:
             again = [number for number, side in sorted(sides.items()) if not side.fetch(self.differences)]
         self._sides = (sides[HERE], sides[THERE])
 
-    def comparison(self, *, renames: bool) -> Comparison:
-        """Everything that was found, numbered. `renames`: rows that only their keys tell apart are paired first."""
+    def comparison(self, outside: Outside | None) -> Comparison:
+        """Everything that was found, numbered. With `outside`, rows that only their keys tell apart are paired first."""
         here, there = (side.records for side in self._sides)
         schemas = self._agreement.schemas
         self.differences.index_keys()
-        renamed = find_renames(self.differences, schemas, here, there) if renames else {}
+        renamed = {} if outside is None else find_renames(self.differences, schemas, here, there, outside)
         listed = (self._sides[HERE].listing.counts, self._sides[THERE].listing.counts)
         return Comparison(schemas, self.differences.numbered(), (here, there), listed, renamed, self._kept)
 
@@ -114,7 +114,9 @@ class BothSides:
     def _compare(self, here: Side, there: Side, source: DataSource | None) -> None:
         self.differences = Differences(conf.spool_dir())
         self._stack.callback(self.differences.close)
-        self.baselines = Baselines(source, self._agreement.shapes())
+        # What is agreed on of a part of a model says nothing of the whole.
+        shapes = {label: shape for label, shape in self._agreement.shapes().items() if not self._is_partial(label)}
+        self.baselines = Baselines(source, shapes)
         for place, (label, schema) in enumerate(self._agreement.schemas.items()):
             never = schema.registration.deletes == "never"
             self._kept[label] = 0
@@ -130,3 +132,6 @@ class BothSides:
                     "Change one of them, or register the model with a key that is unique."
                 ) from None
         self.differences.index_hashes()
+
+    def _is_partial(self, label: str) -> bool:
+        return bool(self._agreement.here.omitted.get(label) or self._agreement.there.omitted.get(label))

@@ -129,9 +129,10 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
         both = BothSides(local, source, agreement, whole, stack)
         both.find(pull.source, lambda rows: _note_progress(pull, rows))
         _move(pull.pk, [PullState.READING], PullState.COMPARING)
-        comparison = both.comparison(renames=pull.find_renames)
+        outside = source.outside if lists else _nowhere
+        comparison = both.comparison(outside if pull.find_renames else None)
         fetched = _fetch_files(comparison, source)
-        prepared = prepare(comparison, source.outside if lists else _nowhere)
+        prepared = prepare(comparison, outside)
         with transaction.atomic():
             # Writes first: it takes SQLite's lock, and shows that nobody has cancelled the pull.
             _move(pull.pk, [PullState.COMPARING], PullState.COMPARING)
@@ -144,7 +145,7 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
                 PullState.DONE,
                 compared=prepared.total("compared"),
                 files_fetched=fetched,
-                report={"schema": agreement.differences, "models": prepared.models},
+                report={"schema": agreement.report(), "models": prepared.models},
             )
 
 

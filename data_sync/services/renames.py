@@ -1,12 +1,13 @@
 """Renames: a row that only its key tells from a deleted one is offered as that row, under a new key.
 
-Models are looked at in dependency order: what refers to a renamed row gets its new key first, so that children
-of a renamed parent are compared as they will be.
+What refers to a renamed row is compared anew, with its new key, so that rows below a renamed one are compared as they
+will be. That may make more pairs alike, so it is gone over until no more are found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from data_sync.core import canonical
 from data_sync.core.differences import Differences, Unnumbered
@@ -14,21 +15,35 @@ from data_sync.core.records import Key, Record
 from data_sync.core.spool import RecordSpool
 from data_sync.core.states import Operation
 from data_sync.orm.batches import batches
+from data_sync.orm.limits import validate
 from data_sync.orm.rekeying import Rekeying, Renamed
-from data_sync.orm.schema import ModelSchema
+from data_sync.orm.schema import ModelSchema, Value
+
+Outside = Callable[[str, Collection[str]], set[str]]
+"""Gives those of some keys (canonical texts) of a model whose rows the source has, but not in scope."""
 
 
 def find_renames(
-    differences: Differences, schemas: Mapping[str, ModelSchema], here: RecordSpool, there: RecordSpool
+    differences: Differences,
+    schemas: Mapping[str, ModelSchema],
+    here: RecordSpool,
+    there: RecordSpool,
+    outside: Outside,
 ) -> dict[Renamed, Key]:
-    """Turns pairs of a delete and a create into renames, and compares anew what refers to the renamed rows."""
+    """Turns pairs of a delete and a create into renames, and compares anew what refers to the renamed rows.
+
+    Raises `MalformedStream` for a record of the source that is not one of its model.
+    """
     renamed: dict[Renamed, Key] = {}
-    for model, schema in enumerate(schemas.values()):
-        if renamed:
-            _compare_again(differences, model, schema, here, Rekeying(schemas, renamed))
-        if _can_be_renamed(schema):
-            rekeying = Rekeying(schemas, renamed)
-            renamed |= dict(_renames(differences, model, schema, here, there, rekeying))
+    found = -1
+    while len(renamed) > found:
+        found = len(renamed)
+        for model, schema in enumerate(schemas.values()):
+            if renamed:
+                _compare_again(differences, model, here, Rekeying(schemas, renamed))
+            if _can_be_renamed(schema):
+                pairs = _Pairs(differences, model, schema, here, there, Rekeying(schemas, renamed))
+                renamed |= dict(pairs.joined(outside))
     return renamed
 
 
@@ -39,44 +54,89 @@ def _can_be_renamed(schema: ModelSchema) -> bool:
     return schema.pk.name not in in_key and bool(more or schema.files) and schema.registration.deletes != "never"
 
 
-def _renames(
-    differences: Differences,
-    model: int,
-    schema: ModelSchema,
-    here: RecordSpool,
-    there: RecordSpool,
-    rekeying: Rekeying,
-) -> Iterator[tuple[Renamed, Key]]:
-    if not (differences.count(model, Operation.DELETE) and differences.count(model, Operation.CREATE)):
-        return
-    for operation in (Operation.DELETE, Operation.CREATE):
-        for batch in batches(differences.of_model(model, [operation])):
-            differences.note_likeness((_likeness(schema, _record(one, here, there, rekeying)), one.id) for one in batch)
-    for gone, new in differences.alike(model):
-        old, other = differences.get(gone), differences.get(new)
-        assert other.there_at is not None
-        differences.rewrite(old.id, Operation.RENAME, other.key, old.key, other)
-        yield (schema.label, old.key), there.record(other.there_at).key
+class _Pairs:
+    """The deletes and creates of one model that are alike but for their keys."""
+
+    def __init__(
+        self,
+        differences: Differences,
+        model: int,
+        schema: ModelSchema,
+        here: RecordSpool,
+        there: RecordSpool,
+        rekeying: Rekeying,
+    ) -> None:
+        self._differences = differences
+        self._model = model
+        self._schema = schema
+        self._here = here
+        self._there = there
+        self._rekeying = rekeying
+        self._in_key = {part.path[0] for part in schema.key}
+
+    def joined(self, outside: Outside) -> Iterator[tuple[Renamed, Key]]:
+        """Makes a rename of each pair, but not where the source still has the row, out of scope."""
+        counts = [self._differences.count(self._model, one) for one in (Operation.DELETE, Operation.CREATE)]
+        if not all(counts):
+            return
+        for operation in (Operation.DELETE, Operation.CREATE):
+            for batch in batches(self._differences.of_model(self._model, [operation])):
+                self._differences.note_likeness((self._likeness(one), one.id) for one in batch)
+        for pairs in batches(self._differences.alike(self._model)):
+            rows = [(self._differences.get(gone), self._differences.get(new)) for gone, new in pairs]
+            left: set[str] = set()
+            if self._schema.registration.queryset is not None:
+                left = outside(self._schema.label, [old.key for old, _ in rows])
+            for old, new in rows:
+                if old.key not in left:
+                    assert new.there_at is not None
+                    self._differences.rewrite(old.id, Operation.RENAME, new.key, old.key, new)
+                    yield (self._schema.label, old.key), self._there.record(new.there_at).key
+
+    def _likeness(self, one: Unnumbered) -> bytes | None:
+        """A digest of all of a record but its key; None for a row that is not to be paired.
+
+        That is a row which is nothing but its key and defaults, and one that both sides had: it has been removed, or
+        renamed, here, and to give another row its key would undo that unseen.
+        """
+        if one.there_at is not None and one.base is not None:
+            return None
+        record = self._record(one)
+        fields = {name: value for name, value in record.fields.items() if name not in self._in_key}
+        says_something = any(record.files.values()) or any(
+            _is_more_than_default(value, fields[value.name]) for value in self._schema.values if value.name in fields
+        )
+        if not says_something:
+            return None
+        bare = Record(model=record.model, key=(), fields=fields, files=record.files)
+        return _digest(bare)
+
+    def _record(self, one: Unnumbered) -> Record:
+        if one.here_at is not None:
+            return self._rekeying.record(self._here.record(one.here_at))
+        assert one.there_at is not None
+        record = self._there.record(one.there_at)
+        validate(self._schema, record)
+        return record
 
 
-def _record(one: Unnumbered, here: RecordSpool, there: RecordSpool, rekeying: Rekeying) -> Record:
-    if one.here_at is not None:
-        return rekeying.record(here.record(one.here_at))
-    assert one.there_at is not None
-    return there.record(one.there_at)
+def _is_more_than_default(value: Value, plain: Any) -> bool:
+    if plain in (None, "", False, 0) or plain in ([], {}):
+        return False
+    default = value.field.default
+    if callable(default) or not value.field.has_default():
+        return True
+    try:
+        return bool(value.codec.to_text(default) != canonical.dumps(plain))
+    except (ValueError, TypeError, ArithmeticError):
+        return True
 
 
-def _likeness(schema: ModelSchema, record: Record) -> bytes:
-    """A digest of all of a record but its key."""
-    in_key = {part.path[0] for part in schema.key}
-    fields = {name: value for name, value in record.fields.items() if name not in in_key}
-    bare = Record(model=record.model, key=(), fields=fields, files=record.files)
-    return bytes.fromhex(bare.digest().removeprefix("sha256:"))[:16]
+def _digest(record: Record) -> bytes:
+    return bytes.fromhex(record.digest().removeprefix("sha256:"))[:16]
 
 
-def _compare_again(
-    differences: Differences, model: int, schema: ModelSchema, here: RecordSpool, rekeying: Rekeying
-) -> None:
+def _compare_again(differences: Differences, model: int, here: RecordSpool, rekeying: Rekeying) -> None:
     """Compares what refers to renamed rows with its new key. What is equal then is no difference."""
     for one in differences.of_model(model, [Operation.DELETE, Operation.UPDATE]):
         assert one.here_at is not None
@@ -84,7 +144,7 @@ def _compare_again(
         if not causes:
             continue
         text = canonical.dumps(list(record.key))
-        digest = bytes.fromhex(record.digest().removeprefix("sha256:"))[:16]
+        digest = _digest(record)
         match = (
             one
             if one.operation == Operation.UPDATE and text == one.key

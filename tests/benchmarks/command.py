@@ -20,6 +20,7 @@ from .measure import Filled, Sides, repeated
 from .report import report
 
 PEER_CHANGED = 1.0
+BEGIN, END = "<!-- tables of python3 -m tests.benchmarks -->", "<!-- end of the tables -->"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,13 +31,24 @@ def main(arguments: Sequence[str]) -> int:
             "repeat": options.repeat,
             "databases": {kind: _measure(Path(folder), kind, options) for kind in options.database},
         }
-    text = report(figures)
-    print(text)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    text = report(figures)
+    print(text)
     options.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    if options.page:
+        _put_into(options.page, text)
     _say(f"All figures are in {options.output}, these tables in {options.output.with_suffix('.md')}.")
     return 0
+
+
+def _put_into(page: Path, text: str) -> None:
+    """Replaces what stands between the page's two comments."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise SystemExit(f"{page} lacks the comments {BEGIN} and {END}, between which the tables go.")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -63,6 +75,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--repeat", type=int, default=3, metavar="N", help="runs of each, of which the fastest counts; 3")
     add("--small", action="store_true", help="a quick look: 10000 rows, 1000 peer rows, everything once")
     add("--output", type=Path, default=Path("build/benchmark.json"), help="a JSON file; tables go beside it")
+    add("--page", type=Path, help="a page of the documentation whose tables are replaced by these")
     options = parser.parse_args(arguments)
     if options.small:
         options.rows, options.apply, options.peer_rows, options.repeat = [10_000], 1000, 1000, 1

@@ -35,10 +35,10 @@ def report(figures: Figures) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in figures["machine"].items())
     sections = [f"Made on: {machine}. The fastest of up to {figures['repeat']} runs each."]
     for kind, found in figures["databases"].items():
-        sections.append(f"## {KINDS[kind]} ({found['version']})")
+        sections.append(f"### {KINDS[kind]} ({found['version']})")
         sections += [section for section in (_pulls(found), _steps(found), _apply(found), _peers(found)) if section]
         sections += _parts(found)
-    sections += ["## What was wanted", _wanted(figures)]
+    sections += ["### What was wanted", _wanted(figures)]
     return "\n\n".join(sections)
 
 
@@ -56,6 +56,7 @@ def _pulls(found: Figures) -> str:
                 f"{pull['seconds'] / steps['floor']['seconds']:.1f}",
                 *(f"{parts[name]['seconds']:.2f}" if name in parts else "" for name in PARTS_OF_PULL),
                 _seconds(steps["apply"]),
+                _seconds(steps["export"]),
                 _over_idle(pull),
                 _over_idle(pull["server"]),
                 f"{pull['wire'] / 1e6:.2f}",
@@ -63,27 +64,19 @@ def _pulls(found: Figures) -> str:
                 f"{pull['server']['queries']:,}",
             )
         )
-    head = (
-        "rows",
-        "changed",
-        "floor, s",
-        "pull, s",
-        "× floor",
-        "read, s",
-        "compare, s",
-        "describe, s",
-        "store, s",
-        "apply, s",
-    )
-    return "### Pulls, by rows and changes\n\n" + _table(
-        (*head, "peak here, MB", "peak there, MB", "wire, MB", "queries here", "there"), lines
-    )
+    head = ("rows", "changed", "floor, s", "pull, s", "× floor", "read, s", "compare, s", "describe, s", "store, s")
+    head += ("apply, s", "export, s", "peak here, MB", "peak there, MB", "wire, MB", "queries here", "there")
+    return "#### Pulls, by rows and changes\n\n" + _table(head, lines)
 
 
 PARTS_OF_PULL = ("read both sides", "compare", "describe", "store")
 
 
 def _steps(found: Figures) -> str:
+    """For each number of rows the case with about one percent; the JSON has the others."""
+    shown: dict[int, Figures] = {}
+    for case in sorted(found["cases"], key=lambda case: abs(case["changed"] - 1)):
+        shown.setdefault(case["rows"], case)
     lines = [
         (
             f"{case['rows']:,}",
@@ -97,12 +90,12 @@ def _steps(found: Figures) -> str:
             f"{result['queries']:,}",
             f"{result['server']['queries']:,}" if "server" in result else "",
         )
-        for case in found["cases"]
+        for _, case in sorted(shown.items())
         for name, words in STEPS.items()
         if (result := case["steps"].get(name))
     ]
     head = ("rows", "changed", "step", "seconds", "processor, both, s", "peak here, MB", "peak there, MB", "wire, MB")
-    return "### Every step\n\n" + _table((*head, "queries here", "there"), lines)
+    return "#### Every step\n\n" + _table((*head, "queries here", "there"), lines)
 
 
 def _apply(found: Figures) -> str:
@@ -125,7 +118,7 @@ def _apply(found: Figures) -> str:
         for name, words in names.items()
     ]
     return (
-        f"### Writing {edits['update']:,} updates, {edits['create']:,} creates and {edits['delete']:,} deletes "
+        f"#### Writing {edits['update']:,} updates, {edits['create']:,} creates and {edits['delete']:,} deletes "
         f"into {found['apply']['rows']:,} rows\n\n" + _table(("", "seconds", "× apply", "peak, MB", "queries"), lines)
     )
 
@@ -149,23 +142,27 @@ def _peers(found: Figures) -> str:
         if name in steps
     ]
     return (
-        f"### Beside others, {peers['rows']:,} rows ({edits['update']:,} updates, {edits['create']:,} creates, "
+        f"#### Beside others, {peers['rows']:,} rows ({edits['update']:,} updates, {edits['create']:,} creates, "
         f"{edits['delete']:,} deletes)\n\n"
         + _table(("", "seconds", "× pull", "peak, MB", "peak there, MB", "queries"), lines)
     )
 
 
 def _parts(found: Figures) -> Iterable[str]:
-    """Where the time goes, of the case with the most rows."""
+    """Where the time goes: of the pull with the most rows, and of the apply with the most changes."""
     if not found["cases"]:
         return
     case = max(found["cases"], key=lambda case: case["rows"])
-    for name in ("pull", "apply"):
-        parts = case["steps"][name]["parts"]
-        lines = [(part, f"{entry['seconds']:.2f}", f"{entry['queries']:,}") for part, entry in parts.items()]
-        lines.append(("altogether", _seconds(case["steps"][name]), f"{case['steps'][name]['queries']:,}"))
-        title = f"### Where the time of the {name} goes, {case['rows']:,} rows, {case['changed']:g} %"
-        yield f"{title}\n\n{_table(('part', 'seconds', 'queries'), lines)}"
+    yield _parts_of("pull", case["steps"]["pull"], case)
+    writing = max([found["apply"] or case, case], key=lambda one: sum(one["edits"].values()))
+    yield _parts_of("apply", writing["steps"]["apply"], writing)
+
+
+def _parts_of(name: str, result: Figures, case: Figures) -> str:
+    lines = [(part, f"{entry['seconds']:.2f}", f"{entry['queries']:,}") for part, entry in result["parts"].items()]
+    lines.append(("altogether", _seconds(result), f"{result['queries']:,}"))
+    title = f"#### Where the time of the {name} goes: {case['rows']:,} rows, {sum(case['edits'].values()):,} changes"
+    return f"{title}\n\n{_table(('part', 'seconds', 'queries'), lines)}"
 
 
 def _wanted(figures: Figures) -> str:

@@ -39,10 +39,12 @@ PULL = (
     ("data_sync.services.baselines", "Baselines.store", "store baselines"),
 )
 APPLY = (
+    ("data_sync.services.apply", "current_approval_seal", "recompute the seal"),
     ("data_sync.services.apply", "Plan", "read the plan"),
     ("data_sync.services.apply", "check_rows", "compare the rows again"),
     ("data_sync.services.apply", "write_rows", "write"),
     ("data_sync.services.apply", "read_back", "read back"),
+    ("data_sync.services.apply", "record_applied", "baselines"),
     ("data_sync.services.apply", "store_success", "outcomes"),
     ("data_sync.services.apply", "record_history", "History"),
 )

@@ -172,6 +172,8 @@ def test_exchanges_deletes_and_trees_are_rehearsed_as_they_are_applied(environme
     environments.add(Seat, name="b", place=(2, 1))
     environments.add(Seat, name="gone", place=3, only="default")
     environments.add(Seat, name="new", place=3, badge="x", only="source")
+    rows(Chapter, "default").bulk_create([Chapter(pk=60, path="stays", parent_id=60)])
+    rows(Chapter, "source").bulk_create([Chapter(pk=61, path="stays", parent_id=61)])
     parent = None
     for number in range(5):
         parent = rows(Chapter, "default").create(path=f"{number}", parent=parent, pk=None) if parent else None

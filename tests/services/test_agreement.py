@@ -27,9 +27,10 @@ CATEGORY, PRODUCT, PRICE, CURRENCY = (f"testapp.{name}" for name in ("category",
 
 def with_model(label: str, alter: Callable[[ModelManifest], ModelManifest | None]) -> Manifest:
     """The manifest of this side, with one model altered or left out."""
-    models = dict(LocalSource().manifest().models)
+    manifest = LocalSource().manifest()
+    models = dict(manifest.models)
     altered = alter(models.pop(label))
-    return Manifest(models=models if altered is None else models | {label: altered})
+    return replace(manifest, models=models if altered is None else models | {label: altered})
 
 
 def without_field(name: str) -> Callable[[ModelManifest], ModelManifest]:
@@ -77,6 +78,11 @@ def test_a_field_that_only_the_source_has_is_left_out_there() -> None:
     assert agreement.differences[0]["difference"] == "is only at the source"
 
 
+def test_a_source_of_an_older_version_cannot_leave_fields_out() -> None:
+    there = replace(with_model(CATEGORY, with_field("extra")), features=())
+    assert list(agree([CATEGORY, PRODUCT], LocalSource().manifest(), there).schemas) == [PRODUCT]
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_model_that_one_side_lacks_is_left_out_and_named(side: int) -> None:
     sides = [LocalSource().manifest(), LocalSource().manifest()]
@@ -87,10 +93,11 @@ def test_a_model_that_one_side_lacks_is_left_out_and_named(side: int) -> None:
     assert "the model was left out" in agreement.guards()[0]["message"]
 
 
-def test_a_model_that_was_not_asked_for_and_is_not_offered_is_no_difference() -> None:
+def test_a_model_that_was_not_asked_for_and_is_not_offered_is_named_and_left_alone() -> None:
     agreement = agree([], LocalSource().manifest(), with_model(CATEGORY, lambda model: None))
     assert CATEGORY not in agreement.schemas
-    assert agreement.differences == []
+    assert agreement.guards() == []
+    assert [(one["model"], one["field"]) for one in agreement.report()] == [(CATEGORY, "")]
 
 
 def test_a_model_identified_otherwise_is_left_out_with_what_is_identified_by_it() -> None:

@@ -27,7 +27,7 @@ Rows = dict[int, Record]
 
 
 class Memory:
-    """A source in memory: records by label and handle. `then` is called before records are given, and may alter them."""
+    """A source in memory: records by label and handle. `then` is called before records are given: it may alter them."""
 
     def __init__(self, rows: dict[str, Rows], then: Callable[[Memory], None] = lambda source: None) -> None:
         self.rows = rows
@@ -107,7 +107,7 @@ def compare(here: Memory, there: Memory, whole: tuple[bool, bool] = (False, Fals
     with ExitStack() as stack:
         both = BothSides(cast(LocalSource, here), there, agreement, whole, stack)
         both.find(None, lambda read: None)
-        return list(_described(both.comparison(renames=False)))
+        return list(_described(both.comparison(None)))
 
 
 def _described(comparison: Comparison) -> Iterator[tuple[str, str, Any, Any]]:

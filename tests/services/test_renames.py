@@ -10,7 +10,7 @@ from data_sync.core.states import ChangesetState, Decision, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.services import pull, review
 from tests.environments import Environments
-from tests.testapp.models import Category, Comment, Product, Tag
+from tests.testapp.models import Category, Comment, Page, Product, Tag
 
 
 def found(changeset: Changeset) -> list[tuple[str, str, str]]:
@@ -93,6 +93,47 @@ def test_a_row_that_is_nothing_but_its_key_is_no_rename(environments: Environmen
     environments.add(Tag, name=("new", "old"))
     environments.add(Tag, name="other")
     assert [operation for *_, operation in found(environments.changeset())] == ["create", "delete"]
+
+
+def test_rows_that_are_alike_in_defaults_alone_are_no_rename(environments: Environments) -> None:
+    environments.add(Category, slug=("hats", "shoes"))
+    environments.add(Category, slug="other")
+    assert [operation for *_, operation in found(environments.changeset())] == ["create", "delete"]
+
+
+def test_a_row_renamed_here_is_not_renamed_back_but_is_a_conflict(environments: Environments) -> None:
+    environments.add(Product, sku="lamp", name="Lamp")
+    environments.pull()
+    Product.objects.update(sku="light")
+    changeset = environments.changeset()
+    assert found(changeset) == [("product", "lamp", "create"), ("product", "light", "delete")]
+    assert changeset.changes.get(key_text="lamp").conflict["kind"] == "removed"
+
+
+def test_a_row_that_left_the_scope_is_not_renamed(environments: Environments) -> None:
+    environments.add(Page, slug="a", title="Title")
+    environments.add(Page, slug="stays", title="Other")
+    environments.pull()
+    Page.objects.using("source").filter(slug="a").update(published=False)
+    environments.add(Page, slug="b", title="Title", only="source")
+    changeset = environments.changeset()
+    assert found(changeset) == [("page", "b", "create"), ("page", "a", "delete")]
+    assert changeset.changes.get(key_text="a").left_scope
+
+
+def test_rows_below_a_renamed_row_of_their_own_model_follow(environments: Environments) -> None:
+    root = environments.add(Category, slug=("top", "root"), title="Root")
+    inner = environments.add(Category, slug="inner", title="Inner", parent=root)
+    environments.add(Category, slug="leaf", title="Leaf", parent=inner)
+    assert found(environments.changeset()) == [("category", "top", "rename")]
+
+
+def test_a_renamed_row_below_a_renamed_row_is_renamed_too(environments: Environments) -> None:
+    root = environments.add(Category, slug=("top", "root"), title="Root")
+    environments.add(Category, slug=("within", "inner"), title="Inner", parent=root)
+    assert {operation for *_, operation in found(environments.changeset())} == {"rename"}
+    environments.sync()
+    environments.assert_equal()
 
 
 def test_renames_are_left_alone_where_nobody_asks_for_them(environments: Environments) -> None:
