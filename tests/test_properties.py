@@ -1,9 +1,13 @@
-"""What holds for any two databases: the promises of a sync, tried on random rows of every kind of schema."""
+"""What holds for any two databases: the promises of a sync, tried on random rows of every kind of schema.
+
+``DATA_SYNC_TEST_EXAMPLES=200`` tries more, and others each time.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -30,8 +34,8 @@ from tests.worlds import World, build, names, shuffled, some_names, worlds
 
 randoms = st.randoms(use_true_random=False)
 quietly = settings(
-    max_examples=10,
-    derandomize=True,
+    max_examples=int(os.environ.get("DATA_SYNC_TEST_EXAMPLES", 10)),
+    derandomize="DATA_SYNC_TEST_EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -64,7 +64,7 @@ class BothSides:
         self._sides = (sides[HERE], sides[THERE])
 
     def comparison(self, outside: Outside | None) -> Comparison:
-        """Everything that was found, numbered. With `outside`, rows that only their keys tell apart are paired first."""
+        """Everything that was found, numbered. With `outside`, rows that only their keys tell apart are paired."""
         here, there = (side.records for side in self._sides)
         schemas = self._agreement.schemas
         self.differences.index_keys()

@@ -61,7 +61,7 @@ def test_order_and_every_value_count() -> None:
 def test_everything_that_was_decided_counts() -> None:
     seals = {approval_seal("x", DECISIONS), approval_seal("y", DECISIONS), approval_seal("x", DECISIONS[:2])}
     for at, decided in enumerate(DECISIONS):
-        for values in (
+        for altered in (
             {"number": 13},
             {"decision": "another"},
             {"kept": ["other"]},
@@ -69,6 +69,6 @@ def test_everything_that_was_decided_counts() -> None:
             {"rename": "rename"},
         ):
             other = list(DECISIONS)
-            other[at] = decided._replace(**values)
+            other[at] = decided._replace(**altered)
             seals.add(approval_seal("x", other))
     assert len(seals) == 3 + 3 * 5

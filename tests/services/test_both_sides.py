@@ -27,7 +27,7 @@ Rows = dict[int, Record]
 
 
 class Memory:
-    """A source in memory: records by label and handle. `then` is called before records are given: it may alter them."""
+    """A source in memory: records by label and handle. `then` is called before they are given, and may alter them."""
 
     def __init__(self, rows: dict[str, Rows], then: Callable[[Memory], None] = lambda source: None) -> None:
         self.rows = rows

@@ -165,7 +165,7 @@ def _closing(changeset: Changeset) -> Stream:
     open_conflicts = changeset.changes.filter(is_conflict=True, decision=Decision.UNDECIDED.value).count()
     if open_conflicts and changeset.state == ChangesetState.PENDING:
         yield from wrapped(
-            f"{count(open_conflicts, 'conflict')} undecided: rows that were changed here, too. Accept them by name: "
+            f"{count(open_conflicts, 'conflict')} undecided: rows that were changed here. Accept them by name: "
             f"data_sync accept {changeset.pk} --change N --acknowledge",
             "    ",
             "",
