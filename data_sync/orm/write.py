@@ -7,16 +7,15 @@ from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, models, transaction
-from django.db.models.deletion import Collector
 from django.db.models.signals import ModelSignal, post_save, pre_save
 
 from data_sync.core import canonical
 from data_sync.core.errors import ChangeFailed, RecordError
 from data_sync.core.numbers import Numbers
-from data_sync.registry.inheritance import parent_links
 
 from .batches import batches
-from .inheritance import fill_inherited, pks_in_table
+from .deletion import delete_rows
+from .inheritance import fill_inherited
 from .insertion import insert_rows
 from .instances import Instances
 from .links import set_links
@@ -24,11 +23,9 @@ from .parking import DeleteNow, FindLeaving, Parking, Taker
 from .references import RowsOfKeys
 from .saving import save_rows
 from .schema import ModelSchema
-from .silent_deletes import SilentCollector
-from .tables import table
 from .target_rows import Renamed, TargetRows
 from .updates import update_rows
-from .writes import Bare, Row, Write, columns_of, self_references
+from .writes import Bare, Row, Write, columns_of
 
 Act = Callable[[Sequence[Write]], None]
 BATCH = 500
@@ -80,10 +77,7 @@ class Writer:
         self._in_any_order(schema, writes, partial(self._close, schema))
 
     def delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
-        """Deletes rows (numbers by primary key) with what Django's collector takes along, signals included.
-
-        A registered parent's row stays: it is deleted by a change of its own, or not.
-        """
+        """Deletes rows (numbers by primary key), see `deletion`."""
         for batch in batches(numbers, BATCH):
             self._delete(schema, {pk: numbers[pk] for pk in batch})
 
@@ -284,7 +278,7 @@ class Writer:
     def _delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
         try:
             with transaction.atomic(using=self._using):
-                self._collect(schema, list(numbers))
+                delete_rows(schema, list(numbers), self._using, silently=self._is_rehearsal)
         except DatabaseError as error:
             if len(numbers) == 1:
                 [number] = numbers.values()
@@ -294,31 +288,6 @@ class Writer:
             items = list(numbers.items())
             self._delete(schema, dict(items[:half]))
             self._delete(schema, dict(items[half:]))
-
-    def _collect(self, schema: ModelSchema, pks: Sequence[Any]) -> None:
-        self._untie(schema, pks)
-        rows = [Bare(pk) for pk in pks]
-        keeps_parents = bool(parent_links(schema.model))
-        # With a registered parent among them the parents do not go by themselves; those that are this row's must.
-        tables = reversed(schema.tables) if keeps_parents else schema.tables[-1:]
-        of_tables = [(model, pks_in_table(schema, model, rows, self._using)) for model in tables]
-        for model, of_table in of_tables:
-            collector = SilentCollector(self._using) if self._is_rehearsal else Collector(self._using)
-            collector.collect(table(model, self._using).filter(pk__in=of_table), keep_parents=keeps_parents)
-            collector.delete()
-
-    def _untie(self, schema: ModelSchema, pks: Sequence[Any]) -> None:
-        """Where references are looked at row by row, a row that must refer to itself, or to one that goes with it,
-        could never be deleted: it refers to one that stays before."""
-        if connections[self._using].features.can_defer_constraint_checks:
-            return
-        every = table(schema.model, self._using)
-        for reference in self_references(schema):
-            column = reference.field.target_field.attname
-            stays = None if reference.field.null else every.exclude(pk__in=pks).values_list(column, flat=True).first()
-            if stays is not None:
-                tied = every.filter(pk__in=pks, **{f"{reference.name}__in": pks})
-                tied.update(**{reference.field.attname: stays})
 
 
 def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Model]]:

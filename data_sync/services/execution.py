@@ -85,8 +85,11 @@ class Execution:
         self.writer.write(schema, writes)
         for write in writes:
             if write.number in self.writer.written:
-                names = [] if write.before is None else [name for name in write.after.fields if name in write.changed]
-                self._plan.note_written(schema.label, write, names + ([] if write.before is None else [*write.files]))
+                if write.before is None:
+                    self._plan.written.note_key(write.number, write.pk)
+                else:
+                    names = [name for name in write.after.fields if name in write.changed]
+                    self._plan.written.note_names(write.number, [*names, *write.files])
 
     def _in_levels(self, schema: ModelSchema) -> Iterator[list[int]]:
         """Numbers of creates and renames, in batches: a row after those of its own model that it refers to."""

@@ -48,7 +48,7 @@ def _entries(plan: Plan, change: Entry, about: str) -> Iterator[tuple[str, str, 
     from django.contrib.admin.models import ADDITION, CHANGE, DELETION
 
     flag = {Operation.CREATE: ADDITION, Operation.UPDATE: CHANGE, Operation.RENAME: CHANGE, Operation.DELETE: DELETION}
-    names = plan.names(change.number)
+    names = plan.written.names(change.number)
     message = f"{about}: {', '.join(names)}" if names else about
     if change.is_replaced:
         yield str(plan.replaced_pk(change)), _name(change.previous_key or change.key_text), DELETION, about

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from data_sync.orm.schema import ModelSchema
 from data_sync.orm.writes import Write
 
 from .content import after_record, before_record
+from .written import Written
 
 USING = "default"
 BATCH = 1200
@@ -81,9 +81,7 @@ class Plan:
         self.schemas = {label: schema.without(changeset.omitted.get(label, ())) for label, schema in schemas().items()}
         self.done = Numbers()
         self.dropped = Numbers()
-        self._pks: dict[str, _PerNumber] = {}
-        self._names = array("H")
-        self._name_sets: dict[tuple[str, ...], int] = {}
+        self.written = Written()
         self._leaving: dict[str, dict[Any, int]] = {}
         self._known: dict[str, list[Entry]] = {}
         self.renamed = self._renamed()
@@ -157,8 +155,8 @@ class Plan:
             last = rows[-1][0]
 
     def _with_pk(self, entry: Entry) -> Entry:
-        made = self._pks.get(entry.label)
-        return entry._replace(pk=made.get(entry.number)) if made and entry.number in made else entry
+        is_made = self.written.has_key(entry.number)
+        return entry._replace(pk=self.written.key(entry.number)) if is_made else entry
 
     def of_numbers(self, label: str, numbers: Collection[int]) -> list[Entry]:
         """The entries with these numbers."""
@@ -261,33 +259,20 @@ class Plan:
         self.done.add(number)
         self.dropped.add(number)
 
-    def note_written(self, label: str, write: Write, names: Sequence[str]) -> None:
-        """Remembers a written row's primary key, and which of its fields differed."""
-        if write.before is None:
-            self._pks.setdefault(label, _PerNumber()).set(write.number, write.pk)
-        place = self._name_sets.setdefault(tuple(names), len(self._name_sets) + 1)
-        if write.number >= len(self._names):
-            self._names.extend([0] * (write.number + 1 - len(self._names)))
-        self._names[write.number] = min(place, 0xFFFF)
-
-    def names(self, number: int) -> Sequence[str]:
-        """The fields in which a written row differed."""
-        place = self._names[number] if number < len(self._names) else 0
-        return next((names for names, known in self._name_sets.items() if known == place), ())
-
     def replaced_pk(self, entry: Entry) -> Any:
         """The primary key of the row that was deleted to be made anew."""
         return self.changeset.changes.values_list("local_pk", flat=True).get(number=entry.number)
 
     def agreed(self) -> Iterator[tuple[str, bytes, bytes | None]]:
         """What both sides agree on once the plan is carried out, as `baselines.record_applied` takes it."""
+        taken = {(label, canonical.dumps(list(key))) for (label, _), key in self.renamed.items()}
         for label in self.schemas:
             for batch in self.entries(label, and_done=True):
                 for entry in batch:
                     is_gone = entry.operation == Operation.DELETE
                     digest = None if is_gone else bytes.fromhex(entry.after_digest.removeprefix("sha256:"))[:16]
                     yield label, key_hash(entry.key_text.encode()), digest
-                    if entry.previous_key is not None:
+                    if entry.previous_key is not None and (label, entry.previous_key) not in taken:
                         yield label, key_hash(entry.previous_key.encode()), None
 
     def counts(self) -> dict[str, int]:
@@ -306,31 +291,6 @@ def _record(
         files={name: None if sides[side] is None else FileValue(**sides[side]) for name, sides in files.items()},
         carried=carried.get(side, {}),
     )
-
-
-class _PerNumber:
-    """Primary keys by number: eight bytes each while they are integers."""
-
-    def __init__(self) -> None:
-        self._first = 0
-        self._integers = array("q")
-        self._known = Numbers()
-        self._others: dict[int, Any] = {}
-
-    def set(self, number: int, pk: Any) -> None:
-        self._known.add(number)
-        if type(pk) is not int or not -(1 << 63) <= pk < 1 << 63:
-            self._others[number] = pk
-            return
-        if number >= len(self._integers):
-            self._integers.extend([0] * (number + 1 - len(self._integers)))
-        self._integers[number] = pk
-
-    def get(self, number: int) -> Any:
-        return self._others[number] if number in self._others else self._integers[number]
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._known
 
 
 def differing(one: Record, other: Record) -> list[str]:

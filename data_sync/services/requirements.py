@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from data_sync.core import canonical, ordering
 from data_sync.core.errors import InvalidTransition, RequirementRejected
-from data_sync.core.states import Decision
+from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset
 from data_sync.models.fields import as_stored
 from data_sync.orm.batches import batches
@@ -31,6 +31,25 @@ def unmet_requirements(changeset: Changeset) -> dict[int, list[int]]:
     if not requires:
         return {}
     return ordering.unmet(set(accepted.values_list("number", flat=True)), requires)
+
+
+def refuse_replacement(changeset: Changeset, changes: QuerySet[Change]) -> None:
+    """Raises `InvalidTransition` for a rename whose row others refer to: deleting it would take them along for good."""
+    renames = changes.filter(operation=Operation.RENAME.value)
+    dependents = _dependents(changeset, set(renames.values_list("number", flat=True)))
+    for change in renames.order_by("number"):
+        if change.has_cascades or change.number in dependents:
+            raise InvalidTransition(
+                f"Change {name_of(change)} cannot delete the row and add a new one: other rows here refer to the row, and "
+                "would go along. Rename it, or pull again without finding renames, which proposes those, too."
+            )
+
+
+def _dependents(changeset: Changeset, numbers: set[int]) -> set[int]:
+    """Those of these changes that others require."""
+    if not numbers:
+        return set()
+    return {number for required in requires_of(changeset.changes.all()).values() for number in required} & numbers
 
 
 def closure(changeset: Changeset, numbers: Collection[int], decision: Decision) -> list[int]:

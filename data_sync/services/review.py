@@ -66,7 +66,8 @@ def decide(
     Nothing with a problem can be accepted, and a conflict only with `acknowledge`, which says that its local row has
     been seen. Of changes named by number, a conflict raises `NotAcknowledged` otherwise, and `RequirementRejected`
     is raised where an accepted change would lack one that it requires, unless `with_requirements` decides on those
-    too; a conflict or a problem among those raises, too. `rename_choice` is kept for the renames among the selected.
+    too; a conflict or a problem among those raises, too. `rename_choice` is kept for the renames among the selected; it
+    cannot be to replace a row that others refer to.
 
     A decision on a whole selection leaves out what has been decided already, unless the selection says which
     decision it means, and what requirements forbid; accepting one also leaves conflicts out, and deletes unless
@@ -98,6 +99,8 @@ def decide(
             _refuse_unmet(changeset, changes, decision)
         if rename_choice is not None:
             for part in parts:
+                if rename_choice == RenameChoice.REPLACE:
+                    requirements.refuse_replacement(changeset, part)
                 part.filter(operation=Operation.RENAME.value).update(rename_choice=rename_choice.value)
         count = sum(part.update(**_values(decision, acknowledge)) for part in parts)
         count += sum(part.update(**_values(decision, False)) for part in _numbered(changeset, also))

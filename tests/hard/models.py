@@ -6,6 +6,7 @@ parents whose fields belong to their children.
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import Any
 
@@ -668,3 +669,62 @@ class Sense(models.Model):
 
     class Meta:
         unique_together = [("word", "name")]
+
+
+# Two releases: a server with this variable runs the next one (see test_releases.py)
+
+NEXT = os.environ.get("DATA_SYNC_TEST_RELEASE") == "next"
+
+
+class NoticeOfToday(models.Model):
+    slug = models.SlugField(unique=True)
+    kept = models.CharField(max_length=50, default="")
+    retyped = models.IntegerField(default=0)
+    shortened = models.CharField(max_length=50, default="")
+    chosen = models.CharField(max_length=10, default="a", choices=[("a", "A"), ("b", "B")])
+    dropped = models.TextField(default="")
+
+    class Meta:
+        abstract = True
+
+
+class NextNotice(models.Model):
+    slug = models.SlugField(unique=True)
+    kept = models.CharField(max_length=50, default="")
+    retyped = models.CharField(max_length=50, default="")
+    shortened = models.CharField(max_length=20, default="")
+    chosen = models.CharField(max_length=10, default="a", choices=[("a", "A"), ("c", "C")])
+    added = models.TextField(default="")
+
+    class Meta:
+        abstract = True
+
+
+@data_sync.register_model()
+class Notice(NextNotice if NEXT else NoticeOfToday):
+    class Meta:
+        db_table = "hard_notice_next" if NEXT else "hard_notice"
+
+
+if not NEXT:
+
+    class NoticeThere(NextNotice):
+        """The table of the next release, which tests fill at the source."""
+
+        class Meta:
+            db_table = "hard_notice_next"
+
+
+class Leaflet(models.Model):
+    """Registered today only."""
+
+    slug = models.SlugField(unique=True)
+
+
+class Poster(models.Model):
+    """Registered in the next release only."""
+
+    slug = models.SlugField(unique=True)
+
+
+data_sync.register(Poster if NEXT else Leaflet)

@@ -54,8 +54,8 @@ def test_each_operation_needs_its_permission_of_the_model(operation: str, choice
 def test_what_a_rename_takes_along_counts_only_if_it_replaces_its_row(choice: RenameChoice, counts: bool) -> None:
     changeset = make("rename")
     cascade = {"model": "testapp.tag", "pk": "1", "label": "Row", "effect": "delete", "column": "c"}
-    Change.objects.update(has_cascades=True, cascades=[cascade])
     decide(changeset, "accepted", 1, options={"rename_choice": choice})
+    Change.objects.update(has_cascades=True, cascades=[cascade])
     actor = somebody(*(COUNTRY.format(action) for action in ("add", "change", "delete")))
     if not counts:
         require_authority(changeset, actor)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from data_sync.core.errors import InvalidTransition
 from data_sync.core.states import ChangesetState, Decision, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.services import pull, review
@@ -55,16 +56,7 @@ def test_a_rename_rejected_leaves_the_row_as_it_is(environments: Environments) -
 def test_the_reviewer_may_have_the_row_deleted_and_made_anew(environments: Environments) -> None:
     _, here = lamp(environments)
     changeset = environments.changeset()
-    (change,) = changeset.changes.all()
-    selection = review.Selection(numbers=(change.number,))
-    review.decide(
-        changeset.pk,
-        selection,
-        Decision.ACCEPTED,
-        environments.actor,
-        revision=None,
-        rename_choice=RenameChoice.REPLACE,
-    )
+    replace(environments, changeset, changeset.changes.get())
     applied = environments.apply(environments.approve(changeset))
     assert applied.state == ChangesetState.APPLIED, applied.state_reason
     assert Product.objects.get().pk != here.pk
@@ -76,6 +68,33 @@ def test_a_replacement_that_would_take_rows_along_says_so(environments: Environm
     Comment.objects.create(product=here, text="local")
     (change,) = environments.changeset().changes.all()
     assert [(row["model"], row["effect"]) for row in change.cascades] == [("testapp.comment", "delete")]
+
+
+def test_a_row_that_others_refer_to_cannot_be_replaced(environments: Environments) -> None:
+    """They would go along, and nothing would bring them back."""
+    _, here = lamp(environments)
+    Comment.objects.create(product=here, text="local")
+    changeset = environments.changeset()
+    with pytest.raises(InvalidTransition, match=r"testapp\.product.*refer to the row"):
+        replace(environments, changeset, changeset.changes.get())
+    assert changeset.changes.get().decision == Decision.UNDECIDED
+
+
+def test_a_row_whose_children_were_compared_under_its_new_key_cannot_be_replaced(tree: Environments) -> None:
+    changeset = tree.changeset()
+    with pytest.raises(InvalidTransition, match=r"testapp\.category"):
+        replace(tree, changeset, changeset.changes.get(operation="rename"))
+
+
+def replace(environments: Environments, changeset: Changeset, change: Change) -> None:
+    review.decide(
+        changeset.pk,
+        review.Selection(numbers=(change.number,)),
+        Decision.ACCEPTED,
+        environments.actor,
+        revision=None,
+        rename_choice=RenameChoice.REPLACE,
+    )
 
 
 def test_two_candidates_are_no_rename(environments: Environments) -> None:

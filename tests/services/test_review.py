@@ -68,7 +68,7 @@ def test_a_rename_takes_rows_along_only_if_it_replaces_its_own() -> None:
     changeset = make("rename", "rename")
     Change.objects.update(has_cascades=True, cascades=[{"model": "x.y", "pk": "1", "label": "Row", "effect": "delete"}])
     decide(changeset, "accepted")
-    decide(changeset, "accepted", 2, options={"rename_choice": RenameChoice.REPLACE})
+    Change.objects.filter(number=2).update(rename_choice=RenameChoice.REPLACE)
     assert [change.number for change in review.select(changeset, Selection(flag="cascades"))] == [2]
     assert [one["change"] for one in consequences.consequences(changeset).cascades] == [2]
 
