@@ -19,6 +19,7 @@ from .batches import batches
 from .conditions import is_met
 from .free_values import can_be_free, free_values
 from .holders import Values, conditional_names, fields_of, folded, holders, locks_out
+from .inheritance import pks_in_table
 from .schema import ModelSchema, Value
 from .tables import table
 from .updates import update_rows, update_table
@@ -132,19 +133,21 @@ class Parking:
             elif row.write is not None:
                 self._leave_condition(schema, unique, row.write)
         for field, pks in by_field.items():
-            self._park(field, unique, pks)
+            self._park(schema, field, unique, pks)
 
     def _lets_go(self, schema: ModelSchema, unique: UniqueSet, write: Write) -> bool:
         """Whether a write gives its row other values in a set, or takes it out of the set's condition."""
         changed = {*columns_of(schema, write.changed), *self.columns.get(write.number, ())}
         return not changed.isdisjoint(unique.names) or not changed.isdisjoint(conditional_names(unique))
 
-    def _park(self, field: Field, unique: UniqueSet, pks: Sequence[Any]) -> None:
+    def _park(self, schema: ModelSchema, field: Field, unique: UniqueSet, pks: Sequence[Any]) -> None:
         """Gives rows values in a column that nobody has. Too few of those: the rest stays, and the writes will fail."""
         can_be_null = field.null and unique.nulls_distinct
         values = [None] * len(pks) if can_be_null else free_values(field, len(pks), self._using)
         model = field.model._meta.concrete_model or field.model
-        update_table(model, pks[: len(values)], [field], [[value] for value in values], self._using)
+        # A parent's table may know the row by another key than the model itself.
+        parked = pks_in_table(schema, model, [Bare(pk) for pk in pks[: len(values)]], self._using)
+        update_table(model, parked, [field], [[value] for value in values], self._using)
 
     def _leave_condition(self, schema: ModelSchema, unique: UniqueSet, write: Write) -> None:
         """Takes a row out of the condition of a set, until its write puts it in again, if it does."""

@@ -103,30 +103,34 @@ class Writer:
 
         Gives those, by number, with the reason.
         """
-        if not writes:
-            return {}
-        created = [write for write in writes if write.pk is None]
-        self._deleted_since = []
-        try:
-            with transaction.atomic(using=self._using):
-                act(writes)
-        except ChangeFailed as error:
-            self._undo(schema, writes, created)
-            rest = [write for write in writes if write.number not in error.reasons]
-            if len(rest) == len(writes):
-                raise
-            return {**error.reasons, **self._attempt(schema, rest, act)}
-        except REFUSED as error:
-            if isinstance(error, OperationalError | InterfaceError) and not _is_about_rows(self._using):
-                raise
-            self._undo(schema, writes, created)
-            if len(writes) == 1:
-                return {writes[0].number: f"{writes[0].name}: {_refusal(error)}"}
-            middle = len(writes) // 2
-            return self._attempt(schema, writes[:middle], act) | self._attempt(schema, writes[middle:], act)
-        for write in writes:
-            self.written.add(write.number)
-        return {}
+        failed: dict[int, str] = {}
+        while writes:
+            created = [write for write in writes if write.pk is None]
+            self._deleted_since = []
+            try:
+                with transaction.atomic(using=self._using):
+                    act(writes)
+            except ChangeFailed as error:
+                self._undo(schema, writes, created)
+                rest = [write for write in writes if write.number not in error.reasons]
+                if len(rest) == len(writes):
+                    raise
+                failed |= error.reasons
+                writes = rest
+            except REFUSED as error:
+                if isinstance(error, OperationalError | InterfaceError) and not _is_about_rows(self._using):
+                    raise
+                self._undo(schema, writes, created)
+                if len(writes) == 1:
+                    return failed | {writes[0].number: f"{writes[0].name}: {_refusal(error)}"}
+                middle = len(writes) // 2
+                first, second = writes[:middle], writes[middle:]
+                return failed | self._attempt(schema, first, act) | self._attempt(schema, second, act)
+            else:
+                for write in writes:
+                    self.written.add(write.number)
+                break
+        return failed
 
     def _undo(self, schema: ModelSchema, writes: Sequence[Write], created: Sequence[Write]) -> None:
         self._targets.forget()
@@ -247,23 +251,22 @@ class Writer:
         for names, group in groups.items():
             columns = columns_of(schema, names)
             takers = []
+            missing: dict[int, str] = {}
             for write in group:
                 row = Bare(write.pk)
-                self._refuse_missing(schema, write, self._instances.fill(schema, row, write, columns))
+                missing |= _missing(write, self._instances.fill(schema, row, write, columns))
                 takers.append(Taker(write=write, row=row, given=columns))
+            if missing:
+                raise ChangeFailed(missing)
             if columns:
                 self._parking.make_room(schema, takers)
                 update_rows(schema, [taker.row for taker in takers], columns, self._using)
             for link in schema.links:
                 if link.name in names:
                     for write in set_links(schema, link, group, self._targets, self._using):
-                        self._refuse_missing(schema, write, [link.name])
-
-    def _refuse_missing(self, schema: ModelSchema, write: Write, names: Sequence[str]) -> None:
-        if names:
-            values = ", ".join(f"{name} {canonical.dumps(write.after.fields[name])}" for name in names)
-            reason = f"{write.name} refers by {values} to what does not exist here. Pull again."
-            raise ChangeFailed({write.number: reason})
+                        missing |= _missing(write, [link.name])
+            if missing:
+                raise ChangeFailed(missing)
 
     # Deletes
 
@@ -307,3 +310,11 @@ def _refusal(error: Exception) -> str:
     if isinstance(error, RecordError):
         return str(error)
     return f"the database refused it: {' '.join(str(error).split())}"
+
+
+def _missing(write: Write, names: Sequence[str]) -> dict[int, str]:
+    """By number why a row cannot be written that refers by these fields to what is not here; nothing without any."""
+    if not names:
+        return {}
+    values = ", ".join(f"{name} {canonical.dumps(write.after.fields[name])}" for name in names)
+    return {write.number: f"{write.name} refers by {values} to what does not exist here. Pull again."}

@@ -498,6 +498,15 @@ class Permit(models.Model):
     live = models.BooleanField(default=True)
 
 
+@data_sync.register_model(exclude=["visible"], queryset=lambda rows: rows.filter(visible=True))
+class Banner(models.Model):
+    """What decides about the scope is not synced: a new row lands outside of it."""
+
+    name = models.CharField(max_length=50, unique=True)
+    text = models.TextField(default="")
+    visible = models.BooleanField(default=False)
+
+
 @data_sync.register_model()
 class Reply(models.Model):
     slug = models.SlugField(unique=True)
@@ -728,3 +737,19 @@ class Poster(models.Model):
 
 
 data_sync.register(Poster if NEXT else Leaflet)
+
+
+class Frame(models.Model):
+    note = models.CharField(max_length=20, default="")
+
+
+class Plate(models.Model):
+    plate_id = models.AutoField(primary_key=True)
+    serial = models.IntegerField(unique=True)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Cart(Frame, Plate):
+    """Two parents, neither registered: in the table of the second a row goes by another primary key."""
+
+    name = models.CharField(max_length=50, unique=True)

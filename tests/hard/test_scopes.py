@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from data_sync.core.states import Operation
+from data_sync.core.states import ChangesetState, Operation
+from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 
 from .bringing import SIDES, applied, bring, operations, pending, problems, rows
-from .models import Memo, Permit, Post, Reply
+from .models import Banner, Memo, Permit, Post, Reply
 
 
 def test_a_row_that_the_manager_hides_here_is_updated_and_not_made_twice(environments: Environments) -> None:
@@ -79,6 +80,27 @@ def test_a_row_that_left_the_scope_here_since_the_pull_makes_the_apply_stale(env
     with environments.untouched():
         done = environments.apply(changeset)
     assert done.state == "stale" and "p" in done.state_reason, done.state_reason
+
+
+def test_a_create_that_would_land_out_of_scope_is_refused_by_name(environments: Environments) -> None:
+    """Rehearsal says so before approval, the apply in any case."""
+    rows(Banner, "source").create(name="b", text="new", visible=True)
+    changeset = pending(environments)
+    (change,) = changeset.changes.all()
+    if not change.problems:
+        with environments.untouched():
+            tried = rehearse(changeset.pk, environments.actor)
+            assert set(tried.errors) == {change.number}
+            environments.accept_all(changeset)
+            done = environments.apply(environments.approve(changeset))
+        assert done.state == ChangesetState.FAILED
+        assert 'hard.banner ["b"]' in done.state_reason, done.state_reason
+
+
+def test_an_update_in_scope_leaves_what_decides_about_it_alone(environments: Environments) -> None:
+    environments.add(Banner, name="b", text=("new", "old"), visible=True)
+    bring(environments)
+    assert rows(Banner, "default").get().visible
 
 
 def test_a_reference_to_a_row_that_is_out_of_scope_at_the_source(environments: Environments) -> None:
