@@ -31,8 +31,12 @@ class Agreement:
         return [*self.differences, *({"model": label, "field": "", "difference": words} for label in self.not_offered)]
 
     def shapes(self) -> dict[str, str]:
-        """By label, what digests are made of."""
-        return {label: schema.shape() for label, schema in self.schemas.items()}
+        """By label, what digests are made of. What is agreed on of a part of a model says nothing of the whole: models
+        that have fields left out are not among them, and keep the baselines that they have."""
+        return {label: schema.shape() for label, schema in self.schemas.items() if not self._is_partial(label)}
+
+    def _is_partial(self, label: str) -> bool:
+        return bool(self.here.omitted.get(label) or self.there.omitted.get(label))
 
     def omitted(self) -> dict[str, list[str]]:
         """By label, the fields here that were left out."""

@@ -55,7 +55,8 @@ class Baselines:
 
     For each model, each bucket (0 to 255, ascending) is asked for once and then, if at all, agreed on once. At
     most one block of one model is in memory; what is agreed on waits in a temporary file for `store`. Entries of
-    another shape count as unknown, and are replaced. Without a source nothing is known, and nothing is stored.
+    another shape count as unknown, and are replaced. Without a source nothing is known, and nothing is stored; nor of
+    models without a shape.
     """
 
     def __init__(self, source: DataSource | None, shapes: Mapping[str, str]) -> None:
@@ -69,7 +70,9 @@ class Baselines:
 
     def bucket(self, label: str, index: int) -> Mapping[bytes, bytes]:
         """What was agreed on, by key hash, for the keys whose hash begins with the byte `index`. Not to be altered."""
-        model = self._models[label]
+        model = self._models.get(label)
+        if model is None:
+            return {}
         at = _block_of(model.blocks, index)
         if at != model.at:
             model.at, model.entries = at, self._read(label, model.blocks[at])
@@ -79,8 +82,8 @@ class Baselines:
 
     def agree(self, label: str, index: int, entries: Mapping[bytes, bytes]) -> None:
         """Takes in the whole new content of the bucket that `bucket` has just given."""
-        model = self._models[label]
-        if self._source is None:
+        model = self._models.get(label)
+        if model is None or self._source is None:
             return
         content = model.old_bytes
         if entries != model.old:

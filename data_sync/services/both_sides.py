@@ -114,9 +114,7 @@ class BothSides:
     def _compare(self, here: Side, there: Side, source: DataSource | None) -> None:
         self.differences = Differences(conf.spool_dir())
         self._stack.callback(self.differences.close)
-        # What is agreed on of a part of a model says nothing of the whole.
-        shapes = {label: shape for label, shape in self._agreement.shapes().items() if not self._is_partial(label)}
-        self.baselines = Baselines(source, shapes)
+        self.baselines = Baselines(source, self._agreement.shapes())
         for place, (label, schema) in enumerate(self._agreement.schemas.items()):
             never = schema.registration.deletes == "never"
             self._kept[label] = 0
@@ -132,6 +130,3 @@ class BothSides:
                     "Change one of them, or register the model with a key that is unique."
                 ) from None
         self.differences.index_hashes()
-
-    def _is_partial(self, label: str) -> bool:
-        return bool(self._agreement.here.omitted.get(label) or self._agreement.there.omitted.get(label))

@@ -24,7 +24,7 @@ from .collisions import Collisions
 from .comparison import Comparison, Numbered, Sides
 from .conflicts import Conflicts, Standing
 from .deletions import Deletions
-from .targets import Targets
+from .targets import Circles, Targets
 
 USING = "default"
 Outside = Callable[[str, Collection[str]], set[str]]
@@ -33,11 +33,11 @@ Outside = Callable[[str, Collection[str]], set[str]]
 
 def classified(comparison: Comparison, outside: Outside) -> Iterator[list[Change]]:
     """The changes in number order, in batches, not yet saved and without changeset."""
-    deletions = Deletions(comparison, USING)
+    circles = Circles(comparison)
     with closing(Claims(conf.spool_dir())) as claims:
         for entries in comparison.entries():
             batch = comparison.sides(entries)
-            circumstances = _Circumstances(comparison, batch, deletions, claims)
+            circumstances = _Circumstances(comparison, batch, circles, claims)
             left = _left_scope(entries, outside)
             yield [_change(sides, circumstances, sides.entry.number in left) for sides in batch]
 
@@ -45,9 +45,9 @@ def classified(comparison: Comparison, outside: Outside) -> Iterator[list[Change
 class _Circumstances:
     """What is round the changes of one batch, looked up for all of them together."""
 
-    def __init__(self, comparison: Comparison, batch: list[Sides], deletions: Deletions, claims: Claims) -> None:
-        self._deletions = deletions
-        self._targets = Targets(comparison, batch, USING)
+    def __init__(self, comparison: Comparison, batch: list[Sides], circles: Circles, claims: Claims) -> None:
+        self._targets = Targets(comparison, batch, circles, claims, USING)
+        self._deletions = Deletions(comparison, batch, claims, USING)
         self._collisions = Collisions(comparison, batch, claims, USING)
         self._conflicts = Conflicts(batch, USING)
         self._referred = ReferredColumns(_updates(batch), USING)

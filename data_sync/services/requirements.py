@@ -40,8 +40,8 @@ def refuse_replacement(changeset: Changeset, changes: QuerySet[Change]) -> None:
     for change in renames.order_by("number"):
         if change.has_cascades or change.number in dependents:
             raise InvalidTransition(
-                f"Change {name_of(change)} cannot delete the row and add a new one: other rows here refer to the row, and "
-                "would go along. Rename it, or pull again without finding renames, which proposes those, too."
+                f"Change {name_of(change)} cannot delete the row and add a new one: other rows here refer to the row, "
+                "and would go along. Rename it, or pull again without finding renames, which proposes those, too."
             )
 
 

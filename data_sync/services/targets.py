@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from data_sync.core import canonical
+from data_sync.core.claims import Claims
 from data_sync.core.states import Operation
 from data_sync.orm.limits import Problem, problem
 from data_sync.orm.references import RowsOfKeys, targets_of
@@ -13,13 +14,68 @@ from data_sync.orm.schema import ModelSchema
 from data_sync.orm.self_keys import knows_its_key
 
 from .comparison import Comparison, Numbered, Sides
+from .deletions import claim_of, name_of
+
+_SEEN, _ON_CIRCLE = 1, 2
+
+
+class Circles:
+    """Which new rows need themselves, over new rows of their model, by a reference that must not be null.
+
+    Lives as long as the comparison, so that each row is followed once for each such member: a long chain takes time
+    as it has rows. Keeps a byte for each change and member.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+        self._marks: dict[tuple[str, str], bytearray] = {}
+
+    def is_on_one(self, sides: Sides, name: str) -> bool:
+        """Whether the reference leads from a new row back to itself."""
+        entry = sides.entry
+        if entry.operation != Operation.CREATE or _may_be_filled_in_later(entry.schema, name):
+            return False
+        member = (entry.schema.label, name)
+        if member not in self._marks:
+            self._marks[member] = bytearray(self._comparison.total + 1)
+        marks = self._marks[member]
+        if not marks[entry.number]:
+            self._follow(sides, name, marks)
+        return marks[entry.number] == _ON_CIRCLE
+
+    def _follow(self, sides: Sides, name: str, marks: bytearray) -> None:
+        path: list[int] = []
+        at: Numbered | None = sides.entry
+        while at is not None and not marks[at.number]:
+            marks[at.number] = _SEEN
+            path.append(at.number)
+            at = self._next(sides if at is sides.entry else self._comparison.sides_of(at), name)
+        if at is not None and at.number in path:
+            for number in path[path.index(at.number) :]:
+                marks[number] = _ON_CIRCLE
+
+    def _next(self, sides: Sides, name: str) -> Numbered | None:
+        """The new row of the same model that a new row refers to."""
+        schema, after = sides.entry.schema, sides.after
+        assert after is not None
+        for member, target, text in targets_of(schema, after):
+            if member == name and target.model is schema.model:
+                other = self._comparison.change_of(target.label, text)
+                return other if other is not None and other.operation == Operation.CREATE else None
+        return None
 
 
 class Targets:
-    """The targets of one batch of changes; looks up, in a query a model, those that are no changes themselves."""
+    """The targets of one batch of changes; looks up, in a query a model, those that are no changes themselves.
 
-    def __init__(self, comparison: Comparison, batch: Sequence[Sides], using: str) -> None:
+    `claims` gains those of them that are here: a delete must not take them along.
+    """
+
+    def __init__(
+        self, comparison: Comparison, batch: Sequence[Sides], circles: Circles, claims: Claims, using: str
+    ) -> None:
         self._comparison = comparison
+        self._circles = circles
         wanted: dict[str, set[str]] = {}
         for sides in batch:
             for _, target, text in _new_targets(sides):
@@ -30,6 +86,18 @@ class Targets:
         self._rows = {label: RowsOfKeys(schemas()[label], "pk", using) for label in wanted}
         for label, texts in wanted.items():
             self._rows[label].load(texts)
+        if any(comparison.count(label, Operation.DELETE) for label in comparison.schemas):
+            self._claim(batch, claims)
+
+    def _claim(self, batch: Sequence[Sides], claims: Claims) -> None:
+        """Claims the rows here that are referred to, each for the first change that does: there may be a million."""
+        claimed: dict[str, str] = {}
+        for sides in batch:
+            for _, target, text in _new_targets(sides):
+                if self._comparison.change_of(target.label, text) is None:
+                    for pk in self._rows[target.label].all(text):
+                        claimed.setdefault(claim_of(target.model, pk), name_of(sides))
+        claims.add(claimed.items())
 
     def requirements(self, sides: Sides) -> tuple[set[int], list[Problem]]:
         """Numbers of the changes that create what this one refers to, and a problem for each target missing."""
@@ -39,7 +107,7 @@ class Targets:
             other = self._comparison.change_of(target.label, text)
             if other is not None and other.operation in (Operation.CREATE, Operation.RENAME):
                 requires.add(other.number)
-                if self._comes_back(sides.entry, name, other):
+                if self._comes_back(sides, name, other):
                     whom = "the new row itself" if other.number == sides.entry.number else "new rows that need this one"
                     message = (
                         f"{name} refers to {whom} and must not be null: the row would have to exist before "
@@ -55,28 +123,13 @@ class Targets:
         requires |= self._other_halves(sides)
         return requires - {sides.entry.number}, problems
 
-    def _comes_back(self, entry: Numbered, name: str, target: Numbered) -> bool:
-        """Whether a reference that must not be null leads from a new row, over new rows of its model, to itself."""
+    def _comes_back(self, sides: Sides, name: str, target: Numbered) -> bool:
+        """Whether a new row would have to exist before it is written, for this reference."""
+        entry = sides.entry
         reference = next((one for one in entry.schema.references if one.name == name), None)
         if target.number == entry.number and reference is not None and knows_its_key(entry.schema, reference):
             return False
-        seen: set[int] = set()
-        while (
-            target.operation == Operation.CREATE
-            and target.schema.model is entry.schema.model
-            and target.number not in seen
-            and not _may_be_filled_in_later(entry.schema, name)
-        ):
-            if target.number == entry.number:
-                return True
-            seen.add(target.number)
-            after = self._comparison.sides_of(target).after
-            assert after is not None
-            following = self._comparison.change_of(target.schema.label, canonical.dumps(after.fields[name]))
-            if following is None:
-                return False
-            target = following
-        return False
+        return self._circles.is_on_one(sides, name)
 
     def _renames(self, sides: Sides) -> Iterator[Numbered]:
         """The renames that the row was compared under."""

@@ -20,7 +20,7 @@ class Written:
         self._other_keys: dict[int, Any] = {}
         self._places = array("H")
         self._names: list[tuple[str, ...]] = [()]
-        self._known = {(): 0}
+        self._known: dict[tuple[str, ...], int] = {(): 0}
 
     def note_key(self, number: int, pk: Any) -> None:
         self._keyed.add(number)

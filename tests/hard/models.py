@@ -264,6 +264,14 @@ class Ticket(models.Model):
     title = models.CharField(max_length=50, default="")
 
 
+@data_sync.register_model(natural_key=["name"], fields=("code", "name"))
+class Stall(models.Model):
+    """A primary key that travels, of rows that are known by something else."""
+
+    code = models.CharField(max_length=10, primary_key=True)
+    name = models.CharField(max_length=50, unique=True)
+
+
 @data_sync.register_model()
 class Event(models.Model):
     """A UUID that is the natural key."""

@@ -10,7 +10,7 @@ from data_sync.core.states import Operation
 from tests.environments import Environments
 
 from .bringing import SIDES, bring, operations, pending, problems, rows, words
-from .models import City, Event, Gauge, Member, Nation, Portrait, Profile, Ticket, Unit
+from .models import City, Event, Gauge, Member, Nation, Portrait, Profile, Stall, Ticket, Unit
 
 
 def test_a_uuid_of_each_side_s_own_is_no_difference(environments: Environments) -> None:
@@ -63,6 +63,18 @@ def test_a_text_primary_key_that_changes_is_another_row(environments: Environmen
         kind for (label, _), kind in operations(changeset).items() if label == "hard.nation"
     }
     assert rows(City, "default").get().nation_id == "GB"
+
+
+def test_a_primary_key_that_travels_cannot_change_and_the_review_says_so(environments: Environments) -> None:
+    rows(Stall, "source").create(code="A 1", name="new")
+    environments.add(Stall, code="B 1", name="same")
+    environments.add(Stall, code=("C 2", "C 1"), name="moved")
+    changeset = pending(environments)
+    assert problems(changeset) == {("hard.stall", "moved"): ["primary_key"]}
+    assert "code" in words(changeset, "primary_key")
+    rows(Stall, "default").get(name="moved").delete()
+    bring(environments)
+    assert dict(rows(Stall, "default").values_list("name", "code")) == {"new": "A 1", "same": "B 1", "moved": "C 2"}
 
 
 def test_a_one_to_one_that_is_the_primary_key_of_a_primary_key(environments: Environments) -> None:

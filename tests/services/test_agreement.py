@@ -119,11 +119,16 @@ def test_where_nothing_is_left_the_pull_is_refused_with_every_difference() -> No
         agree([CATEGORY], LocalSource().manifest(), there)
 
 
-def test_the_shape_is_another_where_a_field_is_left_out() -> None:
-    whole = agree([CATEGORY], LocalSource().manifest(), LocalSource().manifest())
-    less = agree([CATEGORY], LocalSource().manifest(), with_model(CATEGORY, without_field("title")))
-    assert whole.shapes().keys() == less.shapes().keys() == {CATEGORY}
-    assert whole.shapes() != less.shapes()
+def test_what_was_agreed_on_before_a_field_was_left_out_is_not_forgotten(environments: Environments) -> None:
+    """A pull in the middle of a deployment does not make an edit unseen."""
+    environments.add(Category, slug="a", title="agreed")
+    environments.add(Category, slug="p", title="agreed")
+    environments.pull(CATEGORY)
+    Category.objects.filter(slug="a").update(title="edited here")
+    with registered_without(Category, "title"):
+        environments.pull(CATEGORY)
+    changeset = environments.changeset(CATEGORY)
+    assert (changeset.updates, changeset.conflicts) == (1, 1)
 
 
 # Between two environments
