@@ -11,11 +11,12 @@ from data_sync.core.errors import ChangeFailed
 from .writes import Write
 
 
-def save_rows(rows: Sequence[tuple[Write, models.Model]]) -> None:
+def save_rows(rows: Sequence[tuple[Write, models.Model]], using: str, *, are_new: bool) -> None:
     """Calls `save()` of each row, with all that it does. Raises `ChangeFailed`, naming the row, for what it raises."""
     for write, row in rows:
         try:
-            row.save()
+            # A new row is inserted or refused: left to itself, save() would update whoever has its primary key.
+            row.save(force_insert=are_new, using=using)
         except DatabaseError:
             raise
         except Exception as error:  # the project's own code

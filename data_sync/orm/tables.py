@@ -16,8 +16,13 @@ def table(model: type[models.Model], using: str) -> models.QuerySet[Any]:
 
 
 def lock(model: type[models.Model], pks: Iterable[Any], using: str) -> None:
-    """Locks rows until the transaction ends, in the order of their keys; SQLite has locked all already."""
+    """Locks rows until the transaction ends, in the order of their keys; SQLite has locked all already.
+
+    A row of a multi-table child is locked in the tables of its parents, too.
+    """
+    parents = [(parent, link) for parent, link in model._meta.parents.items() if link is not None]
     for batch in batches(pks):
         rows = table(model, using).select_for_update().filter(pk__in=batch).order_by("pk")
-        for _ in rows.values_list("pk"):
-            pass
+        found = list(rows.values_list("pk", *(link.attname for _, link in parents)))
+        for place, (parent, _) in enumerate(parents, start=1):
+            lock(parent, [row[place] for row in found], using)

@@ -160,7 +160,7 @@ class Writer:
         for given, group in groups.items():
             rows = [taker.row for taker in group]
             if self._saves(schema):
-                save_rows([(taker.write, taker.row) for taker in group])
+                save_rows([(taker.write, taker.row) for taker in group], self._using, are_new=False)
             elif given:
                 self._send(pre_save, schema, rows)
                 update_rows(schema, rows, given, self._using)
@@ -198,7 +198,7 @@ class Writer:
         if schema.parent_link is not None and not self._is_rehearsal:
             fill_inherited(schema, rows, self._using)
         if self._saves(schema):
-            save_rows(list(zip(writes, rows, strict=True)))
+            save_rows(list(zip(writes, rows, strict=True)), self._using, are_new=True)
         else:
             self._send(pre_save, schema, rows)
             for given, group in _by_given(takers).items():
