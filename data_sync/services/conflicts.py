@@ -58,9 +58,13 @@ class Conflicts:
             return Standing(base_digest=base.hex())
         label = sides.entry.schema.label
         by, at = self._movers.get((label, self._pks.get(sides.entry.number, "")), ("", ""))
+        after = sides.after
+        # Where only this side has moved, what comes in is what was agreed on.
+        is_base = after is not None and after.digest().removeprefix("sha256:").startswith(base.hex())
+        known = self._bases.get(((label, _key_digest(sides)), base.hex()))
         return Standing(
             base_digest=base.hex(),
-            base=self._bases.get(((label, _key_digest(sides)), base.hex())),
+            base=dict(after.fields) if is_base and after is not None else known,
             conflict={"kind": kind, "by": by, "at": at},
         )
 

@@ -113,7 +113,7 @@ class Plan:
                 raise ChangeFailed(
                     {number: f"{label} is no longer registered here." for number in numbers if self._is_chosen(number)}
                 )
-        problems = self._changes().filter(has_problems=True).values_list("number", "problems")
+        problems = self._changes().exclude(problems=[]).values_list("number", "problems")
         reasons = {
             number: " ".join(problem["message"] for problem in of_change)
             for number, of_change in problems

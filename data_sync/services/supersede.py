@@ -27,7 +27,7 @@ RANGE = 500
 AT_ONCE = 100_000
 """So many decisions are held in memory: some 15 MB."""
 
-_IDENTITY = ("model", "key_digest", "operation", "before_digest", "after_digest", "taken")
+_IDENTITY = ("model", "key_digest", "operation", "before_digest", "after_digest", "left_scope", "taken")
 
 
 class _Decision(NamedTuple):
@@ -131,7 +131,7 @@ def _in_ranges(changes: QuerySet[Change], *columns: str) -> Iterator[list[dict[s
 
 
 def _identity(row: dict[str, Any]) -> bytes:
-    """What makes two changes the same to a reviewer. What a delete takes along counts: it was part of what was seen."""
+    """What makes two changes the same to a reviewer: what was seen of a delete, its reach and its cause, counts."""
     return hashlib.sha256(canonical.dumps([row[name] for name in _IDENTITY]).encode()).digest()[:16]
 
 

@@ -151,10 +151,17 @@ def test_the_agreed_record_is_shown_where_a_stored_change_still_has_it(agreed: E
     here("AT", title="changed here")
     Article.objects.filter(slug="CH").delete()
     here("DE", title="changed here")
+    there("DE", title="changed there")  # Nobody has seen this one as it was.
     found = changes(agreed)
     assert found["AT"].base == {"slug": "AT", "title": "as agreed", "deleted": False}
     assert found["CH"].base == {"slug": "CH", "title": "as agreed", "deleted": False}
     assert found["DE"].is_conflict and found["DE"].base is None
+
+
+def test_where_only_this_side_has_moved_what_comes_in_is_what_was_agreed_on(agreed: Environments) -> None:
+    here("AT", title="edited here")
+    conflict = changes(agreed)["AT"]
+    assert (conflict.base, conflict.base["title"]) == (conflict.after, "as agreed")
 
 
 # Who and when
