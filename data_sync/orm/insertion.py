@@ -13,17 +13,27 @@ from data_sync.registry.inheritance import tables_of
 from .batches import batches
 from .inheritance import Model, link_to_parents
 from .schema import ModelSchema
+from .sequences import GivenKeys
 from .values import Field
 
 
-def insert_rows(schema: ModelSchema, rows: Sequence[models.Model], given: Collection[str], using: str) -> None:
+def insert_rows(
+    schema: ModelSchema,
+    rows: Sequence[models.Model],
+    given: Collection[str],
+    using: str,
+    *,
+    moves_sequences: bool = True,
+) -> None:
     """Inserts rows into every table that is theirs, parents first, and sets what the database made of them.
 
     `given` names the fields that have been set: they are stored as they are. The others are asked for what they
     store in a new row (`auto_now`, for one). No signals. On a database that cannot give back primary keys of a bulk
-    insert, rows of one table are left without.
+    insert, rows of one table are left without. The database counts on behind keys that rows had before, unless not
+    `moves_sequences`: that outlasts a transaction that is rolled back.
     """
     tables = tables_of(schema.model)
+    keys = GivenKeys(schema.model, rows)
     for model in tables:
         _fill_in(model, rows, given)
         fields = [field for field in model._meta.local_concrete_fields if not field.generated]
@@ -34,6 +44,8 @@ def insert_rows(schema: ModelSchema, rows: Sequence[models.Model], given: Collec
         if unkeyed:
             columns = [field for field in fields if not isinstance(field, models.AutoField)]
             _insert(model, unkeyed, columns, using, wants_pk=model is not tables[-1])
+    if moves_sequences:
+        keys.count_past(using)
     for row in rows:
         row._state.adding = False
         row._state.db = using

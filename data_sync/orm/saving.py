@@ -8,11 +8,13 @@ from django.db import DatabaseError, models
 
 from data_sync.core.errors import ChangeFailed
 
+from .sequences import GivenKeys
 from .writes import Write
 
 
 def save_rows(rows: Sequence[tuple[Write, models.Model]], using: str, *, are_new: bool) -> None:
     """Calls `save()` of each row, with all that it does. Raises `ChangeFailed`, naming the row, for what it raises."""
+    keys = GivenKeys(type(rows[0][1]), [row for _, row in rows]) if are_new and rows else None
     for write, row in rows:
         try:
             # A new row is inserted or refused: left to itself, save() would update whoever has its primary key.
@@ -22,3 +24,5 @@ def save_rows(rows: Sequence[tuple[Write, models.Model]], using: str, *, are_new
         except Exception as error:  # the project's own code
             reason = f"{write.name}: its save() raised {type(error).__name__}: {error}"
             raise ChangeFailed({write.number: reason}) from error
+    if keys is not None:
+        keys.count_past(using)

@@ -18,11 +18,17 @@ def table(model: type[models.Model], using: str) -> models.QuerySet[Any]:
 def lock(model: type[models.Model], pks: Iterable[Any], using: str) -> None:
     """Locks rows until the transaction ends, in the order of their keys; SQLite has locked all already.
 
-    A row of a multi-table child is locked in the tables of its parents, too.
+    A row of a multi-table child is locked in the tables of all its parents, too: others may write its columns there,
+    or refer to it by them. Parents come first, as in `save()`: the other way round each could wait for the other.
     """
-    parents = [(parent, link) for parent, link in model._meta.parents.items() if link is not None]
+    concrete = model._meta.concrete_model or model
+    links = [(parent, link) for parent, link in concrete._meta.parents.items() if link and link.model is concrete]
     for batch in batches(pks):
-        rows = table(model, using).select_for_update().filter(pk__in=batch).order_by("pk")
-        found = list(rows.values_list("pk", *(link.attname for _, link in parents)))
-        for place, (parent, _) in enumerate(parents, start=1):
-            lock(parent, [row[place] for row in found], using)
+        for parent, link in links:
+            of_parent = batch
+            if not link.primary_key:
+                of_parent = list(table(concrete, using).filter(pk__in=batch).values_list(link.attname, flat=True))
+            lock(parent, of_parent, using)
+        rows = table(concrete, using).select_for_update().filter(pk__in=batch).order_by("pk")
+        for _ in rows.values_list("pk"):
+            pass

@@ -82,7 +82,8 @@ def _from_values(
     members = [*fields, model._meta.pk]
     columns = ", ".join(f"{quote(field.column)} = given.c{place}" for place, field in enumerate(fields))
     # Without their sizes: a cast to varchar(5) would cut what does not fit, instead of refusing it.
-    casts = ", ".join(f"%s::{_SIZE_OF_TYPE.sub('', field.cast_db_type(connection) or '')}" for field in members)
+    # In parentheses: `-32768::smallint` is minus one too many.
+    casts = ", ".join(f"(%s)::{_SIZE_OF_TYPE.sub('', field.cast_db_type(connection) or '')}" for field in members)
     names = ", ".join(f"c{place}" for place in range(len(members)))
     target, key = quote(model._meta.db_table), quote(model._meta.pk.column)
     for batch in batches(zip(pks, rows, strict=True), max(PARAMETERS // len(members), 1)):

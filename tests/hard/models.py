@@ -187,6 +187,12 @@ class Car(Vehicle):
     doors = models.PositiveSmallIntegerField(default=5)
 
 
+class VehicleNote(models.Model):
+    """A local row that refers to the table of the parent."""
+
+    vehicle = models.ForeignKey(Vehicle, on_delete=models.CASCADE)
+
+
 @data_sync.register_model(natural_key=["plate"])
 class Taxi(Car):
     number = models.PositiveSmallIntegerField(unique=True)
@@ -311,6 +317,26 @@ class Portrait(models.Model):
 
     profile = models.OneToOneField(Profile, primary_key=True, on_delete=models.CASCADE)
     style = models.CharField(max_length=50, default="")
+
+
+@data_sync.register_model(natural_key=["name"], fields=("code", "name"), save="model")
+class Booth(models.Model):
+    """As `Stall`, written by `save()`."""
+
+    code = models.CharField(max_length=10, primary_key=True)
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model(natural_key=["id"], fields=("id", "text"))
+class Numbered(models.Model):
+    """Known by the number that the source's database gave it."""
+
+    text = models.CharField(max_length=20, default="")
+
+
+@data_sync.register_model(natural_key=["id"], fields=("id", "text"), save="model")
+class NumberedBySave(models.Model):
+    text = models.CharField(max_length=20, default="")
 
 
 # References by another column

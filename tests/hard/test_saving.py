@@ -12,7 +12,7 @@ from data_sync.models import Changeset
 from tests.environments import Environments
 
 from .bringing import SIDES, bring, operations, pending, problems, rows
-from .models import SavedByModel, SavedOtherwise, SavedRaw, Stamp
+from .models import Booth, SavedByModel, SavedOtherwise, SavedRaw, Stamp
 
 EARLY, LATE = (datetime.datetime(year, 5, 6, 7, 8, 9, 123456, tzinfo=datetime.UTC) for year in (2001, 2020))
 
@@ -146,3 +146,31 @@ def test_a_receiver_that_alters_what_is_synced_ends_the_apply_by_name(environmen
     assert done.state == ChangesetState.FAILED
     assert "title" in done.state_reason and "new" in done.state_reason
     assert operations(changeset) == {("hard.savedraw", "new"): Operation.CREATE}
+
+
+def test_save_of_a_new_row_leaves_a_row_alone_that_took_its_primary_key_since(environments: Environments) -> None:
+    rows(Booth, "source").create(code="x", name="new")
+    changeset = environments.approved()
+    rows(Booth, "default").create(code="x", name="local")
+    with environments.untouched():
+        done = environments.apply(changeset)
+    assert done.state == ChangesetState.FAILED
+    assert "hard.booth" in done.state_reason and "new" in done.state_reason
+
+
+class Elsewhere:
+    """A router that would send booths to another database."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "source" if model is Booth else None
+
+
+def test_save_writes_to_the_database_of_the_apply_whatever_a_router_says(
+    environments: Environments, settings: Any
+) -> None:
+    rows(Booth, "source").create(code="x", name="new")
+    changeset = environments.approved()
+    rows(Booth, "source").all().delete()
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    assert environments.apply(changeset).state == ChangesetState.APPLIED
+    assert rows(Booth, "default").get().name == "new" and not rows(Booth, "source").exists()

@@ -1,0 +1,106 @@
+"""From the look at a row until it is written nobody else alters it, in whichever table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.db.models.signals import ModelSignal, pre_delete, pre_save
+from django.test.utils import CaptureQueriesContext
+
+from data_sync.core.states import ChangesetState
+from data_sync.models import Changeset
+from data_sync.orm.tables import lock
+from tests.environments import Environments
+
+from .bringing import SIDES, pending
+from .models import Car, Cart, Taxi, Vehicle, VehicleNote
+
+pytestmark = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+
+
+def is_refused(act: Callable[[], Any]) -> bool:
+    """Whether another session has to wait for longer than it does."""
+    refused: list[bool] = []
+
+    def session() -> None:
+        postgresql = connection.vendor == "postgresql"
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '1s'" if postgresql else "SET innodb_lock_wait_timeout = 1")
+            act()
+            refused.append(False)
+        except DatabaseError:
+            refused.append(True)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=session)
+    thread.start()
+    thread.join()
+    return refused == [True]
+
+
+def refused_meanwhile(
+    environments: Environments, changeset: Changeset, moment: ModelSignal, act: Callable[[], Any]
+) -> bool:
+    """Whether another session is refused an act when a car is about to be written or deleted."""
+    answers: list[bool] = []
+
+    def meanwhile(**_: Any) -> None:
+        answers.append(is_refused(act))
+
+    moment.connect(meanwhile, sender=Car)
+    try:
+        done = environments.apply(changeset)
+    finally:
+        moment.disconnect(meanwhile, sender=Car)
+    assert done.state == ChangesetState.APPLIED, done.state_reason
+    return answers == [True]
+
+
+def test_columns_in_a_parents_table_stay_as_they_were_looked_at(environments: Environments) -> None:
+    for alias, wheels in zip(SIDES, (5, 4), strict=True):
+        Car(plate="x", wheels=wheels).save(using=alias)
+    changeset = environments.approved()
+
+    def turn() -> None:
+        Vehicle.objects.filter(plate="x").update(wheels=6)
+
+    assert refused_meanwhile(environments, changeset, pre_save, turn)
+    assert Vehicle.objects.get().wheels == 5
+
+
+def test_nothing_can_be_added_below_a_parents_row_that_is_deleted(environments: Environments) -> None:
+    car = Car(plate="x")
+    car.save(using="default")
+    changeset = pending(environments)
+    environments.accept_all(changeset)
+    changeset = environments.approve(changeset)
+
+    def note() -> None:
+        VehicleNote.objects.create(vehicle_id=car.pk)
+
+    assert refused_meanwhile(environments, changeset, pre_delete, note)
+    assert not VehicleNote.objects.exists()
+
+
+def test_a_row_is_locked_in_the_table_of_a_second_parent(environments: Environments) -> None:
+    cart = Cart(name="a", serial=1)
+    cart.save(using="default", force_insert=True)
+    with transaction.atomic():
+        lock(Cart, [cart.pk], "default")
+        assert is_refused(lambda: type(cart.plate_ptr).objects.filter(pk=cart.plate_ptr_id).update(serial=2))
+
+
+def test_each_table_is_locked_once_and_parents_first_as_save_writes_them(environments: Environments) -> None:
+    taxis = [Taxi(plate=f"{number}", number=number) for number in range(3)]
+    for taxi in taxis:
+        taxi.save(using="default")
+    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
+        lock(Taxi, [taxi.pk for taxi in taxis], "default")
+    names = [table._meta.db_table for table in (Vehicle, Car, Taxi)]
+    assert [next(name for name in names if name in query["sql"]) for query in captured] == names
