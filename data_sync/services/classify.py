@@ -13,7 +13,7 @@ from data_sync.core.claims import Claims
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import FileValue, Record, key_text
 from data_sync.core.states import Operation
-from data_sync.models import Change
+from data_sync.models import Change, DataSource
 from data_sync.orm.limits import Problem, required_problems, value_problems
 from data_sync.orm.referred import ReferredColumns
 from data_sync.orm.rows import PK
@@ -31,13 +31,13 @@ Outside = Callable[[str, Collection[str]], set[str]]
 """Gives those of some keys (canonical texts) of a model whose rows the source has, but not in scope."""
 
 
-def classified(comparison: Comparison, outside: Outside) -> Iterator[list[Change]]:
-    """The changes in number order, in batches, not yet saved and without changeset."""
+def classified(comparison: Comparison, outside: Outside, source: DataSource | None) -> Iterator[list[Change]]:
+    """The changes in number order, in batches, not yet saved and without changeset. `source` is whose they are."""
     circles = Circles(comparison)
     with closing(Claims(conf.spool_dir())) as claims:
         for entries in comparison.entries():
             batch = comparison.sides(entries)
-            circumstances = _Circumstances(comparison, batch, circles, claims)
+            circumstances = _Circumstances(comparison, batch, circles, claims, source)
             left = _left_scope(entries, outside)
             yield [_change(sides, circumstances, sides.entry.number in left) for sides in batch]
 
@@ -45,11 +45,18 @@ def classified(comparison: Comparison, outside: Outside) -> Iterator[list[Change
 class _Circumstances:
     """What is round the changes of one batch, looked up for all of them together."""
 
-    def __init__(self, comparison: Comparison, batch: list[Sides], circles: Circles, claims: Claims) -> None:
+    def __init__(
+        self,
+        comparison: Comparison,
+        batch: list[Sides],
+        circles: Circles,
+        claims: Claims,
+        source: DataSource | None,
+    ) -> None:
         self._targets = Targets(comparison, batch, circles, claims, USING)
         self._deletions = Deletions(comparison, batch, claims, USING)
         self._collisions = Collisions(comparison, batch, claims, USING)
-        self._conflicts = Conflicts(batch, USING)
+        self._conflicts = Conflicts(batch, USING, source)
         self._referred = ReferredColumns(_updates(batch), USING)
 
     def of(self, sides: Sides) -> tuple[set[int], list[Problem], list[dict[str, Any]]]:

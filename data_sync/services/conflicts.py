@@ -6,19 +6,22 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Max, Model
+from django.db.models import Max, Model, Q
 from django.db.models.functions import Substr
 
-from data_sync.models import Change
+from data_sync.core.states import Outcome, PullState
+from data_sync.models import Change, Changeset, DataPull, DataSource
 
 from .comparison import Sides
 
-_OUR_ENTRY = re.compile(r"Changeset \d+ from ")
-"""How `services.history` begins what it writes into the admin log: the agreement, not the move away from it."""
+LOOKED_BACK = 20
+"""So many of a source's latest pulls are asked when it last agreed on a row."""
+_OUR_ENTRY = re.compile(r"Changeset (\d{1,9}) from ")
+"""How `services.history` begins what it writes into the admin log."""
 
 Row = tuple[str, str]
 """A model's label, and a key digest or the text of a primary key."""
@@ -37,10 +40,15 @@ class Standing:
 
 
 class Conflicts:
-    """Looks up what a batch of differences needs: a constant number of queries for each model with conflicts."""
+    """Looks up what a batch of differences needs: a constant number of queries for each model with conflicts.
 
-    def __init__(self, batch: Sequence[Sides], using: str) -> None:
+    Bases are those of `source`. Whoever made the last entry in the admin log is named only where that is known to be
+    newer than the agreement with it; without a source nobody is.
+    """
+
+    def __init__(self, batch: Sequence[Sides], using: str, source: DataSource | None) -> None:
         self._using = using
+        self._source = source
         kinds = {sides.entry.number: _kind(sides) for sides in batch}
         self._kinds = {number: kind for number, kind in kinds.items() if kind}
         self._bases: dict[tuple[Row, str], dict[str, Any]] = {}
@@ -77,8 +85,13 @@ class Conflicts:
         pks = {sides.entry.number: sides.row[1] for sides in group if sides.row is not None}
         gone = {sides.entry.number: former[key] for sides in removed if (key := _key_digest(sides)) in former}
         self._pks |= {number: str(pk) for number, pk in (pks | gone).items()}
-        for pk, mover in self._newest_entries(model, set(map(str, pks.values())), set(map(str, gone.values()))):
-            self._movers[label, pk] = mover
+        keys = {self._pks[sides.entry.number]: _key_digest(sides) for sides in group if sides.entry.number in self._pks}
+        agreed = self._agreed_at(label, set(keys.values()))
+        present = set(map(str, pks.values()))
+        for pk, who, at in self._newest_entries(model, present, keys.keys() - present):
+            moment = agreed.get(keys[pk])
+            if moment is not None and at > moment:
+                self._movers[label, pk] = (who, at.astimezone(UTC).isoformat())
 
     def _records(self, label: str, bases: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Any]]:
         """The fields behind digests, by key digest and base, from changes that had such a record on a side."""
@@ -102,13 +115,39 @@ class Conflicts:
         changes = Change.objects.using(self._using).filter(pk__in=[row["newest"] for row in newest])
         return dict(changes.values_list("key_digest", "local_pk"))
 
+    def _agreed_at(self, label: str, keys: Collection[str]) -> dict[str, datetime]:
+        """By key digest, a moment at which the agreement on the row was there already: it is no later, and as early as
+        can be told. A complete pull agreed on the rows that it proposed no change of, an apply on those it wrote.
+        """
+        if self._source is None or not keys:
+            return {}
+        pulls = DataPull.objects.using(self._using).filter(source=self._source, state=PullState.DONE.value)
+        newest = pulls.order_by("-finished_at", "-pk").values_list("pk", "finished_at", "report")[:LOOKED_BACK]
+        latest = [(pk, at, report) for pk, at, report in newest if at is not None]
+        moments = {pk: at for pk, at, report in latest if any(row["label"] == label for row in report["models"])}
+        changes = self._changes(label, keys).filter(changeset__source=self._source)
+        proposed = set(changes.filter(changeset__pull__in=moments).values_list("key_digest", "changeset__pull"))
+        written = Q(outcome__in=[Outcome.APPLIED.value, Outcome.UNCHANGED.value], changeset__applied_at__isnull=False)
+        applied = changes.filter(written).values_list("key_digest").annotate(at=Max("changeset__applied_at"))
+        agreed = {key: at for key, at in applied if at is not None}
+        # Where none of the pulls agreed, an older one did.
+        oldest = [latest[-1][1]] if len(latest) == LOOKED_BACK else []
+        for key in keys:
+            found = [at for pk, at in moments.items() if (key, pk) not in proposed][:1] or oldest
+            if found:
+                agreed[key] = max(found[0], agreed.get(key, found[0]))
+        return agreed
+
     def _changes(self, label: str, keys: Collection[str]) -> Any:
         return Change.objects.using(self._using).filter(model=label, key_digest__in=keys).order_by()
 
     def _newest_entries(
         self, model: type[Model], present: set[str], gone: set[str]
-    ) -> Iterator[tuple[str, tuple[str, str]]]:
-        """Per primary key, who made the newest entry of the admin log and when; of rows gone, only if it says so."""
+    ) -> Iterator[tuple[str, str, datetime]]:
+        """Per primary key, who made the newest entry of the admin log and when; of rows gone, only if it says so.
+
+        None where an apply from this source made it: that is the agreement, not the move away from it.
+        """
         pks = present | gone
         if not pks or not apps.is_installed("django.contrib.admin"):
             return
@@ -124,11 +163,14 @@ class Conflicts:
             .values("object_id")
             .annotate(newest=Max("pk"))
         )
-        for entry in entries.filter(pk__in=[row["newest"] for row in newest]).select_related("user"):
+        latest = list(entries.filter(pk__in=[row["newest"] for row in newest]).select_related("user"))
+        numbers = {entry.pk: int(ours[1]) for entry in latest if (ours := _OUR_ENTRY.match(entry.change_message))}
+        changesets = Changeset.objects.using(self._using).filter(pk__in=set(numbers.values()), source=self._source)
+        from_here = set(changesets.values_list("pk", flat=True))
+        for entry in latest:
             pk = entry.object_id or ""
-            is_ours = _OUR_ENTRY.match(entry.change_message)
-            if not is_ours if pk in present else entry.action_flag == DELETION:
-                yield pk, (entry.user.get_username(), entry.action_time.astimezone(UTC).isoformat())
+            if numbers.get(entry.pk) not in from_here and (pk in present or entry.action_flag == DELETION):
+                yield pk, entry.user.get_username(), entry.action_time
 
 
 def _kind(sides: Sides) -> str:

@@ -132,7 +132,7 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
         outside = source.outside if lists else _nowhere
         comparison = both.comparison(outside if pull.find_renames else None)
         fetched = _fetch_files(comparison, source)
-        prepared = prepare(comparison, outside)
+        prepared = prepare(comparison, outside, pull.source)
         with transaction.atomic():
             # Writes first: it takes SQLite's lock, and shows that nobody has cancelled the pull.
             _move(pull.pk, [PullState.COMPARING], PullState.COMPARING)

@@ -14,7 +14,7 @@ from typing import Any
 from data_sync.core import canonical
 from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.states import ChangesetState, Operation
-from data_sync.models import Change, Changeset, DataPull
+from data_sync.models import Change, Changeset, DataPull, DataSource
 from data_sync.models.fields import CanonicalJSONField, CanonicalText
 from data_sync.orm.batches import batches
 
@@ -48,16 +48,18 @@ class Prepared:
         return sum(row[what] for row in self.models)
 
 
-def prepare(comparison: Comparison, outside: Outside) -> Prepared:
+def prepare(comparison: Comparison, outside: Outside, source: DataSource | None) -> Prepared:
     """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns."""
     per_model = {label: _row(label, comparison) for label in comparison.schemas}
-    seal = content_seal_of_texts(_prepared(comparison, outside, per_model))
+    seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model))
     return Prepared(content_seal=seal, models=list(per_model.values()))
 
 
-def _prepared(comparison: Comparison, outside: Outside, per_model: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _prepared(
+    comparison: Comparison, outside: Outside, source: DataSource | None, per_model: dict[str, dict[str, Any]]
+) -> Iterator[str]:
     """The canonical text of each change's content, as it is made ready."""
-    for batch in classified(comparison, outside):
+    for batch in classified(comparison, outside, source):
         kept = []
         for change in batch:
             _count(per_model[change.model], change)

@@ -10,8 +10,9 @@ from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from data_sync.models import Baseline, Change
+from data_sync.models import Baseline, Change, Changeset, DataPull, DataSource
 from data_sync.services.conflicts import Conflicts
 from tests.environments import Environments
 from tests.testapp.models import Article, Tag
@@ -176,11 +177,64 @@ def test_who_changed_it_is_whom_the_admin_log_names_last(agreed: Environments) -
     assert conflict == {"kind": "changed", "by": "ada", "at": entry.action_time.isoformat()}
 
 
-def test_our_own_entry_says_who_agreed_and_not_who_moved_away(agreed: Environments) -> None:
-    log("AT", CHANGE, "ada", message="[]")
-    log("AT", CHANGE, "ada", message="Changeset 7 from Staging: name")
+@pytest.mark.parametrize("of_this_source", [True, False])
+def test_our_own_entry_says_who_moved_away_only_where_it_came_from_another_source(
+    agreed: Environments, of_this_source: bool
+) -> None:
+    log("AT", CHANGE, "bob", message="[]")
+    other = DataSource.objects.create(name="Other", url="https://other.example.org")
+    source = agreed.source if of_this_source else other
+    applied = Changeset.objects.create(source=source, source_name="Staging", state="applied")
+    entry = log("AT", CHANGE, "ada", message=f"Changeset {applied.pk} from Staging: title")
     here("AT", title="changed here")
-    assert changes(agreed)["AT"].conflict == {"kind": "changed", **NOBODY}
+    who = NOBODY if of_this_source else {"by": "ada", "at": entry.action_time.isoformat()}
+    assert changes(agreed)["AT"].conflict == {"kind": "changed", **who}
+
+
+def test_who_edited_it_before_it_was_agreed_on_did_not_move_it_away(environments: Environments) -> None:
+    environments.add(Article, slug="AT", title=("there", "here"))
+    environments.pull("testapp.article")
+    log("AT", CHANGE)
+    there("AT", title="here")
+    environments.pull("testapp.article")
+    here("AT", title="changed here")
+    assert changes(environments)["AT"].conflict == {"kind": "changed", **NOBODY}
+
+
+def test_who_edited_it_before_an_apply_wrote_it_did_not_move_it_away(agreed: Environments) -> None:
+    there("AT", title="applied")
+    there("CH", title="offered")
+    changeset = agreed.changeset("testapp.article")
+    (number,) = changeset.changes.filter(key_text="AT").values_list("number", flat=True)
+    agreed.accept(changeset, number)
+    agreed.approve(changeset)
+    log("AT", CHANGE)
+    entry = log("CH", CHANGE)
+    assert agreed.apply(changeset).state == "applied"
+    here("AT", title="changed here")
+    here("CH", title="changed here")
+    found = changes(agreed)
+    assert found["AT"].conflict == {"kind": "changed", **NOBODY}
+    # The apply did not write this one.
+    assert found["CH"].conflict == {"kind": "changed", "by": "ada", "at": entry.action_time.isoformat()}
+
+
+@pytest.mark.parametrize("looked_back", [20, 2])
+def test_who_changed_it_is_still_known_when_it_is_proposed_again(
+    agreed: Environments, monkeypatch: pytest.MonkeyPatch, looked_back: int
+) -> None:
+    """A pull that finds it changed does not agree on it; those of other models and of other sources say nothing."""
+    here("AT", title="changed here")
+    entry = log("AT", CHANGE)
+    known = {"kind": "changed", "by": "ada", "at": entry.action_time.isoformat()}
+    assert changes(agreed)["AT"].conflict == known
+    agreed.pull("testapp.tag")
+    DataPull.objects.create(source_name="Other", state="done", finished_at=timezone.now(), report={"models": []})
+    assert changes(agreed)["AT"].conflict == known
+    # Where no pull agreed among the latest, it is known only that an older one did.
+    monkeypatch.setattr("data_sync.services.conflicts.LOOKED_BACK", looked_back)
+    who = known if looked_back == 20 else {"kind": "changed", **NOBODY}
+    assert changes(agreed)["AT"].conflict == who
 
 
 def test_who_deleted_it_is_known_where_a_change_has_told_its_primary_key(agreed: Environments) -> None:
@@ -223,10 +277,10 @@ def test_queries_grow_with_models_and_batches_not_with_conflicts(
     asked: list[tuple[int, int]] = []
     init = Conflicts.__init__
 
-    def counted(self: Conflicts, batch: Any, using: str) -> None:
+    def counted(self: Conflicts, *arguments: Any) -> None:
         with CaptureQueriesContext(connection) as captured:
-            init(self, batch, using)
-        asked.append((len(batch), len(captured)))
+            init(self, *arguments)
+        asked.append((len(arguments[0]), len(captured)))
 
     monkeypatch.setattr(Conflicts, "__init__", counted)
     for edited in (Article.objects.filter(slug="00"), Article.objects.all()):
@@ -243,9 +297,9 @@ def test_without_conflicts_nothing_is_asked(agreed: Environments, monkeypatch: p
     there("AT", title="new")
     init = Conflicts.__init__
 
-    def counted(self: Conflicts, batch: Any, using: str) -> None:
+    def counted(self: Conflicts, *arguments: Any) -> None:
         with CaptureQueriesContext(connection) as captured:
-            init(self, batch, using)
+            init(self, *arguments)
         assert len(captured) == 0
 
     monkeypatch.setattr(Conflicts, "__init__", counted)
