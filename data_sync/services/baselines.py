@@ -56,7 +56,7 @@ class Baselines:
     For each model, each bucket (0 to 255, ascending) is asked for once and then, if at all, agreed on once. At
     most one block of one model is in memory; what is agreed on waits in a temporary file for `store`. Entries of
     another shape count as unknown, and are replaced. Without a source nothing is known, and nothing is stored; nor of
-    models without a shape.
+    models without a shape: those that have fields left out keep what was agreed on of the whole.
     """
 
     def __init__(self, source: DataSource | None, shapes: Mapping[str, str]) -> None:
@@ -152,7 +152,8 @@ def record_applied(changeset: Changeset, entries: Iterable[tuple[str, bytes, byt
     row that is deleted. To be called in the apply's transaction. A key that one row gives up and another takes is
     agreed on, in whichever order they come.
 
-    Where what is stored is of another shape than the changeset, the rows' entries are removed: they are no longer true.
+    Where what is stored is of another shape than the changeset, or the changeset left fields of the model out, the
+    rows' entries are removed: they are no longer true. Those of other rows stay.
     """
     if changeset.source_id is None:
         return
@@ -176,7 +177,7 @@ def forget(source: DataSource, labels: Collection[str] | None = None) -> None:
 def _record(changeset: Changeset, per_model: Mapping[str, list[bytearray]]) -> None:
     assert changeset.source_id is not None
     for label, buckets in per_model.items():
-        shape = changeset.shapes.get(label, "")
+        shape = "" if label in changeset.omitted else changeset.shapes.get(label, "")
         _lock(changeset.source_id, label)
         # Who has waited for that lock sees what the other wrote instead of the blocks it had waited for.
         blocks = _lock(changeset.source_id, label)

@@ -61,10 +61,18 @@ def change_source(
     """Changes what is given and leaves what is None.
 
     Another scheme, host or port needs the key again: otherwise whoever may change a source could have
-    its key sent to a host of their own. Raises `NotPermitted` and `InvalidInput`.
+    its key sent to a host of their own. Raises `NotPermitted` and `InvalidInput`; and `InvalidTransition` for
+    another URL while a pull is active, which would store as agreed what it reads at the old one.
     """
     actor.require("data_sync.change_datasource")
-    changed = DataSource.objects.get(pk=source.pk)
+    with transaction.atomic():
+        _change(_locked(source), actor, name, url, key)
+    source.refresh_from_db()
+    return source
+
+
+@sensitive_variables("key")
+def _change(changed: DataSource, actor: Actor, name: str | None, url: str | None, key: str | None) -> None:
     old_url = changed.url
     if name is not None:
         changed.name = _name(name)
@@ -77,13 +85,11 @@ def change_source(
         changed.url = str(parsed)
     if key is not None:
         changed.key = _protected(key, actor)
-    with transaction.atomic():
-        _save(changed)
-        if changed.url != old_url:
-            # What was agreed on with another environment is no base.
-            forget(changed)
-    source.refresh_from_db()
-    return source
+    if changed.url != old_url:
+        _refuse_active_pull(changed)
+        # What was agreed on with another environment is no base.
+        forget(changed)
+    _save(changed)
 
 
 def remove_source(source: DataSource, actor: Actor) -> None:
@@ -92,12 +98,23 @@ def remove_source(source: DataSource, actor: Actor) -> None:
     with transaction.atomic():
         # Writes first, which locks the row: a pull that starts meanwhile waits, and then finds no source.
         DataSource.objects.filter(pk=source.pk).update(name=F("name"))
-        pull = DataPull.objects.filter(active_source=source.pk).first()
-        if pull is not None:
-            raise InvalidTransition(
-                f"Pull {pull.pk} is reading the source {source.name} ({pull.state}); wait for its end, or cancel it."
-            )
+        _refuse_active_pull(source)
         DataSource.objects.filter(pk=source.pk).delete()
+
+
+def _locked(source: DataSource) -> DataSource:
+    """The stored source, locked: a pull that is asked for meanwhile waits, and then reads what became of it."""
+    # Writes first, for SQLite. On PostgreSQL it takes the stronger lock to keep new pulls from referring to the row.
+    DataSource.objects.filter(pk=source.pk).update(name=F("name"))
+    return DataSource.objects.select_for_update().get(pk=source.pk)
+
+
+def _refuse_active_pull(source: DataSource) -> None:
+    pull = DataPull.objects.filter(active_source=source.pk).first()
+    if pull is not None:
+        raise InvalidTransition(
+            f"Pull {pull.pk} is reading the source {pull.source_name} ({pull.state}); wait for its end, or cancel it."
+        )
 
 
 @sensitive_variables()

@@ -66,8 +66,9 @@ def stored() -> dict[int, int]:
     return dict(Baseline.objects.order_by("pk").values_list("first", "pk"))
 
 
-def changeset(source: DataSource | None, shape: str = "a") -> Changeset:
-    return Changeset.objects.create(source=source, source_name="Staging", state="applying", shapes={LABEL: shape})
+def changeset(source: DataSource | None, shape: str = "a", **values: Any) -> Changeset:
+    values = {"shapes": {LABEL: shape}, **values}
+    return Changeset.objects.create(source=source, source_name="Staging", state="applying", **values)
 
 
 def applied(changeset: Changeset, *entries: tuple[bytes, bytes | None]) -> None:
@@ -151,6 +152,19 @@ def test_each_source_and_model_has_its_own(source: DataSource) -> None:
     forget(source)
     assert known(source, label="testapp.tag") == {}
     assert known(other) == rows(3, version=1)
+
+
+def test_of_models_without_a_shape_nothing_is_read_and_nothing_written(source: DataSource) -> None:
+    pulled(source, rows(3))
+    with CaptureQueriesContext(connection) as captured:
+        baselines = Baselines(source, {"testapp.tag": "a"})
+        for index in range(256):
+            assert baselines.bucket(LABEL, index) == {}
+            baselines.agree(LABEL, index, {})
+        with transaction.atomic():
+            baselines.store()
+    assert not [query for query in captured if f"'{LABEL}'" in query["sql"]]
+    assert known(source) == rows(3)
 
 
 def test_what_is_no_pull_of_a_source_neither_knows_nor_stores(source: DataSource) -> None:
@@ -277,6 +291,18 @@ def test_rows_of_another_shape_are_forgotten_when_they_are_written(source: DataS
     applied(changeset(source, shape="a"), row(1, version=1))
     assert known(source, shape="b") == dict([row(0), row(2)])
     assert known(source, shape="a") == {}
+
+
+@pytest.mark.parametrize("shapes", [{LABEL: "a"}, {LABEL: "b"}, {}])
+def test_an_apply_without_some_fields_forgets_what_it_writes_and_nothing_else(
+    source: DataSource, shapes: dict[str, str]
+) -> None:
+    of_a_part = changeset(source, omitted={LABEL: ["note"]}, shapes=shapes)
+    applied(of_a_part, row(1, version=1))
+    assert not Baseline.objects.exists()
+    pulled(source, rows(3))
+    applied(of_a_part, row(1, version=1))
+    assert known(source) == dict([row(0), row(2)])
 
 
 def test_an_apply_of_many_rows_takes_statements_by_blocks_not_by_rows(source: DataSource) -> None:

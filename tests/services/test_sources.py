@@ -134,6 +134,22 @@ def test_a_change_that_fails_changes_nothing() -> None:
     assert (stored.name, stored.url) == (source.name, source.url) == ("Staging", URL)
 
 
+def test_a_source_that_is_being_read_keeps_its_url_and_what_was_agreed_on() -> None:
+    """The pull would store as agreed with the new environment what it reads from the old one."""
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    pull = active_pull(source)
+    Baseline.objects.create(source=source, model="testapp.country", first=0, shape="a", entries=b"")
+    with pytest.raises(InvalidTransition, match=rf"Pull {pull.pk} is reading the source Staging \(queued\)"):
+        sources.change_source(source, SHELL, name="Other", url=URL + "/other", key="ds_new.key")
+    stored = DataSource.objects.get(pk=source.pk)
+    assert (stored.name, stored.url, credentials.reveal(stored.key)) == ("Staging", URL, KEY)
+    assert Baseline.objects.exists()
+    sources.change_source(source, SHELL, name="Other", url=URL, key="ds_new.key")
+    DataPull.objects.update(state=PullState.DONE.value, active_source=None)
+    sources.change_source(source, SHELL, url=URL + "/other")
+    assert DataSource.objects.get(pk=source.pk).url == URL + "/other"
+
+
 # Removing.
 
 
