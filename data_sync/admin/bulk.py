@@ -27,6 +27,7 @@ class Bulk:
     accept: int
     reject: int
     deletes_left_out: int
+    renames_left_out: int
     conflicts_left_out: int
     problems_left_out: int
 
@@ -36,11 +37,13 @@ class Bulk:
         meant = Q(decision=about.value)
         # Each is left out for the first reason that there is.
         left = meant if filters.op == Operation.DELETE else meant & ~Q(operation=Operation.DELETE.value)
-        kept = left & Q(is_conflict=False)
+        same = left if filters.op == Operation.RENAME else left & ~Q(operation=Operation.RENAME.value)
+        kept = same & Q(is_conflict=False)
         found = selected.order_by().aggregate(
             matching=Count("pk"),
             meant=Count("pk", filter=meant),
             left=Count("pk", filter=left),
+            same=Count("pk", filter=same),
             kept=Count("pk", filter=kept),
             accept=Count("pk", filter=kept & Q(has_problems=False)),
         )
@@ -50,7 +53,8 @@ class Bulk:
             accept=0 if about is Decision.ACCEPTED else found["accept"],
             reject=0 if about is Decision.REJECTED else found["meant"],
             deletes_left_out=found["meant"] - found["left"],
-            conflicts_left_out=found["left"] - found["kept"],
+            renames_left_out=found["left"] - found["same"],
+            conflicts_left_out=found["same"] - found["kept"],
             problems_left_out=found["kept"] - found["accept"],
         )
 
@@ -74,6 +78,13 @@ class Bulk:
                 self.deletes_left_out,
             )
             parts.append(words % {"n": self.deletes_left_out})
+        if self.renames_left_out:
+            words = ngettext(
+                "%(n)s rename (show the renames to accept it)",
+                "%(n)s renames (show the renames to accept them)",
+                self.renames_left_out,
+            )
+            parts.append(words % {"n": self.renames_left_out})
         if self.conflicts_left_out:
             words = ngettext(
                 "%(n)s conflict (to be accepted on its own)",
@@ -108,6 +119,13 @@ def decided_words(decided: Decided, decision: Decision) -> str:
             decided.skipped_deletes,
         )
         parts.append(left % {"n": decided.skipped_deletes})
+    if decided.skipped_renames:
+        left = ngettext(
+            "%(n)s rename was left out: filter on renames to decide on it.",
+            "%(n)s renames were left out: filter on renames to decide on them.",
+            decided.skipped_renames,
+        )
+        parts.append(left % {"n": decided.skipped_renames})
     if decided.skipped_conflicts:
         left = ngettext(
             "%(n)s conflict was left out: accept it on its own card.",

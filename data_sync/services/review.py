@@ -43,6 +43,7 @@ class Decided:
     count: int
     revision: int
     skipped_deletes: int = 0
+    skipped_renames: int = 0
     skipped_conflicts: int = 0
     skipped_problems: int = 0
     skipped_decided: int = 0
@@ -70,8 +71,9 @@ def decide(
     cannot be to replace a row that others refer to.
 
     A decision on a whole selection leaves out what has been decided already, unless the selection says which
-    decision it means, and what requirements forbid; accepting one also leaves conflicts out, and deletes unless
-    deletes are what is selected. A later decision voids an approval. Raises `RevisionConflict`.
+    decision it means, and what requirements forbid; accepting one also leaves conflicts out, deletes unless
+    deletes are what is selected, and renames unless they are, or `rename_choice` says how to write them. A later
+    decision voids an approval. Raises `RevisionConflict`.
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
@@ -81,8 +83,10 @@ def decide(
         skipped: dict[str, int] = {}
         if is_bulk and not selection.decision:
             skipped["decided"], changes = _without(changes, ~Q(decision=Decision.UNDECIDED.value))
-        if is_bulk and is_acceptance and selection.operation != Operation.DELETE:
+        if is_bulk and is_acceptance and not selection.is_of(Operation.DELETE):
             skipped["deletes"], changes = _without(changes, Q(operation=Operation.DELETE.value))
+        if is_bulk and is_acceptance and not selection.is_of(Operation.RENAME) and rename_choice is None:
+            skipped["renames"], changes = _without(changes, Q(operation=Operation.RENAME.value))
         if is_bulk and is_acceptance and not acknowledge:
             skipped["conflicts"], changes = _without(changes, Q(is_conflict=True))
         if is_acceptance:

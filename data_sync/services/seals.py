@@ -14,15 +14,10 @@ def current_approval_seal(changeset: Changeset) -> str:
     columns = ("number", "decision", "acknowledged_digest", "operation", "rename_choice")
     rows = changeset.changes.order_by("number").values_list(*columns).iterator(chunk_size=2000)
     decisions = (
-        Decided(number, decision, kept_fields(), acknowledged, rename_of(operation, choice))
+        Decided(number, decision, [], acknowledged, rename_of(operation, choice))
         for number, decision, acknowledged, operation, choice in rows
     )
     return approval_seal(current_content_seal(changeset), decisions)
-
-
-def kept_fields() -> list[str]:
-    """The fields of an update that stay as they are here: none, as decisions are on whole changes."""
-    return []
 
 
 def rename_of(operation: str, choice: str) -> str | None:

@@ -27,6 +27,10 @@ class Selection:
     search: str = ""
     flag: str = ""
 
+    def is_of(self, operation: Operation) -> bool:
+        """Whether the filters say that changes of this operation are what is meant."""
+        return self.operation == operation or (operation == Operation.RENAME and self.flag == "renames")
+
     def to_plain(self) -> dict[str, Any]:
         return asdict(self) | {"numbers": None if self.numbers is None else list(self.numbers)}
 

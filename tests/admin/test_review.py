@@ -13,7 +13,7 @@ from django.urls import reverse
 from data_sync.models import Change, Changeset, Event
 
 from . import making
-from .making import changeset, create, delete, update
+from .making import changeset, create, delete, rename, update
 
 pytestmark = pytest.mark.django_db
 
@@ -247,6 +247,23 @@ def test_accepting_all_says_the_number_and_leaves_deletes_out(reviewer):
         3: "undecided",
         4: "undecided",
     }
+
+
+def test_accepting_all_says_beforehand_and_afterwards_how_many_renames_it_leaves_out(reviewer):
+    stored = changeset([update(1), rename(2), rename(3), delete(4)])
+
+    page = reviewer.get(review_url(stored))
+    answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
+
+    assert "Accept 1 undecided" in text(page)
+    words = "1 delete (show the deletes to accept it); 2 renames (show the renames to accept them)"
+    assert f"Accepting leaves out: {words}" in text(page)
+    assert "2 renames were left out: filter on renames to decide on them." in text(answer)
+    assert "Accept 2 undecided" in text(reviewer.get(review_url(stored, "?op=rename")))
+    reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "1", "op": "rename"})
+    assert list(stored.changes.order_by("number").values_list("decision", flat=True)) == ["accepted"] * 3 + [
+        "undecided"
+    ]
 
 
 def test_deletes_are_accepted_where_they_are_what_is_filtered(reviewer):

@@ -255,3 +255,9 @@ def test_a_rename_is_written_as_it_was_said(run: Run, words: list[str], choice: 
     assert run("accept", changeset.pk, "--change", 1, 2, *words).code == 0
     assert changeset.changes.get(number=1).rename_choice == choice
     assert decided(changeset, "accepted") == [1, 2]
+
+
+def test_all_takes_renames_in_and_keeps_their_rows(run: Run) -> None:
+    changeset = making.changeset([making.rename(1, rename_choice="replace"), making.update(2), making.delete(3)])
+    assert run("accept", changeset.pk, "--all", "--json").document["decided"] == 3
+    assert changeset.changes.get(number=1).rename_choice == "rename"

@@ -20,6 +20,7 @@ from data_sync.core.states import ChangesetState, Decision, Operation, Outcome
 from data_sync.models import Change, Changeset, Event
 from data_sync.orm.write import Writer
 from data_sync.services import actors, apply, review
+from data_sync.services.seals import current_content_seal
 from tests.environments import Environments, child
 from tests.testapp.models import (
     Article,
@@ -370,6 +371,18 @@ def test_a_change_that_was_altered_after_approval_is_refused(three: Environments
     with three.untouched():
         applied = three.apply(changeset)
     assert applied.state in (ChangesetState.FAILED, ChangesetState.STALE), applied.state_reason
+
+
+def test_a_problem_that_is_hidden_before_it_is_accepted_is_refused(three: Environments) -> None:
+    """`has_problems` is outside of the seals; the problems themselves are not."""
+    changeset = three.changeset()
+    problems = [{"code": "x", "field": "name", "message": "It does not fit."}]
+    changeset.changes.filter(key_text="update").update(problems=problems, has_problems=False)
+    three.accept_all(changeset)
+    Changeset.objects.filter(pk=changeset.pk).update(content_seal=current_content_seal(changeset))
+    with three.untouched():
+        applied = three.apply(three.approve(changeset))
+    assert applied.state == ChangesetState.FAILED and "It does not fit." in applied.state_reason
 
 
 def test_a_removed_change_is_noticed(three: Environments) -> None:

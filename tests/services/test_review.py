@@ -67,7 +67,7 @@ def test_a_selection_by_flag_conflicts_first(flag: str, numbers: list[int]) -> N
 def test_a_rename_takes_rows_along_only_if_it_replaces_its_own() -> None:
     changeset = make("rename", "rename")
     Change.objects.update(has_cascades=True, cascades=[{"model": "x.y", "pk": "1", "label": "Row", "effect": "delete"}])
-    decide(changeset, "accepted")
+    decide(changeset, "accepted", 1, 2)
     Change.objects.filter(number=2).update(rename_choice=RenameChoice.REPLACE)
     assert [change.number for change in review.select(changeset, Selection(flag="cascades"))] == [2]
     assert [one["change"] for one in consequences.consequences(changeset).cascades] == [2]
@@ -224,6 +224,28 @@ def test_a_bulk_decision_that_acknowledges_takes_conflicts_too() -> None:
 
 
 # Renames
+
+
+@pytest.mark.parametrize(
+    "meant", [{"operation": "rename"}, {"flag": "renames"}, {"options": {"rename_choice": RenameChoice.RENAME}}]
+)
+def test_a_bulk_decision_leaves_renames_out_unless_they_are_meant_or_it_says_how_to_write_them(
+    meant: dict[str, Any],
+) -> None:
+    """Each is counted once: as a rename, also where it is a conflict or cannot be applied."""
+    changeset = make("update", "rename", "rename?", "rename!", "delete")
+    came_to = decide(changeset, "accepted")
+    assert (came_to.count, came_to.skipped_renames, decided(changeset)) == (1, 3, [1])
+    assert (came_to.skipped_deletes, came_to.skipped_conflicts, came_to.skipped_problems) == (1, 0, 0)
+    came_to = decide(changeset, "accepted", **meant)
+    assert (came_to.count, came_to.skipped_renames, decided(changeset)) == (1, 0, [1, 2])
+    assert (came_to.skipped_conflicts, came_to.skipped_problems) == (1, 1)
+
+
+def test_renames_are_rejected_in_bulk_and_accepted_by_number() -> None:
+    changeset = make("rename", "rename")
+    decide(changeset, "accepted", 1)
+    assert (decided(changeset), decide(changeset, "rejected").count) == ([1], 1)
 
 
 def test_a_rename_keeps_the_choice_of_how_it_is_written() -> None:

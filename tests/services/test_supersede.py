@@ -100,6 +100,7 @@ def test_decisions_on_the_same_changes_stand(source: DataSource) -> None:
         {"before_digest": "sha256:" + "c" * 64},
         {"after_digest": "sha256:" + "c" * 64},
         {"cascades": [{"model": "x.y", "pk": "1", "label": "Row", "effect": "delete", "column": "c"}]},
+        {"left_scope": True},
         {"has_problems": True},
         {"is_conflict": True},
     ],

@@ -26,7 +26,9 @@ def add_verbs(verbs: Verbs) -> None:
         verb = verbs.add(name, partial(decide, decision), what)
         verb.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
         which = verb.add_mutually_exclusive_group(required=True)
-        which.add_argument("--all", action="store_true", help="all undecided, within the other options; deletes too")
+        which.add_argument(
+            "--all", action="store_true", help="all undecided, within the other options; deletes, renames too"
+        )
         which.add_argument("--change", type=number, nargs="+", action="extend", metavar="N", help="these changes")
         add_filters(verb)
         if decision is Decision.ACCEPTED:
@@ -99,8 +101,9 @@ def decide(decision: Decision, call: Call) -> Answer:
 
 
 def _decide_all(changeset: Changeset, selection: Selection, decision: Decision, call: Call) -> Decided:
-    """Decides, deletes included: whoever types --all has said so. `services.review` leaves them out of a
-    selection unless they are what is selected, hence a second decision, in the same transaction."""
+    """Decides, deletes and renames included: whoever types --all has said so. `services.review` leaves deletes out of a
+    selection unless they are what is selected, hence a second decision, in the same transaction. Renames it takes in,
+    as it is told how to write them."""
     decide = partial(
         review.decide,
         changeset.pk,
