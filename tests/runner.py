@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,8 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 USAGE = """\
 python3 -m tests [--only DATABASE] [--require-services] [pytest arguments]
 
-Runs the suite on SQLite, then what concerns the database again on PostgreSQL and MariaDB where they
-answer. Browser tests run on SQLite, where Chromium is found. What is missing is left out and named;
+Runs the suite on SQLite, and what concerns the database again on PostgreSQL and MariaDB where they
+answer: as many at a time as there are processors, the first before your eyes, what the others said
+after it. Browser tests run on SQLite, where Chromium is found. What is missing is left out and named;
 with --require-services, and in CI (the environment variable CI is set), it is a failure."""
 NOTHING_COLLECTED = 5
 
@@ -50,10 +52,17 @@ def main(argv: list[str]) -> int:
         os.environ[outside.REQUIRED] = "1"
 
     chosen = options.only or outside.DATABASES
-    try:
-        lines = [run_on(name, pytest_arguments) for name in chosen]
-    except KeyboardInterrupt:
-        return 130
+    lines = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = [pool.submit(run_on, name, pytest_arguments, live=name == chosen[0]) for name in chosen]
+        try:
+            for run in runs:
+                line, said = run.result()
+                print(said, end="", flush=True)
+                lines.append(line)
+        except KeyboardInterrupt:  # Which the running ones have heard, too.
+            pool.shutdown(cancel_futures=True)
+            return 130
     if "sqlite" in chosen and (reason := outside.why_no_chromium()):
         lines.append(missing("browser", reason))
     failed = any(line.ended == "FAILED" for line in lines)
@@ -61,22 +70,36 @@ def main(argv: list[str]) -> int:
     return 1 if failed else 0
 
 
-def run_on(name: str, pytest_arguments: list[str]) -> Line:
-    """Run pytest on one database in a process of its own, because settings are read once per process."""
+def run_on(name: str, pytest_arguments: list[str], *, live: bool) -> tuple[Line, str]:
+    """Run pytest on one database in a process of its own, because settings are read once per process.
+
+    Gives what the run said as well, unless that was printed `live`.
+    """
     if reason := outside.why_unreachable(name):
-        return missing(name, reason)
-    print(f"\n==> the tests on {name}", flush=True)
+        return missing(name, reason), ""
+    heading = f"\n==> the tests on {name}\n"
+    if live:
+        print(heading, end="", flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *pytest_arguments]
-        code = subprocess.call(command, cwd=ROOT, env=os.environ | {"DATA_SYNC_TEST_DATABASE": name})
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"DATA_SYNC_TEST_DATABASE": name},
+            stdout=None if live else subprocess.PIPE,
+            stderr=None if live else subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
         counts = tally(report)
-    if code == NOTHING_COLLECTED and name != "sqlite":
-        return Line(name=name, ended="left out", text="none of the chosen tests uses the database")
+    said = "" if live else heading + done.stdout
+    if done.returncode == NOTHING_COLLECTED and name != "sqlite":
+        return Line(name=name, ended="left out", text="none of the chosen tests uses the database"), said
     took = f"{time.monotonic() - started:.0f} s"
-    ended = "FAILED" if code else "passed"
-    return Line(name=name, ended=ended, text=f"{counts or f'pytest ended with {code}'}, {took}")
+    ended = "FAILED" if done.returncode else "passed"
+    return Line(name=name, ended=ended, text=f"{counts or f'pytest ended with {done.returncode}'}, {took}"), said
 
 
 def tally(report: Path) -> str:

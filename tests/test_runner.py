@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -51,16 +53,37 @@ def test_a_missing_server_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("at_home")
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 1), (2, 1), (5, 1)])
 def test_any_failure_of_pytest_is_the_commands(code: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner.subprocess, "call", lambda *_, **__: code)
+    monkeypatch.setattr(runner.subprocess, "run", lambda command, **_: CompletedProcess(command, code))
     monkeypatch.setattr(outside, "why_no_chromium", lambda: None)
     assert runner.main(["--only", "sqlite", "-k", "something"]) == expected
 
 
 def test_unknown_arguments_go_to_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = []
-    monkeypatch.setattr(runner.subprocess, "call", lambda command, **_: commands.append(command) or 0)
+
+    def run(command: list[str], **_: Any) -> CompletedProcess[str]:
+        commands.append(command)
+        return CompletedProcess(command, 0)
+
+    monkeypatch.setattr(runner.subprocess, "run", run)
     runner.main(["--only", "sqlite", "-k", "approve", "-x", "tests/core"])
     assert commands[0][-4:] == ["-k", "approve", "-x", "tests/core"]
+
+
+def test_what_a_later_database_said_is_printed_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(command: list[str], *, env: dict[str, str], stdout: int | None, **_: Any) -> CompletedProcess[str]:
+        name = env["DATA_SYNC_TEST_DATABASE"]
+        return CompletedProcess(command, 1, stdout and f"what {name} said\n")
+
+    monkeypatch.setattr(runner.subprocess, "run", run)
+    monkeypatch.setattr(outside, "why_unreachable", lambda name: None)
+    assert runner.main(["--only", "postgresql", "--only", "mariadb"]) == 1
+    said = capsys.readouterr().out
+    assert "==> the tests on postgresql\n" in said and "what postgresql said" not in said
+    assert "==> the tests on mariadb\nwhat mariadb said\n" in said
+    assert said.index("what mariadb said") < said.index("Summary")
 
 
 def test_the_tally_counts_what_pytest_reported(tmp_path: Path) -> None:
