@@ -133,6 +133,7 @@ def _case(filled: Filled, changed: float, repeat: int) -> dict[str, Any]:
         ("export", lambda: sides.answer("export")),
         ("digests", lambda: sides.answer("digests")),
         ("pull", sides.pull),
+        ("pull_without_baselines", sides.pull_without_baselines),
         ("approve", sides.approve),
         ("apply", sides.apply),
         ("document", sides.document),

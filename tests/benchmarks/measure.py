@@ -66,16 +66,22 @@ class Sides:
         _expect(result["counts"] == self.edits, result)
         return result
 
+    def pull_without_baselines(self) -> Result:
+        self._databases.copy(BASE, WRITTEN)
+        result = self._pull(WRITTEN, "pull_without_baselines")
+        _expect(result["counts"] == self.edits, result)
+        return result
+
     def pull_again(self) -> Result:
         """A pull after `apply`: it has to find nothing."""
         result = self._pull(APPLIED)
         _expect(not any(result["counts"].values()), result)
         return result
 
-    def _pull(self, database: str) -> Result:
+    def _pull(self, database: str, step: str = "pull") -> Result:
         with self._place.server(SOURCE) as server:
             self._place.step("add_source", server.url, database=database)
-            result = self._place.step("pull", database=database)
+            result = self._place.step(step, database=database)
             result["server"] = server.result()
         _expect(result["state"] == "done", result)
         return result

@@ -22,6 +22,7 @@ PEERS = {
 }
 STEPS = {
     "pull": "pull to the stored changeset",
+    "pull_without_baselines": "the same, without keeping baselines",
     "pull_again": "pull that finds nothing",
     "digests": "export: the listing of digests",
     "export": "export: all records",

@@ -1,6 +1,7 @@
 """What data_sync is measured at, each step in a process of its own (see `step`), and what prepares it.
 
-Imports, set-up and what a step needs to know in advance are done before its clock starts.
+Imports, set-up and what a step needs to know in advance are done before its clock starts; so are those imports that
+data_sync leaves to its first pull, and a process does once.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ import json
 import urllib.parse
 import urllib.request
 from typing import Any
+from unittest import mock
 
+import deepdiff  # noqa: F401
+import requests  # noqa: F401
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import models
 
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Changeset, DataSource
-from data_sync.services import actors, approval, review, sources
+from data_sync.services import actors, approval, both_sides, review, sources
 from data_sync.services import apply as applying
 from data_sync.services import document as documents
 from data_sync.services import pull as pulling
@@ -25,7 +29,18 @@ from tests.benchmarks.app.models import Country, Language, Tag, Text
 
 from .instruments import Clock, parts
 
-STEPS = ("fill", "edit", "add_source", "pull", "export", "digests", "approve", "apply", "document")
+STEPS = (
+    "fill",
+    "edit",
+    "add_source",
+    "pull",
+    "pull_without_baselines",
+    "export",
+    "digests",
+    "approve",
+    "apply",
+    "document",
+)
 TOKEN = settings.DATA_SYNC_EXPORT_TOKEN
 
 #: Parts of a pull and of an apply: module, attribute, and what it is called in the table.
@@ -87,6 +102,13 @@ def pull() -> dict[str, Any]:
             for operation in (Operation.CREATE, Operation.UPDATE, Operation.DELETE)
         },
     )
+
+
+def pull_without_baselines() -> dict[str, Any]:
+    """The same, but nothing that was agreed on is looked up or kept: what baselines cost is the difference."""
+    baselines = both_sides.Baselines
+    with mock.patch.object(both_sides, "Baselines", lambda source, shapes: baselines(None, shapes)):
+        return pull()
 
 
 def export(url: str) -> dict[str, Any]:

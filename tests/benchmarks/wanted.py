@@ -10,7 +10,7 @@ Figures = dict[str, Any]
 
 FLOOR_TIMES = {"sqlite": 4.0, "postgresql": 2.0}
 SAVE_TIMES = {"sqlite": 3.0, "postgresql": 6.0}
-DUMP_TIMES, WIRE, GROWTH, MORE_MEMORY, MEMORY, BYTES_PER_ROW = 80, 4e6, 15, 20e6, 100e6, 40
+DUMP_TIMES, WIRE, GROWTH, MORE_MEMORY, MEMORY, BYTES_PER_ROW, BASELINES = 80, 4e6, 15, 20e6, 100e6, 40, 30
 MANY, MOST = 100_000, 1_000_000
 
 
@@ -44,6 +44,8 @@ def wanted(kind: str, found: Figures) -> Iterator[Wish]:
         yield at_most(
             "on the wire a row, where nothing differs", BYTES_PER_ROW, many["pull_again"]["wire"] / MANY, " B"
         )
+        bare = many["pull_without_baselines"]["seconds"]
+        yield at_most("baselines add to a pull, 100,000 rows", BASELINES, 100 * (pull["seconds"] / bare - 1), " %")
     if many and peers:
         steps = peers["steps"]
         times = MANY / peers["rows"]
