@@ -17,6 +17,8 @@ from .values import Field
 from .writes import Row
 
 _SIZE_OF_TYPE = re.compile(r"\s*\(\s*\d+(\s*,\s*\d+)?\s*\)")
+_FIXED_TYPE = re.compile(r"^(char|character|bit)(?=\s*(\(|$))")
+_UNSIZED = {"char": "bpchar", "character": "bpchar", "bit": "varbit"}
 PARAMETERS = 30_000
 
 
@@ -81,9 +83,8 @@ def _from_values(
     quote = connection.ops.quote_name
     members = [*fields, model._meta.pk]
     columns = ", ".join(f"{quote(field.column)} = given.c{place}" for place, field in enumerate(fields))
-    # Without their sizes: a cast to varchar(5) would cut what does not fit, instead of refusing it.
     # In parentheses: `-32768::smallint` is minus one too many.
-    casts = ", ".join(f"(%s)::{_SIZE_OF_TYPE.sub('', field.cast_db_type(connection) or '')}" for field in members)
+    casts = ", ".join(f"(%s)::{_without_size(field.cast_db_type(connection) or '')}" for field in members)
     names = ", ".join(f"c{place}" for place in range(len(members)))
     target, key = quote(model._meta.db_table), quote(model._meta.pk.column)
     for batch in batches(zip(pks, rows, strict=True), max(PARAMETERS // len(members), 1)):
@@ -96,6 +97,14 @@ def _from_values(
             cursor.execute(
                 sql, [value for pk, row in batch for value in _parameters(connection, model, fields, pk, row)]
             )
+
+
+def _without_size(db_type: str) -> str:
+    """The type to cast to: a cast to varchar(5) would cut what does not fit, instead of refusing it.
+
+    `char` and `bit` without a size are of size one, so those become the types that have none.
+    """
+    return _SIZE_OF_TYPE.sub("", _FIXED_TYPE.sub(lambda found: _UNSIZED[found[1]], db_type))
 
 
 def _by_case(

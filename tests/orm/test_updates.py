@@ -8,6 +8,7 @@ from django.db import models, transaction
 from data_sync.orm.resolution import schema_of
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.updates import update_rows
+from tests.hard.models import Fixed
 from tests.testapp.models import Category, Everything, Product
 
 
@@ -55,3 +56,12 @@ def test_more_rows_than_a_statement_takes_parameters_for_are_updated() -> None:
     with transaction.atomic():
         update_rows(schema(Category), rows, ["title"], "default")
     assert all(row.title == row.slug.upper() for row in Category.objects.all())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("code", ["def", "d  "])
+def test_values_of_types_that_are_of_size_one_without_a_size_are_whole(code: str) -> None:
+    row = Fixed.objects.create(name="x", code="abc")
+    row.code = code
+    update_rows(schema(Fixed), [row], ["code"], "default")
+    assert Fixed.objects.get().code.rstrip() == code.rstrip()
