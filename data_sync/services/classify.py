@@ -20,11 +20,12 @@ from data_sync.orm.rows import PK
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.validators import warnings
 
+from .circles import Circles
 from .collisions import Collisions
 from .comparison import Comparison, Numbered, Sides
 from .conflicts import Conflicts, Standing
 from .deletions import Deletions
-from .targets import Circles, Targets
+from .targets import Targets
 
 USING = "default"
 Outside = Callable[[str, Collection[str]], set[str]]

@@ -13,56 +13,9 @@ from data_sync.orm.resolution import schemas
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.self_keys import knows_its_key
 
+from .circles import Circles
 from .comparison import Comparison, Numbered, Sides
 from .deletions import claim_of, name_of
-
-_SEEN, _ON_CIRCLE = 1, 2
-
-
-class Circles:
-    """Which new rows need themselves, over new rows of their model, by a reference that must not be null.
-
-    Lives as long as the comparison, so that each row is followed once for each such member: a long chain takes time
-    as it has rows. Keeps a byte for each change and member.
-    """
-
-    def __init__(self, comparison: Comparison) -> None:
-        self._comparison = comparison
-        self._marks: dict[tuple[str, str], bytearray] = {}
-
-    def is_on_one(self, sides: Sides, name: str) -> bool:
-        """Whether the reference leads from a new row back to itself."""
-        entry = sides.entry
-        if entry.operation != Operation.CREATE or _may_be_filled_in_later(entry.schema, name):
-            return False
-        member = (entry.schema.label, name)
-        if member not in self._marks:
-            self._marks[member] = bytearray(self._comparison.total + 1)
-        marks = self._marks[member]
-        if not marks[entry.number]:
-            self._follow(sides, name, marks)
-        return marks[entry.number] == _ON_CIRCLE
-
-    def _follow(self, sides: Sides, name: str, marks: bytearray) -> None:
-        path: list[int] = []
-        at: Numbered | None = sides.entry
-        while at is not None and not marks[at.number]:
-            marks[at.number] = _SEEN
-            path.append(at.number)
-            at = self._next(sides if at is sides.entry else self._comparison.sides_of(at), name)
-        if at is not None and at.number in path:
-            for number in path[path.index(at.number) :]:
-                marks[number] = _ON_CIRCLE
-
-    def _next(self, sides: Sides, name: str) -> Numbered | None:
-        """The new row of the same model that a new row refers to."""
-        schema, after = sides.entry.schema, sides.after
-        assert after is not None
-        for member, target, text in targets_of(schema, after):
-            if member == name and target.model is schema.model:
-                other = self._comparison.change_of(target.label, text)
-                return other if other is not None and other.operation == Operation.CREATE else None
-        return None
 
 
 class Targets:
@@ -120,8 +73,8 @@ class Targets:
                     "Register or pull that model too, or add the row."
                 )
                 problems.append(problem("missing_reference", name, message))
-        requires |= self._other_halves(sides)
-        return requires - {sides.entry.number}, problems
+        halves, staying = self._other_halves(sides)
+        return (requires | halves) - {sides.entry.number}, problems + staying
 
     def _comes_back(self, sides: Sides, name: str, target: Numbered) -> bool:
         """Whether a new row would have to exist before it is written, for this reference."""
@@ -138,19 +91,29 @@ class Targets:
             if rename is not None:
                 yield rename
 
-    def _other_halves(self, sides: Sides) -> set[int]:
-        """A symmetrical many-to-many is stored once for each side: half a link must not be applied."""
+    def _other_halves(self, sides: Sides) -> tuple[set[int], list[Problem]]:
+        """A symmetrical many-to-many is stored once for each side: half a link must not be applied.
+
+        Numbers of the changes that have the other halves, and a problem for each half that no change would remove.
+        """
         before, after, schema = sides.before, sides.after, sides.entry.schema
         halves: set[int] = set()
+        problems: list[Problem] = []
         for link in schema.links:
             if not link.field.remote_field.symmetrical or after is None:
                 continue
             old = set() if before is None else set(map(canonical.dumps, before.fields[link.name]))
             for text in old ^ set(map(canonical.dumps, after.fields[link.name])):
                 other = self._comparison.change_of(schema.label, text)
-                if other is not None and other.operation != Operation.DELETE:
+                if other is not None:
                     halves.add(other.number)
-        return halves
+                elif text in old and schema.registration.deletes == "never":
+                    message = (
+                        f"{link.name} would lose {schema.label} {text}, which the source does not have and which stays "
+                        "here with its half of the link. Remove the link here, then pull again."
+                    )
+                    problems.append(problem("half_a_link", link.name, message))
+        return halves, problems
 
     def _stays(self, target: ModelSchema, text: str) -> bool:
         """Whether a row is here, and will be after these changes."""
@@ -166,13 +129,6 @@ class Targets:
             return []
         message = "A row with this natural key exists here, outside of the registration's queryset."
         return [problem("hidden_row", "", message)]
-
-
-def _may_be_filled_in_later(schema: ModelSchema, name: str) -> bool:
-    """Whether a row can be written before what this member refers to."""
-    needed = [*(one.name for one in schema.references if not one.field.null)]
-    needed += [generic.name for generic in schema.generics if not generic.null]
-    return name not in needed
 
 
 def _may_be_hidden(sides: Sides) -> bool:

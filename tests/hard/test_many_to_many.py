@@ -5,8 +5,8 @@ from __future__ import annotations
 from data_sync.core.states import Operation
 from tests.environments import Environments
 
-from .bringing import bring, operations, pending, problems, rows
-from .models import Album, Amount, Ingredient, Member, Recipe, Song
+from .bringing import bring, operations, pending, problems, rows, words
+from .models import Album, Amount, Ingredient, Member, Pal, Recipe, Song
 
 Grams = dict[str, dict[str, int]]
 
@@ -101,3 +101,21 @@ def test_a_friendship_is_taken_over_on_both_sides_or_on_neither(environments: En
     assert not problems(changeset)
     assert (first.requires, second.requires) == ([second.number], [first.number])
     bring(environments)
+
+
+def test_half_a_link_needs_the_delete_of_the_other_half(environments: Environments) -> None:
+    _, here = environments.add(Member, name="a")
+    here.friends.add(rows(Member, "default").create(name="gone"))
+    changeset = pending(environments)
+    numbers = dict(changeset.changes.values_list("operation", "number"))
+    assert changeset.changes.get(operation=Operation.UPDATE).requires == [numbers[Operation.DELETE]]
+    bring(environments)
+    assert not here.friends.exists()
+
+
+def test_half_a_link_to_a_row_that_stays_is_a_problem(environments: Environments) -> None:
+    _, here = environments.add(Pal, name="a")
+    here.pals.add(rows(Pal, "default").create(name="stays"))
+    changeset = pending(environments)
+    assert problems(changeset) == {("hard.pal", "a"): ["half_a_link"]}
+    assert 'pals would lose hard.pal ["stays"]' in words(changeset, "half_a_link")

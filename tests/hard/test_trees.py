@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from data_sync.core.states import Operation
+from data_sync.core.states import ChangesetState, Operation
 from tests.environments import Environments
 
-from .bringing import bring, operations, pending, problems, put, rows
-from .models import Chapter, Node
+from .bringing import bring, operations, pending, problems, put, rows, words
+from .models import Chapter, Horse, Node
 
 DEPTH = 50
 
@@ -106,3 +106,13 @@ def test_new_rows_that_need_each_other_are_refused_by_name_or_arrive(
         assert {key for _, key in found} == set(parents)
     else:
         bring(environments)
+
+
+def test_new_rows_that_need_each_other_by_different_references_are_refused_by_name(environments: Environments) -> None:
+    put("source", Horse(pk=1, name="a", father_id=2, mother_id=1), Horse(pk=2, name="b", father_id=2, mother_id=1))
+    put("source", Horse(pk=3, name="foal", father_id=2, mother_id=1), Horse(pk=4, name="c", father_id=4, mother_id=4))
+    changeset = pending(environments)
+    assert problems(changeset) == {("hard.horse", "a"): ["self_reference"], ("hard.horse", "b"): ["self_reference"]}
+    assert "father refers to new rows that need this one" in words(changeset, "self_reference")
+    environments.accept(changeset, changeset.changes.get(key_text="c").number)
+    assert environments.apply(environments.approve(changeset)).state == ChangesetState.APPLIED
