@@ -143,10 +143,12 @@ def needing_rejected(changeset: Changeset, changes: QuerySet[Change]) -> set[int
     return ordering.dependents(rejected, requires_of(changes)) if rejected else set()
 
 
-def needed_by_accepted(changeset: Changeset) -> set[int]:
-    """Changes not accepted that accepted ones require, directly or through others."""
-    missing = {need for needs in unmet_requirements(changeset).values() for need in needs}
-    return missing | _required_by(changeset, missing, _requires(changeset, missing))
+def needed_by_accepted(changeset: Changeset, changes: QuerySet[Change]) -> set[int]:
+    """What accepted changes that are not among these require, directly or through others."""
+    requires = requires_of(_of_decision(changeset, Decision.ACCEPTED))
+    for number in changes.filter(decision=Decision.ACCEPTED.value).values_list("number", flat=True):
+        requires.pop(number, None)
+    return _required_by(changeset, set(), requires)
 
 
 def refuse_problems(changes: QuerySet[Change]) -> None:

@@ -189,7 +189,7 @@ def _without_unmet(
         case Decision.ACCEPTED:
             left_out = requirements.needing_rejected(changeset, changes)
         case Decision.REJECTED:
-            left_out = requirements.needed_by_accepted(changeset)
+            left_out = requirements.needed_by_accepted(changeset, changes)
         case Decision.UNDECIDED:
             left_out = set()
         case _:

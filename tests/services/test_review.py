@@ -114,6 +114,18 @@ def test_deciding_by_the_decision_itself_takes_all_that_were_selected() -> None:
     assert decide(changeset, "undecided", decision="accepted").count == 5
 
 
+def test_what_accepted_changes_need_is_not_rejected_in_bulk() -> None:
+    """Not by way of another accepted one either; what nobody else needs is."""
+    changeset = make("create", "create", "update", "update", "update", requires={2: [1], 3: [2], 5: [4]})
+    decide(changeset, "accepted", 1, 2, 3, 4, 5)
+    came_to = decide(changeset, "rejected", operation="create", decision="accepted")
+    assert (came_to.count, came_to.skipped_requirements, decided(changeset)) == (0, 2, [1, 2, 3, 4, 5])
+    came_to = decide(changeset, "rejected", search="4", decision="accepted")
+    assert (came_to.count, came_to.skipped_requirements) == (0, 1)
+    came_to = decide(changeset, "rejected", operation="update", decision="accepted")
+    assert (came_to.count, came_to.skipped_requirements, decided(changeset)) == (3, 0, [1, 2])
+
+
 def test_what_has_a_problem_is_not_accepted_but_can_be_rejected() -> None:
     changeset = make("create!", "create")
     came_to = decide(changeset, "accepted", 1, 2)
