@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.db.models.fields.reverse_related import ForeignObjectRel
 
 from data_sync import registry
 from data_sync.core import canonical
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str, ...]
 
-_FORM = frozenset({"type", "decimal_places", "aware", "model", "key"})
+_FORM = frozenset({"type", "decimal_places", "aware", "model", "key", "key_types"})
 """What of a fingerprint makes one value's text; the rest only says which values a column takes."""
 
 
@@ -184,10 +185,20 @@ class ModelSchema:
         return tables_of(self.model)
 
     def rows(self, using: str) -> models.QuerySet[Any]:
-        """The rows in scope, whatever the managers of the model hide."""
+        """The rows in scope, whatever the managers of the model hide. Raises `RegistrationError` for a scope that
+        cannot be narrowed."""
         rows = table(self.model, using)
         scope = self.registration.queryset
-        return rows if scope is None else scope(rows)
+        if scope is None:
+            return rows
+        scoped = scope(rows)
+        if scoped.query.is_sliced or scoped.query.combinator:
+            raise RegistrationError(
+                f"The queryset of {self.label} is sliced or combined, but its rows are read in parts. Filter instead.",
+                "queryset",
+            )
+        # Joined with many rows each, a row would come several times.
+        return rows.filter(pk__in=scoped.order_by().values("pk")) if _multiplies(scoped) else scoped
 
     def every_row(self, using: str) -> models.QuerySet[Any]:
         """All rows of the table, in scope or not."""
@@ -200,7 +211,7 @@ class ModelSchema:
                 "type": type(relation.field).__name__,
                 "null": relation.field.null,
                 "model": relation.target._meta.label_lower,
-                "key": _natural_key(relation.target),
+                **_natural_key(relation.target),
             }
         for generic in self.generics:
             fields[generic.name] = {
@@ -215,6 +226,23 @@ class ModelSchema:
         )
 
 
-def _natural_key(model: type[models.Model]) -> list[str]:
+def _multiplies(rows: models.QuerySet[Any]) -> bool:
+    """Whether a queryset goes over relations that lead to several rows."""
+    joins = [getattr(table, "join_field", None) for table in rows.query.alias_map.values()]
+    return any(isinstance(join, ForeignObjectRel) and join.multiple for join in joins)
+
+
+def _natural_key(model: type[models.Model]) -> dict[str, list[str]]:
+    """How the rows of a model are named by those that refer to them, which need not be compared beside it."""
     registration = registry.registration_of(model)
-    return [] if registration is None else list(registration.key)
+    paths = [] if registration is None else list(registration.key)
+    return {"key": paths, "key_types": [fingerprint(_leaf(model, path))["type"] for path in paths]}
+
+
+def _leaf(model: Any, path: str) -> Field:
+    """The field at the end of a path of a natural key."""
+    *through, name = path.split(".")
+    for relation in through:
+        model = model._meta.get_field(relation).related_model
+    leaf: Field = model._meta.get_field(name)
+    return leaf

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.db.models import Model
+
+from data_sync.core.errors import RegistrationError
 from data_sync.core.states import ChangesetState, Operation
+from data_sync.orm.resolution import schema_of
+from data_sync.orm.rows import RowReader
+from data_sync.orm.schema import ModelSchema
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 
 from .bringing import SIDES, applied, bring, operations, pending, problems, rows
-from .models import Banner, Memo, Permit, Post, Reply
+from .models import Banner, Memo, Node, Permit, Post, Reply
 
 
 def test_a_row_that_the_manager_hides_here_is_updated_and_not_made_twice(environments: Environments) -> None:
@@ -111,3 +121,27 @@ def test_a_reference_to_a_row_that_is_out_of_scope_at_the_source(environments: E
     changeset = pending(environments)
     applied(environments, changeset)
     assert rows(Reply, "default").get().post == rows(Post, "default").get()
+
+
+@pytest.mark.django_db
+def test_a_scope_that_joins_rows_of_others_has_each_row_once() -> None:
+    parent = Node.objects.create(slug="parent")
+    for slug in ("a", "b"):
+        Node.objects.create(slug=slug, parent=parent)
+    scoped = scope_of(Node, lambda rows: rows.filter(children__isnull=False))
+    assert [row.slug for row in scoped.rows("default")] == ["parent"]
+    assert [len(chunk) for chunk in RowReader(scoped, "default").digests()] == [1]
+
+
+@pytest.mark.parametrize(
+    "queryset", [lambda rows: rows[:2], lambda rows: rows.filter(slug="a").union(rows.filter(slug="b"))]
+)
+def test_a_scope_that_cannot_be_read_in_parts_is_refused_by_name(queryset: Any) -> None:
+    with pytest.raises(RegistrationError, match=r"The queryset of hard\.node is sliced or combined"):
+        scope_of(Node, queryset).rows("default")
+
+
+def scope_of(model: type[Model], queryset: Any) -> ModelSchema:
+    schema = schema_of(model)
+    assert schema is not None
+    return replace(schema, registration=replace(schema.registration, queryset=queryset))

@@ -106,6 +106,12 @@ def test_a_model_identified_otherwise_is_left_out_with_what_is_identified_by_it(
     assert list(agreement.schemas) == [PRODUCT]
 
 
+def test_a_key_through_a_model_that_is_not_pulled_and_has_a_key_of_another_type_is_noticed() -> None:
+    there = with_model(PRICE, with_trait("currency", key_types=["IntegerField"]))
+    with pytest.raises(SchemaMismatch, match=r"testapp\.price currency has key_types"):
+        agree([PRICE], LocalSource().manifest(), there)
+
+
 def test_a_reference_to_a_model_identified_otherwise_is_left_out() -> None:
     there = with_model(CATEGORY, with_trait("slug", max_length=5))
     agreement = agree([CATEGORY, PRODUCT], LocalSource().manifest(), there)
