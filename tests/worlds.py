@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
-from django.db import models
+from django.db import connection, models
 from hypothesis import strategies as st
 
 from tests.hard import models as hard
@@ -27,8 +27,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=6,
 )
-#: Every character that a key may have: no NUL, no half surrogate pairs.
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=3)
+#: Every character that a key may have: no NUL, no half surrogate pairs. Of those that MariaDB's collation takes for
+#: equal, as many as there are, a key can have one.
+characters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+texts = st.text(st.sampled_from("abc012日本") if connection.vendor == "mysql" else characters, min_size=1, max_size=3)
 references = st.none() | st.tuples(st.sampled_from(["node", "nation", "event"]), names)
 
 

@@ -23,7 +23,7 @@ def insert_rows(
     given: Collection[str],
     using: str,
     *,
-    moves_sequences: bool = True,
+    moves_sequences: bool,
 ) -> None:
     """Inserts rows into every table that is theirs, parents first, and sets what the database made of them.
 

@@ -23,6 +23,7 @@ from .parking import DeleteNow, FindLeaving, Parking, Taker
 from .references import RowsOfKeys
 from .saving import save_rows
 from .schema import ModelSchema
+from .stand_ins import fill_stand_ins
 from .target_rows import Renamed, TargetRows
 from .updates import update_rows
 from .writes import Bare, Row, Write, columns_of
@@ -202,7 +203,9 @@ class Writer:
         else:
             self._send(pre_save, schema, rows)
             for given, group in _by_given(takers).items():
-                insert_rows(schema, group, given, self._using)
+                if self._is_rehearsal:
+                    fill_stand_ins(schema, group, given, self._using)
+                insert_rows(schema, group, given, self._using, moves_sequences=not self._is_rehearsal)
         if any(row.pk is None for row in rows):
             self._find_keys(schema, rows, writes)
         for write, row in zip(writes, rows, strict=True):

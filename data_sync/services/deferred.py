@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
@@ -14,10 +14,33 @@ from data_sync.orm.tables import table
 
 from .plan import USING, Plan
 
-_KEY = re.compile(r"Key \((?P<column>.+?)\)=\((?P<value>.*)\)")
+MOST = 1000
+"""So many rows are named that break one constraint."""
 
 Broken = tuple[int | None, str]
 """The number of the change that breaks a constraint, None where that cannot be told, and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Constraint:
+    """One that PostgreSQL looks at late. `name` and `relation` (and `target`, of a foreign key) are quoted."""
+
+    name: str
+    kind: str
+    table: str
+    relation: str
+    columns: Sequence[str]
+    target: str | None
+    target_columns: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Values of some columns of a table, by which rows that break a constraint are found."""
+
+    table: str
+    columns: Sequence[str]
+    values: Sequence[Any]
 
 
 def broken_at_the_end(plan: Plan) -> Iterator[Broken]:
@@ -33,18 +56,67 @@ def _of_postgresql(plan: Plan) -> Iterator[Broken]:
     if _error_of("ALL") is None:
         return
     with connections[USING].cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.conname) FROM pg_constraint c "
-            "JOIN pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable ORDER BY 1"
-        )
-        names = [name for (name,) in cursor.fetchall()]
-    for name in names:
-        error = _error_of(name)
+        cursor.execute(_DEFERRABLE)
+        constraints = [_Constraint(*row) for row in cursor.fetchall()]
+    for constraint in constraints:
+        error = _error_of(constraint.name)
         if error is not None:
-            told = getattr(error.__cause__, "diag", None)
-            key = _KEY.search(getattr(told, "message_detail", None) or str(error))
-            place = (getattr(told, "table_name", None) or "", key["column"], key["value"]) if key else None
-            yield _cause(plan, place), " ".join(str(error).split())
+            found = list(_breaking(constraint))
+            for place, reason in found:
+                yield _cause(plan, place), reason
+            if not found:
+                yield None, " ".join(str(error).split())
+
+
+_COLUMNS = """ARRAY(SELECT a.attname::text FROM unnest(c.{key}) WITH ORDINALITY k(number, place)
+    JOIN pg_attribute a ON a.attrelid = c.{relation} AND a.attnum = k.number ORDER BY place)"""
+_DEFERRABLE = f"""
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.conname), c.contype::text, r.relname::text,
+    c.conrelid::regclass::text, {_COLUMNS.format(key="conkey", relation="conrelid")},
+    CASE WHEN c.confrelid <> 0 THEN c.confrelid::regclass::text END,
+    {_COLUMNS.format(key="confkey", relation="confrelid")}
+FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace JOIN pg_class r ON r.oid = c.conrelid
+WHERE c.condeferrable ORDER BY 1
+"""  # noqa: S608
+
+
+def _breaking(constraint: _Constraint) -> Iterator[tuple[_Place, str]]:
+    """Every value that breaks a foreign key or a unique constraint: the database's own error has only the first."""
+    quote = connections[USING].ops.quote_name
+    columns = ", ".join(f"one.{quote(column)}" for column in constraint.columns)
+    present = " AND ".join(f"one.{quote(column)} IS NOT NULL" for column in constraint.columns)
+    match constraint.kind:
+        case "f":
+            pairs = zip(constraint.columns, constraint.target_columns, strict=True)
+            joined = " AND ".join(f"one.{quote(mine)} = other.{quote(theirs)}" for mine, theirs in pairs)
+            sql = (
+                f"SELECT DISTINCT {columns} FROM {constraint.relation} one WHERE {present} AND NOT EXISTS "  # noqa: S608
+                f"(SELECT 1 FROM {constraint.target} other WHERE {joined}) ORDER BY {columns} LIMIT {MOST}"
+            )
+        case "u":
+            sql = (
+                f"SELECT {columns} FROM {constraint.relation} one WHERE {present} GROUP BY {columns} "  # noqa: S608
+                f"HAVING COUNT(*) > 1 ORDER BY {columns} LIMIT {MOST}"
+            )
+        case _:
+            return
+    with connections[USING].cursor() as cursor:
+        cursor.execute(sql)
+        rows = cursor.fetchall()
+    for values in rows:
+        place = _Place(constraint.table, constraint.columns, values)
+        if constraint.kind == "f":
+            yield place, _dangling(place, constraint.target or "")
+        else:
+            yield place, f"more than one row would have {_words(place)} in {constraint.table}."
+
+
+def _dangling(place: _Place, target: str) -> str:
+    return f"{place.table} would refer by {_words(place)} to a row of {target} that does not exist."
+
+
+def _words(place: _Place) -> str:
+    return ", ".join(f"{column} {value!r}" for column, value in zip(place.columns, place.values, strict=True))
 
 
 def _error_of(constraint: str) -> DatabaseError | None:
@@ -74,9 +146,8 @@ def _of_sqlite(plan: Plan) -> Iterator[Broken]:
                     f"SELECT {quote(column)} FROM {quote(name)} WHERE rowid = %s",  # noqa: S608
                     [row],
                 )
-                value = cursor.fetchone()[0]
-                reason = f"{name}.{column} would refer to {value!r} of {target}, which does not exist."
-                yield _cause(plan, (name, column, str(value))), reason
+                place = _Place(name, (column,), cursor.fetchone())
+                yield _cause(plan, place), _dangling(place, target)
 
 
 def _tables_concerned(plan: Plan) -> set[str]:
@@ -97,24 +168,22 @@ def _tables_concerned(plan: Plan) -> set[str]:
     return names
 
 
-def _cause(plan: Plan, place: tuple[str, str, str] | None) -> int | None:
-    """The change that wrote a row with this value in this column, or that deleted the row it refers to."""
-    if place is None:
-        return None
-    name, column, value = place
+def _cause(plan: Plan, place: _Place) -> int | None:
+    """The change that wrote a row with these values in these columns, or that deleted the row it refers to."""
     for model in apps.get_models(include_auto_created=True):
-        field = next((known for known in model._meta.local_concrete_fields if known.column == column), None)
-        if model._meta.db_table != name or field is None or model._meta.proxy:
+        known: dict[Any, Any] = {field.column: field for field in model._meta.local_concrete_fields}
+        if model._meta.db_table != place.table or model._meta.proxy or not known.keys() >= set(place.columns):
             continue
-        pks = set(table(model, USING).filter(**{field.attname: value}).values_list("pk", flat=True)[:1000])
-        number = _number(plan, model, pks)
-        if number is None and field.related_model is not None:
-            number = _number(plan, field.related_model, {value}, Operation.DELETE)
+        fields = [known[column] for column in place.columns]
+        values = {field.attname: value for field, value in zip(fields, place.values, strict=True)}
+        number = _number(plan, model, table(model, USING).filter(**values).values_list("pk", flat=True)[:MOST])
+        if number is None and len(fields) == 1 and fields[0].related_model is not None:
+            number = _number(plan, fields[0].related_model, place.values, Operation.DELETE)
         return number
     return None
 
 
-def _number(plan: Plan, model: Any, pks: Collection[Any], *operations: Operation) -> int | None:
+def _number(plan: Plan, model: Any, pks: Iterable[Any], *operations: Operation) -> int | None:
     wanted = {str(pk) for pk in pks}
     for label, schema in plan.schemas.items():
         if model._meta.concrete_model in schema.tables:

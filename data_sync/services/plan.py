@@ -108,11 +108,11 @@ class Plan:
     def _refuse(self) -> None:
         """Raises `ChangeFailed` for changes that nobody should have been able to choose."""
         for label in self._changes().order_by().values_list("model", flat=True).distinct():
-            if label not in self.schemas:
-                numbers = self._changes().filter(model=label).values_list("number", flat=True)
-                raise ChangeFailed(
-                    {number: f"{label} is no longer registered here." for number in numbers if self._is_chosen(number)}
-                )
+            changes = self._changes().filter(model=label)
+            reason = self._outdated(label, changes)
+            if reason:
+                numbers = changes.values_list("number", flat=True)
+                raise ChangeFailed({number: reason for number in numbers if self._is_chosen(number)})
         problems = self._changes().exclude(problems=[]).values_list("number", "problems")
         reasons = {
             number: " ".join(problem["message"] for problem in of_change)
@@ -121,6 +121,14 @@ class Plan:
         }
         if reasons:
             raise ChangeFailed(reasons)
+
+    def _outdated(self, label: str, changes: QuerySet[Change]) -> str:
+        """Why what was pulled of a model can no longer be written; "" where it can. All its records have one shape."""
+        if label not in self.schemas:
+            return f"{label} is no longer registered here."
+        record = next(value for value in changes.values_list("before", "after")[0] if value is not None)
+        unlike = sorted(record.keys() ^ set(self.schemas[label].field_names))
+        return f"{label} has got other fields since the pull ({', '.join(unlike)}). Pull again." if unlike else ""
 
     def entries(self, label: str, *operations: Operation, and_done: bool = False) -> Iterator[list[Entry]]:
         """The changes of one model in number order, of all or some operations, in batches."""

@@ -29,13 +29,20 @@ class Rehearsal:
     """What an apply would come to. `written` counts the changes that would be written.
 
     `errors` has, by number, why a change could not be; `dependents` those that were not tried, or would be of no
-    use, because they need such a change. `not_checked` says in sentences what a rehearsal leaves out.
+    use, because they need such a change. `refusals` says why nothing at all would be written where that is no single
+    change's fault; `not_checked` what a rehearsal leaves out. Both in sentences.
     """
 
     written: int = 0
     errors: dict[int, str] = field(default_factory=dict)
     dependents: dict[int, str] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything that was chosen could be written."""
+        return not (self.errors or self.dependents or self.refusals)
 
 
 def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = None) -> Rehearsal:
@@ -102,19 +109,20 @@ class _Attempt:
         execution.close()
         self._fail_all(execution.check_deletes())
         execution.delete()
-        untold = []
+        refusals = []
         for number, reason in broken_at_the_end(plan):
             if number is None:
-                untold.append(f"When it commits, the database would refuse it all: {reason}")
+                refusals.append(f"When it commits, the database would refuse it all: {reason}")
             else:
                 self._fail(number, reason)
         self._fail_all(mismatches(plan, with_files=False))
         left = self._chosen - self._errors.keys() - self._dependents.keys()
         return Rehearsal(
-            written=sum(number not in plan.done for number in left),
+            written=0 if refusals else sum(number not in plan.done for number in left),
             errors=self._errors,
             dependents=self._dependents,
-            not_checked=[*untold, *_not_checked(plan)],
+            refusals=refusals,
+            not_checked=list(_not_checked(plan)),
         )
 
     def _planned(self) -> Plan:

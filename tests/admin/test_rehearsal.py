@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from django.urls import reverse
 from data_sync.core.errors import InvalidTransition
 from data_sync.models import Change, Changeset
 from data_sync.services import rehearsal
+from data_sync.services.rehearsal import Rehearsal
 from tests.testapp.models import Term
 
 from . import making
@@ -31,8 +31,8 @@ def url(stored: Changeset, name: str) -> str:
     return reverse(f"admin:data_sync_changeset_{name}", args=(stored.pk,))
 
 
-def found(**values: Any) -> Any:
-    return SimpleNamespace(**{"written": 0, "errors": {}, "dependents": {}, "not_checked": [], **values})
+def found(**values: Any) -> Rehearsal:
+    return Rehearsal(**values)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -67,9 +67,19 @@ def test_what_needs_a_failing_change_is_told_apart(boss, monkeypatch):
 
     shown = text(boss.post(url(stored, "rehearse")))
 
-    assert "1 change could not be written, and 1 that needs such a change was not tried" in shown
+    assert "1 change could not be written. 1 change was not tried, because of what it needs." in shown
     assert "It is &lt;b&gt;taken&lt;/b&gt;." in shown and "It needs #1." in shown
     assert "Nothing is accepted yet" in shown
+
+
+def test_what_is_no_changes_fault_is_told_and_nothing_would_be_written(boss, monkeypatch):
+    stored = changeset([create(1)])
+    monkeypatch.setattr(rehearsal, "rehearse", lambda *_: found(refusals=["It would refuse it <b>all</b>."]))
+
+    page = boss.post(url(stored, "rehearse"))
+
+    assert "0 changes would be written." in text(page) and "without an error" not in text(page)
+    assert "It would refuse it &lt;b&gt;all&lt;/b&gt;." in text(page) and "ds-banner-bad" in page.content.decode()
 
 
 def test_a_thousand_errors_do_not_make_a_page_of_a_thousand_rows(boss, monkeypatch):

@@ -19,6 +19,8 @@ from django.db.models import F, Q
 
 import data_sync
 
+DEFERRED = models.Deferrable.DEFERRED if connection.vendor == "postgresql" else None
+
 # Trees
 
 
@@ -41,6 +43,15 @@ class Chapter(models.Model):
 
 
 # Cycles between models
+
+
+@data_sync.register_model(natural_key=["name"])
+class Horse(models.Model):
+    """Two parents are required: the founders of a stud are their own."""
+
+    name = models.CharField(max_length=50, unique=True)
+    father = models.ForeignKey("self", on_delete=models.CASCADE, related_name="+")
+    mother = models.ForeignKey("self", on_delete=models.CASCADE, related_name="+")
 
 
 @data_sync.register_model(natural_key=["name"])
@@ -152,6 +163,14 @@ class Member(models.Model):
 
 
 # Multi-table inheritance
+
+
+@data_sync.register_model(natural_key=["name"], deletes="never")
+class Pal(models.Model):
+    """Links of both sides, of rows that are never deleted."""
+
+    name = models.CharField(max_length=50, unique=True)
+    pals = models.ManyToManyField("self")
 
 
 @data_sync.register_model(natural_key=["slug"])
@@ -596,6 +615,26 @@ def even(value: int) -> None:
         raise ValidationError("%(value)s is odd.", params={"value": value})
 
 
+@data_sync.register_model(natural_key=["name"], save="model", exclude=["slug"])
+class Slugged(models.Model):
+    """`save()` fills a unique column that is not synced."""
+
+    name = models.CharField(max_length=50, unique=True)
+    slug = models.SlugField(unique=True)
+
+    def save(self, *args: Any, **options: Any) -> None:
+        self.slug = self.name.lower()
+        super().save(*args, **options)
+
+
+@data_sync.register_model(natural_key=["name"], fields=("name",), file_fields=("paper",))
+class Filed(models.Model):
+    """No two rows have one file."""
+
+    name = models.CharField(max_length=50, unique=True)
+    paper = models.FileField(upload_to="papers", unique=True)
+
+
 @data_sync.register_model()
 class Checked(models.Model):
     """What Django checks in forms only."""
@@ -653,6 +692,31 @@ class Booking(models.Model):
 
     class Meta:
         constraints = _no_overlap()
+
+
+@data_sync.register_model(natural_key=["name"])
+class Late(models.Model):
+    """Two columns are unique together, which PostgreSQL looks at when a transaction commits."""
+
+    name = models.CharField(max_length=50, unique=True)
+    row = models.IntegerField()
+    place = models.IntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["row", "place"], name="hard_late_once", deferrable=DEFERRED)]
+
+
+class FixedCharField(models.CharField):
+    def db_type(self, connection: Any) -> str:
+        return f"char({self.max_length})"
+
+
+@data_sync.register_model(natural_key=["name"])
+class Fixed(models.Model):
+    """A type that is of size one where none is given."""
+
+    name = models.CharField(max_length=50, unique=True)
+    code = FixedCharField(max_length=3)
 
 
 @data_sync.register_model()

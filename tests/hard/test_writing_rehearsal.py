@@ -16,7 +16,20 @@ from data_sync.orm.write import Writer
 from data_sync.services import actors
 from data_sync.services.rehearsal import Rehearsal, rehearse
 from tests.environments import Environments
-from tests.hard.models import Chapter, Limits, Node, OnCascade, Owner, Post, SavedOtherwise, Seat, Stamp
+from tests.hard.models import (
+    Chapter,
+    Filed,
+    Late,
+    Limits,
+    Node,
+    OnCascade,
+    Owner,
+    Post,
+    SavedOtherwise,
+    Seat,
+    Slugged,
+    Stamp,
+)
 from tests.testapp.models import Comment, Document, Product
 
 from .bringing import pending, rows
@@ -210,3 +223,43 @@ def test_an_approved_or_failed_changeset_stays_so(environments: Environments, st
     Changeset.objects.filter(pk=changeset.pk).update(state=state)
     assert rehearsed(environments, changeset).written == 2
     assert changeset.changes.filter(operation=Operation.DELETE).exists()
+
+
+def test_what_an_apply_fills_in_does_not_stand_in_the_way(environments: Environments) -> None:
+    """`save()` is not called, and files have no names yet: columns that are unique are left to neither."""
+    for name in ("A", "B", "C"):
+        rows(Slugged, "source").create(name=name)
+        environments.put(f"paper-{name}", name.encode(), only="source")
+        rows(Filed, "source").create(name=name, paper=f"paper-{name}")
+    changeset = pending(environments)
+    found = rehearsed(environments, changeset)
+    assert (found.written, found.errors) == (6, {})
+    environments.accept_all(changeset)
+    assert environments.apply(environments.approve(changeset)).state == ChangesetState.APPLIED
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="the others look at constraints at once")
+def test_every_row_that_a_late_constraint_would_refuse_is_named(environments: Environments) -> None:
+    for number in range(5):
+        environments.add(Late, name=f"row {number}", row=(1, 2), place=number)
+    environments.add(Late, name="fine", row=(3, 4), place=9)
+    changeset = pending(environments)
+    for number in range(3):
+        rows(Late, "default").create(name=f"in the way {number}", row=1, place=number)
+    found = rehearsed(environments, changeset)
+    known = numbers(changeset)
+    assert found.errors.keys() == {known[f"row {number}"] for number in range(3)}
+    assert "more than one row would have row 1, place 2 in hard_late" in found.errors[known["row 2"]]
+    assert (found.written, found.refusals) == (3, [])
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB looks at constraints at once")
+def test_a_refusal_that_is_nobodys_fault_is_one_of_everything(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments.add(Stamp, name="a", only="source")
+    changeset = pending(environments)
+    monkeypatch.setattr("data_sync.services.rehearsal.broken_at_the_end", lambda plan: [(None, "Too late.")])
+    found = rehearsed(environments, changeset)
+    assert (found.written, found.errors, found.is_clean) == (0, {}, False)
+    assert found.refusals == ["When it commits, the database would refuse it all: Too late."]

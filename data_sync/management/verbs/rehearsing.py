@@ -30,10 +30,11 @@ def rehearse(call: Call) -> Answer:
             "would_write": found.written,
             "errors": errors,
             "dependents": dependents,
+            "refusals": found.refusals,
             "not_checked": found.not_checked,
         },
         text=_text(changeset, found, errors, dependents),
-        code=FOUND if found.errors else 0,
+        code=0 if found.is_clean else FOUND,
     )
 
 
@@ -60,6 +61,8 @@ def _text(
     changeset: Changeset, found: Rehearsal, errors: list[dict[str, Any]], dependents: list[dict[str, Any]]
 ) -> Stream:
     yield f"Rehearsal of changeset {changeset.pk}: {count(found.written, 'change')} would be written; nothing was."
+    for sentence in found.refusals:
+        yield from wrapped(line(sentence), "    ", "  · ")
     if errors:
         yield f"{count(len(errors), 'change')} could not be:"
         yield from _lines(errors)
