@@ -12,10 +12,10 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import Any
 
 from .errors import MalformedStream
@@ -107,7 +107,7 @@ def recode(text: str) -> str:
 
     Reads with the decoder as it comes, then looks for what that lets pass.
     """
-    if text.count("[") + text.count("{") > MAX_DEPTH or "\\u0000" in text or "\\u0022" in text:
+    if _may_be_deep(text) or "\\u0000" in text or "\\u0022" in text:
         return ""
     try:
         value, end = raw_decode(text, 0)
@@ -129,6 +129,41 @@ def recode(text: str) -> str:
         )
     )
     return again if is_strict else ""
+
+
+def recode_all(texts: Sequence[str]) -> list[str] | None:
+    """`recode` of many texts at once, in two thirds of the time; None if one of them is not seen to be strict."""
+    longest = max(map(len, texts), default=0)
+    if longest > MAX_DIGITS or (longest > 2 * MAX_DEPTH and any(map(_may_be_deep, texts))):
+        return None
+    again: list[str] = []
+    ends: list[int] = []
+    together = "\n".join(texts)
+    if "\\u0000" in together or "\\u0022" in together:
+        return None
+    try:
+        # One value at a time: thousands of them alive would keep the garbage collector busy.
+        for value, end in map(_scan, texts, repeat(0)):
+            again.append(_dumps(value))
+            ends.append(end)
+        together_again = "\n".join(again)
+        if not together_again.isascii():
+            together_again.encode()
+    except (ValueError, RecursionError):
+        return None
+    # As in `recode`. No text has more quotes than before, so that none has fewer if all have as many. Where the scanner
+    # stops for want of a value, there are fewer ends than texts.
+    is_strict = (
+        ends == list(map(len, texts))
+        and together_again.count('"') == together.count('"')
+        and "e+" not in together_again
+        and "-0.0" not in together_again
+    )
+    return again if is_strict else None
+
+
+def _may_be_deep(text: str) -> bool:
+    return text.count("[") + text.count("{") > MAX_DEPTH
 
 
 def _read(text: str, parse_float: Callable[[str], float | int]) -> Any:
@@ -186,12 +221,13 @@ def _decoder(parse_float: Callable[[str], float | int], parse_int: Callable[[str
     )
 
 
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 raw_decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
 """Decodes the value at an index and says where it ended; for finding one's place in a trusted shape."""
 
 
 def _check_depth(text: str) -> None:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+    if not _may_be_deep(text):
         return
     # Whole passes, each at the speed of C, because a source may send many millions of brackets. Escapes go first, then
     # all but brackets and quotes; two quotes side by side change nothing of what is inside a string and what is not.

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .alignment import TOO_COSTLY, Budget, Run, align, pair
-from .equality import StrictKeys
+from .equality import StrictKeys, same
 
 Path = tuple[str | int, ...]
 Kind = Literal["added", "removed", "changed"]
@@ -71,16 +71,19 @@ def diff_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
 
 
 def _diff_value(path: Path, before: Any, after: Any) -> list[DiffRow]:
-    if before is after:
-        return []
-    if type(before) is type(after) is str:
-        return [] if before == after else [_changed(path, before, after)]
-    keys = StrictKeys()
-    if keys.of(before) == keys.of(after):
+    if _are_same(before, after):
         return []
     if not (isinstance(before, dict | list) and isinstance(after, dict | list)):
         return [_changed(path, before, after)]
-    return sorted(_Structure(keys).diff(path, before, after), key=_position)
+    return sorted(_Structure(StrictKeys()).diff(path, before, after), key=_position)
+
+
+def _are_same(before: Any, after: Any) -> bool:
+    try:
+        return same(before, after)
+    except RecursionError:  # Deeper than a record can be; nothing here recurses.
+        keys = StrictKeys()
+        return keys.of(before) == keys.of(after)
 
 
 class _Structure:

@@ -14,12 +14,6 @@ else:
     TextField = models.TextField
 
 
-class CanonicalText(str):
-    """A value of a `CanonicalJSONField` that is canonical JSON text already."""
-
-    __slots__ = ()
-
-
 class CanonicalJSONField(TextField):
     """Stores a JSON-plain value as canonical JSON text.
 
@@ -47,7 +41,7 @@ class CanonicalJSONField(TextField):
         return value
 
     def get_prep_value(self, value: Any) -> str | None:
-        return value if value is None or isinstance(value, CanonicalText) else canonical.dumps(value)
+        return None if value is None else canonical.dumps(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""

@@ -29,17 +29,21 @@ Quick = Callable[[Any], str]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`to_text` takes any value that was selected. `quick` takes those whose type is among `kinds`."""
+    """`to_text` takes any value that was selected. `quick` takes those whose type is among `kinds`; `quick_all` all at
+    once, if they are all of that type, and gives None for them to be taken one by one."""
 
     selected: Any
     to_text: Callable[[Any], str]
     quick: Quick | None = None
     kinds: frozenset[type] = frozenset()
+    quick_all: Callable[[Sequence[Any]], list[str] | None] | None = None
 
     def to_texts(self, values: Sequence[Any]) -> list[str]:
         """The canonical JSON of each value, null for None. Raises what `to_text` raises."""
         quick, to_text = self.quick, self.to_text
         kinds = set(map(type, values))
+        if self.quick_all is not None and kinds <= self.kinds and (texts := self.quick_all(values)) is not None:
+            return texts
         if quick is not None and kinds <= self.kinds:
             return [quick(value) or to_text(value) for value in values]
         if quick is not None and kinds <= {*self.kinds, NoneType}:
@@ -50,7 +54,7 @@ class Column:
 def column_of(lookup: str, field: Field, codec: Codec, using: str) -> Column:
     """How the values of a field are read. `lookup` finds it from the model that is selected from."""
     if codec.expression is not None:
-        return _column(codec.expression(lookup), codec.to_text, _json, str)
+        return Column(codec.expression(lookup), codec.to_text, _json, frozenset([str]), _all_json)
     if not type(field).__module__.startswith("django.db.models."):
         return Column(lookup, codec.to_text)
     connection = connections[using]
@@ -177,5 +181,14 @@ def _uuid(text: str) -> str:
 
 def _json(text: str) -> str:
     again = canonical.recode(text)
-    # What the codec marks, for it to be told apart from SQL's NULL.
-    return "" if again == "null" or again.startswith('{"$') else again
+    return "" if _is_marked(again) else again
+
+
+def _all_json(texts: Sequence[str]) -> list[str] | None:
+    again = canonical.recode_all(texts)
+    return None if again is None or any(map(_is_marked, again)) else again
+
+
+def _is_marked(text: str) -> bool:
+    """Whether it is what the codec marks, for it to be told apart from SQL's NULL, or may be."""
+    return text == "null" or text.startswith('{"$')

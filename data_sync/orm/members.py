@@ -5,6 +5,7 @@ Column by column: a member gives, for all rows of a chunk, the JSON of one membe
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -204,12 +205,9 @@ class Members:
                 f"{self._row(source)} is linked by {link.name} to a row that does not exist ({target!r}). "
                 "Mend the link."
             )
-        linked: dict[Any, list[str]] = {}
+        linked: defaultdict[Any, list[str]] = defaultdict(list)
         for source, target in pairs:
-            if source in linked:
-                linked[source].append(texts[target])
-            else:
-                linked[source] = [texts[target]]
+            linked[source].append(texts[target])
         return [f"[{','.join(sorted(linked[pk]))}]" if pk in linked else "[]" for pk in pks]
 
     def _generics(self, generic: Generic, type_place: int, object_place: int, chunk: Chunk) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 from django.db import models
@@ -26,7 +25,12 @@ def schemas() -> dict[str, ModelSchema]:
 
     Raises `RegistrationError` where the system checks would.
     """
-    return _schemas(registry.registrations())
+    global _resolved
+    registrations = registry.registrations()
+    # Asked for each reference of each row: to hash all registrations for it would take longer than all else.
+    if registrations is not _resolved[0]:
+        _resolved = registrations, in_order({one.label: resolve(one) for one in registrations})
+    return _resolved[1]
 
 
 def schema_of(model: type[models.Model]) -> ModelSchema | None:
@@ -43,9 +47,7 @@ def target_schema(relation: Reference | Link) -> ModelSchema:
     return schema
 
 
-@lru_cache(maxsize=4)
-def _schemas(registrations: tuple[Registration, ...]) -> dict[str, ModelSchema]:
-    return in_order({registration.label: resolve(registration) for registration in registrations})
+_resolved: tuple[tuple[Registration, ...], dict[str, ModelSchema]] = ((), {})
 
 
 def resolve(registration: Registration) -> ModelSchema:

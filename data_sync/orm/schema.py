@@ -194,8 +194,7 @@ class ModelSchema:
         scoped = scope(rows)
         if scoped.query.is_sliced or scoped.query.combinator:
             raise RegistrationError(
-                f"The queryset of {self.label} is sliced or combined, but its rows are read in parts. Filter instead.",
-                "queryset",
+                f"The queryset of {self.label} is sliced or combined, but its rows are read in parts. Filter instead."
             )
         # Joined with many rows each, a row would come several times.
         return rows.filter(pk__in=scoped.order_by().values("pk")) if _multiplies(scoped) else scoped

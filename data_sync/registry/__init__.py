@@ -59,6 +59,7 @@ class Registration:
 
 
 _registrations: dict[type[Model], Registration] = {}
+_ordered: tuple[tuple[Registration, ...], tuple[Registration, ...]] = ((), ())
 _EXAMPLE = '@data_sync.register_model(natural_key=["code"])'
 
 
@@ -114,8 +115,12 @@ def register_model(*misused: Any, **options: Any) -> Callable[[ModelType], Model
 
 
 def registrations() -> tuple[Registration, ...]:
-    """Every registration, ordered by label."""
-    return tuple(sorted(_registrations.values(), key=lambda registration: registration.label))
+    """Every registration, ordered by label; the same tuple as long as they are the same."""
+    global _ordered
+    present = tuple(_registrations.values())
+    if present != _ordered[0]:
+        _ordered = present, tuple(sorted(present, key=lambda registration: registration.label))
+    return _ordered[1]
 
 
 def registration_of(model: type[Model]) -> Registration | None:

@@ -15,8 +15,9 @@ from data_sync.core import canonical
 from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
-from data_sync.models.fields import CanonicalJSONField, CanonicalText
+from data_sync.models.fields import CanonicalJSONField
 from data_sync.orm.batches import batches
+from data_sync.orm.insertion import insert_plain
 
 from . import audit
 from .actors import Actor
@@ -28,11 +29,12 @@ from .content import CONTENT, content_text
 BATCH = 400
 COUNTS = ("create", "update", "delete", "rename", "cascades", "problems", "warnings", "conflicts", "left_scope")
 
-_LATER = ("id", "changeset", "decision", "acknowledged_digest", "rename_choice", "outcome", "outcome_reason")
+_LATER = ("decision", "acknowledged_digest", "rename_choice", "outcome", "outcome_reason")
+_DECIDED_LATER: list[Any] = [Change._meta.get_field(name) for name in _LATER]
 _IS_JSON = {
     column.name: isinstance(column, CanonicalJSONField)
     for column in Change._meta.concrete_fields
-    if column.name not in _LATER
+    if column.name not in ("id", "changeset", *_LATER)
 }
 """The columns that are stored with a change and never alter, and whether each is canonical JSON."""
 
@@ -127,9 +129,11 @@ def store_changeset(
         guards=guards,
         content_seal=prepared.content_seal,
     )
-    changes = (_change(changeset, json.loads(row)) for row in comparison.differences.kept())
-    for batch in batches(changes, BATCH):
-        Change.objects.bulk_create(batch)
+    later = [column.get_default() for column in _DECIDED_LATER]
+    rows = ([changeset.pk, *json.loads(row), *later] for row in comparison.differences.kept())
+    columns = [Change._meta.get_field(name) for name in ("changeset", *_IS_JSON)] + _DECIDED_LATER
+    for batch in batches(rows, BATCH):
+        insert_plain(Change, columns, batch, "default")
     audit.record(
         changeset.pk,
         Actor(label=pull.actor, user=pull.requested_by),
@@ -146,16 +150,6 @@ def store_changeset(
         },
     )
     return changeset
-
-
-def _change(changeset: Changeset, values: list[Any]) -> Change:
-    return Change(
-        changeset=changeset,
-        **{
-            name: CanonicalText(value) if is_json and value is not None else value
-            for (name, is_json), value in zip(_IS_JSON.items(), values, strict=True)
-        },
-    )
 
 
 def _empty_sides(comparison: Comparison) -> list[dict[str, Any]]:

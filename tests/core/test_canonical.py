@@ -239,9 +239,28 @@ def test_recoding_takes_nothing_that_the_reader_refuses(parts: list[str]) -> Non
 )
 def test_what_is_not_seen_to_be_strict_is_left_to_the_reader(text: str) -> None:
     assert canonical.recode(text) == ""
+    for many in ([text], ["1", text, "[2]"], [text, "{}"], ['{"a":"b"}', text]):
+        assert canonical.recode_all(many) is None
+
+
+@given(st.lists(values, max_size=5), st.booleans(), st.sampled_from([None, 1]))
+def test_recoding_many_is_recoding_each(many: list[Any], ascii_only: bool, indent: int | None) -> None:
+    texts = [json.dumps(value, ensure_ascii=ascii_only, indent=indent) for value in many]
+    assert canonical.recode_all(texts) in (None, [strictly(text) for text in texts])
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([*'{}[],: "', '"a"', "1", "u0022", "\\"]), max_size=5), min_size=1, max_size=4)
+)
+def test_recoding_many_takes_nothing_that_the_reader_refuses(many: list[list[str]]) -> None:
+    """Nor what is no JSON by itself, but would be with its neighbours."""
+    texts = ["".join(parts) for parts in many]
+    assert canonical.recode_all(texts) in (None, [strictly(text) for text in texts])
 
 
 def test_most_texts_go_the_quick_way() -> None:
     for value in ({"b": [1, 2.5, None, True], "a": {"d": 'é\n"\\', "c": -1}}, "text", 7, [], {}, "😀"):
         text = json.dumps(value)
         assert canonical.recode(text) == strictly(text) != ""
+        assert canonical.recode_all([text, "[]", text]) == [strictly(text), "[]", strictly(text)]
+    assert canonical.recode_all([]) == []
