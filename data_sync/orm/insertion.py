@@ -94,10 +94,13 @@ def prepared(fields: Sequence[Field], values: Sequence[Any], using: str) -> list
     return [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
 
 
-def insert_plain(model: Model, fields: Sequence[Field], rows: Iterable[Sequence[Any]], using: str) -> None:
-    """Inserts rows given as `prepared` values of some fields (texts and integers are as they are).
+def insert_plain(
+    model: Model, fields: Sequence[Field], rows: Iterable[Sequence[Any]], using: str, *, may_copy: bool = False
+) -> None:
+    """Inserts rows given as `prepared` values of some fields (texts, numbers and booleans are as they are).
 
-    Nobody gets to see them; the database fills in what is left out.
+    Nobody gets to see them; the database fills in what is left out. `may_copy`: PostgreSQL's COPY may be used, which
+    tables under row-level security refuse.
     """
     connection = connections[using]
     quote = connection.ops.quote_name
@@ -107,6 +110,12 @@ def insert_plain(model: Model, fields: Sequence[Field], rows: Iterable[Sequence[
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.executemany(into + marks, list(rows))
+            return
+        if may_copy and hasattr(cursor.cursor, "copy"):  # psycopg 3
+            statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"
+            with connection.wrap_database_errors, cursor.cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
             return
         for batch in batches(rows, 1000):
             cursor.execute(into + ", ".join([marks] * len(batch)), [value for row in batch for value in row])
