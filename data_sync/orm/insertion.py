@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from django.db import connections, models
@@ -94,13 +95,10 @@ def prepared(fields: Sequence[Field], values: Sequence[Any], using: str) -> list
     return [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
 
 
-def insert_plain(
-    model: Model, fields: Sequence[Field], rows: Iterable[Sequence[Any]], using: str, *, may_copy: bool = False
-) -> None:
+def insert_plain(model: Model, fields: Sequence[Field], rows: Iterable[Sequence[Any]], using: str) -> None:
     """Inserts rows given as `prepared` values of some fields (texts, numbers and booleans are as they are).
 
-    Nobody gets to see them; the database fills in what is left out. `may_copy`: PostgreSQL's COPY may be used, which
-    tables under row-level security refuse.
+    Nobody gets to see them; the database fills in what is left out.
     """
     connection = connections[using]
     quote = connection.ops.quote_name
@@ -111,7 +109,7 @@ def insert_plain(
         if connection.vendor == "sqlite":
             cursor.executemany(into + marks, list(rows))
             return
-        if may_copy and hasattr(cursor.cursor, "copy"):  # psycopg 3
+        if hasattr(cursor.cursor, "copy") and _takes_copies(using, model._meta.db_table):
             statement = f"COPY {quote(model._meta.db_table)} ({columns}) FROM STDIN"
             with connection.wrap_database_errors, cursor.cursor.copy(statement) as copy:
                 for row in rows:
@@ -119,6 +117,17 @@ def insert_plain(
             return
         for batch in batches(rows, 1000):
             cursor.execute(into + ", ".join([marks] * len(batch)), [value for row in batch for value in row])
+
+
+@cache
+def _takes_copies(using: str, name: str) -> bool:
+    """Whether PostgreSQL's COPY can be used (by psycopg 3): a table under row-level security refuses it."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        quoted = connection.ops.quote_name(name)
+        cursor.execute("SELECT relrowsecurity FROM pg_class WHERE oid = %s::regclass", [quoted])
+        (is_secured,) = cursor.fetchone()
+    return not is_secured
 
 
 def _is_left_to_database(row: models.Model, field: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from data_sync.core import canonical
 
+from .among import among
 from .batches import batches
 from .insertion import insert_plain, prepared
 from .resolution import target_schema
@@ -34,7 +35,7 @@ def set_links(schema: ModelSchema, link: Link, writes: Sequence[Write], targets:
     through = table(link.through, using)
     surplus: list[Any] = []
     for batch in batches(wanted):
-        existing = through.filter(**{f"{link.source_column}__in": batch})
+        existing = through.filter(among(link.source_column, batch))
         for pk, source, linked in existing.values_list("pk", link.source_column, link.target_column):
             if linked in wanted[source]:
                 del wanted[source][linked]

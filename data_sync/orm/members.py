@@ -12,9 +12,12 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
+from django.db.models import Q
+
 from data_sync.core import canonical
 from data_sync.core.errors import MalformedStream, RecordError
 
+from .among import among
 from .batches import batches
 from .columns import Column, column_of
 from .files import Checksums
@@ -193,8 +196,8 @@ class Members:
         column, pks = link.source_column, chunk.pks
         # A range is quicker to select than lists.
         span = {f"{column}__gte": pks[0], f"{column}__lte": pks[-1]}
-        selections = [span] if chunk.spans else [{f"{column}__in": batch} for batch in batches(pks)]
-        of_rows = (rows.filter(**selection).values_list(column, link.target_column) for selection in selections)
+        selections = [Q(**span)] if chunk.spans else [among(column, batch) for batch in batches(pks)]
+        of_rows = (rows.filter(selection).values_list(column, link.target_column) for selection in selections)
         pairs = list(chain.from_iterable(of_rows))
         targets = {target for _, target in pairs}
         known = self._keys[link.name].load(targets)

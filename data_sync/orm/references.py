@@ -12,6 +12,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import RecordError
 from data_sync.core.records import Record
 
+from .among import among
 from .batches import batches
 from .collation import equal_texts, folds
 from .resolution import schema_of, schemas, target_schema
@@ -52,7 +53,7 @@ class KeysOfRows:
             missing = list(set(identifiers))
         lookups = [part.lookup for part in self._schema.key]
         for batch in batches(missing):
-            rows = self._schema.every_row(self._using).filter(**{f"{self._column}__in": batch})
+            rows = self._schema.every_row(self._using).filter(among(self._column, batch))
             found = []
             for identifier, *parts in rows.values_list(self._column, *lookups):
                 self._keys[identifier] = _key_parts(self._schema, parts, f"{self._column}={identifier!r}")

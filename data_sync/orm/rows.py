@@ -13,6 +13,7 @@ from data_sync.core.errors import RecordError
 from data_sync.core.listing import key_hash
 from data_sync.core.records import RecordText
 
+from .among import among
 from .batches import batches
 from .files import Checksums
 from .handles import handles_of
@@ -55,7 +56,7 @@ class RowReader:
         """Those of these rows that are in scope as lines of the stream; rows that are gone are left out."""
         for batch in batches(pks):
             wanted = set(batch)
-            chunk = self._read(self.schema.rows(self._using).filter(pk__in=batch), spans=False)
+            chunk = self._read(self.schema.rows(self._using).filter(among("pk", batch)), spans=False)
             records = zip(chunk.pks, self._records(chunk), strict=True)
             # By the database's collation another primary key may be equal to a wanted one.
             yield from (_line(record) for pk, record in records if pk in wanted)
@@ -79,7 +80,7 @@ class RowReader:
         """The records of these rows, in scope or not, by primary key; rows that are gone are left out."""
         found: dict[Any, RecordText] = {}
         for batch in batches(pks):
-            chunk = self._read(self.schema.every_row(self._using).filter(pk__in=batch), spans=False)
+            chunk = self._read(self.schema.every_row(self._using).filter(among("pk", batch)), spans=False)
             found.update((pk, RecordText(*of_row)) for pk, of_row in zip(chunk.pks, self._records(chunk), strict=True))
         return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 
+from .among import among
 from .batches import batches
 
 
@@ -29,6 +30,6 @@ def lock(model: type[models.Model], pks: Iterable[Any], using: str) -> None:
             if not link.primary_key:
                 of_parent = list(table(concrete, using).filter(pk__in=batch).values_list(link.attname, flat=True))
             lock(parent, of_parent, using)
-        rows = table(concrete, using).select_for_update().filter(pk__in=batch).order_by("pk")
+        rows = table(concrete, using).select_for_update().filter(among("pk", batch)).order_by("pk")
         for _ in rows.values_list("pk"):
             pass

@@ -133,7 +133,7 @@ def store_changeset(
     rows = ([changeset.pk, *json.loads(row), *later] for row in comparison.differences.kept())
     columns = [Change._meta.get_field(name) for name in ("changeset", *_IS_JSON)] + _DECIDED_LATER
     for batch in batches(rows, BATCH):
-        insert_plain(Change, columns, batch, "default", may_copy=True)
+        insert_plain(Change, columns, batch, "default")
     audit.record(
         changeset.pk,
         Actor(label=pull.actor, user=pull.requested_by),
