@@ -152,7 +152,12 @@ def _apply(filled: Filled, updates: int, repeat: int) -> dict[str, Any]:
     _say(f"  apply of {updates} updates, beside save() ...")
     sides = Sides(filled, updates)
     sides.pull()
-    steps = (("approve", sides.approve), ("apply", sides.apply), ("save", sides.save))
+    steps = (
+        ("approve", sides.approve),
+        ("apply", sides.apply),
+        ("save", sides.save),
+        ("get_and_save", sides.get_and_save),
+    )
     return {"rows": filled.rows, "edits": sides.edits, "steps": repeated(steps, repeat, _say)}
 
 

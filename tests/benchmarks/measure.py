@@ -114,6 +114,11 @@ class Sides:
         _expect(result["equal"], result)
         return result
 
+    def get_and_save(self) -> Result:
+        result = self._written("get_and_save")
+        _expect(result["equal"], result)
+        return result
+
     def dumpdata(self) -> Result:
         return self._place.step("dumpdata", self._fixture, database=SOURCE)
 

@@ -106,6 +106,7 @@ def _apply(found: Figures) -> str:
     apply = steps["apply"]["seconds"]
     names = {
         "save": "bare `save()`, `set()` and `delete()` per row, one transaction",
+        "get_and_save": "the same, but `get()` each row first",
         "apply": "data_sync: apply, with recheck, read-back, outcomes, History and audit",
     }
     lines = [
