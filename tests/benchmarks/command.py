@@ -62,7 +62,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         default=10_000,
         metavar="N",
         help="updates (and a tenth as many creates and deletes) of the apply that is measured beside save(), on the "
-        "first of --rows that has as many; 10000; 0 leaves it out",
+        "fewest of --rows that have ten times as many; 10000; 0 leaves it out",
     )
     add(
         "--peer-rows",
@@ -105,7 +105,7 @@ def _measure(folder: Path, kind: str, options: argparse.Namespace) -> dict[str, 
     found: dict[str, Any] = {"cases": [], "apply": None, "peers": None}
     with ExitStack() as stack:
         found["version"] = opened(kind, folder).version()
-        apply_rows = next((rows for rows in options.rows if rows >= options.apply), None) if options.apply else None
+        apply_rows = _rows_to_apply_to(options) if options.apply else None
         for rows in options.rows:
             with _filled(folder, kind, rows) as filled:
                 for changed in options.changed:
@@ -117,6 +117,12 @@ def _measure(folder: Path, kind: str, options: argparse.Namespace) -> dict[str, 
         if options.peer_rows and not found["peers"]:
             found["peers"] = _peers(stack.enter_context(_filled(folder, kind, options.peer_rows)))
     return found
+
+
+def _rows_to_apply_to(options: argparse.Namespace) -> int | None:
+    """The fewest rows of which the updates are a tenth, else those of which they are a part at all."""
+    enough = [rows for rows in options.rows if rows >= options.apply]
+    return min((rows for rows in enough if rows >= 10 * options.apply), default=max(enough, default=None))
 
 
 def _filled(folder: Path, kind: str, rows: int) -> Filled:
