@@ -47,6 +47,7 @@ listed = st.booleans()
 
 @pytest.fixture
 def direct(environments: Environments) -> Iterator[Environments]:
+    environments.source_media = environments.media  # Where this process keeps files.
     with mock.patch.object(sources, "open_source", lambda _: Direct()):
         yield environments
 

@@ -6,15 +6,21 @@ every world can be built on every database.
 
 from __future__ import annotations
 
+import datetime
 import uuid
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
 from django.db import connection, models
 from hypothesis import strategies as st
 
 from tests.hard import models as hard
-from tests.testapp.models import Category, Detail, Everything, Player, Product, Tag, Team
+from tests.testapp.models import Category, Detail, Document, Everything, Player, Product, Tag, Team
 
 World = dict[str, Any]
 
@@ -31,6 +37,14 @@ json_values = st.recursive(
 #: equal, as many as there are, a key can have one.
 characters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 texts = st.text(st.sampled_from("abc012日本") if connection.vendor == "mysql" else characters, min_size=1, max_size=3)
+moments = st.datetimes(
+    datetime.datetime(1900, 1, 2),
+    datetime.datetime(2100, 1, 1),
+    timezones=st.sampled_from(
+        [datetime.UTC, *map(ZoneInfo, ("Asia/Kathmandu", "America/St_Johns", "Pacific/Apia", "Europe/Berlin"))]
+    ),
+)
+durations = st.timedeltas(datetime.timedelta(-999), datetime.timedelta(999))
 references = st.none() | st.tuples(st.sampled_from(["node", "nation", "event"]), names)
 
 
@@ -48,6 +62,10 @@ plain = {
     "products": by_name(words, st.none() | names, some_names, some_names),
     "details": by_name(words, most=3),
     "teams": by_name(st.sets(st.integers(0, 2)), st.none() | st.integers(0, 2), most=2),
+    "moments": by_name(
+        moments, st.none() | st.times(), st.none() | st.dates(), durations, st.binary(max_size=3), most=3
+    ),
+    "documents": by_name(words, st.sampled_from([None, b"", b"1", b"22"]), most=3),
     "values": by_name(json_values, st.decimals(-9, 9, places=4), st.none() | st.text("aé\n ", max_size=3), most=3),
 }
 hard_ones = {
@@ -95,6 +113,7 @@ def build(world: World, alias: str) -> None:
         return model._base_manager.using(alias)
 
     _build_plain(world, rows)
+    _build_times_and_files(world, rows, alias)
     _build_trees(world, rows)
     _build_unique(world, rows)
     _build_linked(world, rows)
@@ -124,6 +143,18 @@ def _build_plain(world: World, rows: Any) -> None:
         team.save()
     for name, (value, amount, text) in world["values"].items():
         rows(Everything).create(name=name, json_or_null=value, amount=amount, text_or_null=text)
+
+
+def _build_times_and_files(world: World, rows: Any, alias: str) -> None:
+    for name, (moment, time, date, duration, binary) in world["moments"].items():
+        rows(Everything).create(
+            name=f"at-{name}", moment=moment, time_or_null=time, date_or_null=date, duration=duration, binary=binary
+        )
+    # Names of files are no part of what is synced: they are others on each side.
+    storage = FileSystemStorage(location=Path(settings.BASE_DIR) / "media")
+    for name, (title, content) in world["documents"].items():
+        cover = "" if content is None else storage.save(f"covers/{alias}-{name}.png", ContentFile(content))
+        rows(Document).create(name=name, title=title, cover=cover)
 
 
 def _build_trees(world: World, rows: Any) -> None:

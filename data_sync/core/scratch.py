@@ -21,12 +21,12 @@ def open_scratch(folder: str | None, tables: str) -> sqlite3.Connection:
     handle, path = tempfile.mkstemp(prefix="data_sync_", dir=folder)
     os.close(handle)
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    database.executescript(
-        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
-        f"PRAGMA cache_size = -{CACHE_KIB};" + tables
-    )
+    database.execute("PRAGMA journal_mode = OFF")  # The first that opens the file.
     with suppress(OSError):  # Where an open file cannot be unlinked.
         os.unlink(path)
+    database.executescript(
+        f"PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -{CACHE_KIB};" + tables
+    )
     return database
 
 

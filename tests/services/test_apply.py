@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -549,7 +550,7 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(
 
 @pytest.mark.parametrize("moment", ["claimed", "first", "middle", "delete", "history"])
 def test_a_killed_worker_leaves_everything_as_it_was_and_the_next_one_finishes(
-    environments: Environments, moment: str
+    environments: Environments, moment: str, tmp_path: Path
 ) -> None:
     for number in range(4):
         environments.add(Product, sku=f"new-{number}", name="x", only="source")
@@ -562,11 +563,12 @@ def test_a_killed_worker_leaves_everything_as_it_was_and_the_next_one_finishes(
     apply.request_apply(changeset.pk, environments.actor)
     before = environments.tables()
 
-    worker = child("tests.applying", str(changeset.pk), moment, DATA_SYNC_TEST_CHILD="default")
+    worker = child("tests.applying", str(changeset.pk), moment, DATA_SYNC_TEST_CHILD="default", TMPDIR=str(tmp_path))
     assert worker.stdout is not None
     assert worker.stdout.readline() == "paused\n"
     worker.kill()
     worker.wait()
+    assert not list(tmp_path.iterdir())
     worker.stdin.close()
     worker.stdout.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -188,3 +189,25 @@ def test_a_key_twice_is_refused_by_name_and_side(here: Memory) -> None:
         compare(here, Away(twice))
     with pytest.raises(DuplicateKey, match=r'testapp.category here have the natural key \["same"\]'):
         compare(Memory(twice), Away(here.rows))
+
+
+def test_both_sides_are_read_at_the_same_time(here: Any) -> None:
+    """Each waits, with its digests begun, for the other to begin."""
+    there = Away({CATEGORY: here.rows[CATEGORY], TAG: {}})
+    begun = {"here": Event(), "there": Event()}
+
+    def meets(source: Memory, mine: str, other: str) -> None:
+        plain = source.digests
+
+        @contextmanager
+        def digests(request: Request) -> Iterator[Iterator[bytes]]:
+            with plain(request) as blocks:
+                begun[mine].set()
+                assert begun[other].wait(30), f"{mine} is read alone"
+                yield blocks
+
+        source.digests = digests  # type: ignore[method-assign]
+
+    meets(here, "here", "there")
+    meets(there, "there", "here")
+    assert compare(here, there) == []
