@@ -17,19 +17,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data_sync.core import packed
 from data_sync.core.digests import DigestReader
 from data_sync.core.errors import DataSyncError, InvalidTransition, MalformedStream
 from data_sync.core.source import Request
 from data_sync.core.states import ChangesetState, Decision, PullState
 from data_sync.core.wire import StreamReader
-from data_sync.models import Change, Changeset
+from data_sync.models import Baseline, Change, Changeset
 from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
 from data_sync.services import apply, approval, reading, review, sources
 from data_sync.services import pull as pulls
 from tests.direct import Direct, Spoil, fresh
 from tests.environments import Environments
-from tests.hard.models import LocalSetNull, Owner, Permit
+from tests.hard.models import Book, Library, LocalSetNull, Member, Node, Owner, Permit, Place
 from tests.testapp.models import Comment, Copy, Country, Language, Page, Product, Term, Visit
 from tests.worlds import World, build, names, shuffled, some_names, worlds
 
@@ -265,6 +266,52 @@ def test_a_closed_part_and_then_the_rest_make_the_whole(
         if rest is not None:
             apply_all(direct, rest)
         direct.assert_equal()
+
+
+@quietly
+@given(worlds, randoms, listed)
+def test_once_renames_are_applied_every_row_is_known_as_it_is_and_no_other(
+    direct: Environments, world: World, random: Random, large: bool
+) -> None:
+    """So no edit at the source is a conflict after that, and each edit here is one."""
+    with fresh(direct):
+        for alias in ("source", "default"):
+            build(world, alias)
+        assert whole(direct, large) is None
+        for model, column in ((Library, "name"), (Node, "slug"), (Place, "slug"), (Product, "sku"), (Member, "name")):
+            for row in model._base_manager.using("source").all():
+                if random.random() < 0.5:
+                    model._base_manager.using("source").filter(pk=row.pk).update(
+                        **{column: f"{getattr(row, column)}{random.choice('123')}"}
+                    )
+        for book in Book.objects.using("source").all():
+            if random.random() < 0.2:
+                Book.objects.using("source").filter(pk=book.pk).update(title=random.choice("xyz"))
+        changeset = whole(direct, large)
+        if changeset is None:
+            return
+        apply_all(direct, changeset)
+        known, here = agreed(), listed_here()
+        never = {label for label, schema in schemas().items() if schema.registration.deletes == "never"}
+        for label in here.keys() - never:
+            assert known.get(label, {}) == here[label], label
+
+
+def agreed() -> dict[str, dict[bytes, bytes]]:
+    """Digests by key hash, as baselines have them."""
+    known: dict[str, dict[bytes, bytes]] = {}
+    for label, entries in Baseline.objects.values_list("model", "entries"):
+        known.setdefault(label, {}).update(packed.unpack(bytes(entries)))
+    return known
+
+
+def listed_here() -> dict[str, dict[bytes, bytes]]:
+    """The same, as the rows are."""
+    labels, _, digests = streamed("default")
+    found: dict[str, dict[bytes, bytes]] = {label: {} for label in labels}
+    for label, key, digest, _ in listing(labels, digests):
+        found[label][key] = digest
+    return found
 
 
 # What is on the wire

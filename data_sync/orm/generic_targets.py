@@ -99,6 +99,15 @@ class GenericKeys:
         return schema
 
 
+def stored_type_pk(generic: Generic, schema: ModelSchema, using: str) -> Any | None:
+    """The primary key of the content type that stands for a registered model in this field; None if there is none."""
+    from django.contrib.contenttypes.models import ContentType
+
+    meta = _model_of_type(generic, schema)._meta
+    kinds = table(ContentType, using).filter(app_label=meta.app_label, model=meta.model_name)
+    return kinds.values_list("pk", flat=True).first()
+
+
 def content_type_pk(generic: Generic, schema: ModelSchema, using: str) -> Any:
     """The primary key of the content type that stands for a registered model in this field; made if there is none."""
     from django.contrib.contenttypes.models import ContentType

@@ -186,7 +186,7 @@ class Referring:
             values: dict[Any, Any] = {}
             parts = table(model, self._using).filter(pk__in=batch).values_list(kind._meta.pk.attname, "pk")
             for part, pk in ((pk, pk) for pk in batch) if kind is model else parts:
-                values |= dict.fromkeys(self._forms(field, part), pk)
+                values |= dict.fromkeys(forms_of(field, part, self._using), pk)
             rows = table(holder, self._using).filter(**{columns[0]: type_pk, f"{columns[1]}__in": list(values)})
             found = rows.order_by("pk").values_list("pk", columns[1]).iterator(chunk_size=2000)
             for some in batches(found):
@@ -194,14 +194,15 @@ class Referring:
                 for pk, value in some:
                     yield Cascade(*known[pk], effect, name), (model, values[value])
 
-    def _forms(self, field: Any, pk: Any) -> Iterator[Any]:
-        """How a column may hold a primary key; none where it cannot."""
-        taken = integers(field, self._using) if isinstance(field, models.IntegerField) else None
-        for form in (pk, pk.hex) if isinstance(pk, UUID) else (pk,):
-            with suppress(ValidationError, ValueError, TypeError):
-                value = field.to_python(form)
-                if taken is None or value in taken:
-                    yield value
+
+def forms_of(field: Any, pk: Any, using: str) -> Iterator[Any]:
+    """How the object's column of a generic foreign key may hold a primary key; none where it cannot."""
+    taken = integers(field, using) if isinstance(field, models.IntegerField) else None
+    for form in (pk, pk.hex) if isinstance(pk, UUID) else (pk,):
+        with suppress(ValidationError, ValueError, TypeError):
+            value = field.to_python(form)
+            if taken is None or value in taken:
+                yield value
 
 
 def _is_one_of(column: Any, links: Iterable[Any]) -> bool:

@@ -32,13 +32,13 @@ from . import audit
 from .actors import Actor
 from .approval import approve
 from .authority import requester, require_authority
-from .baselines import record_applied
 from .execution import write_rows
 from .history import record_history
 from .outcomes import store_reasons, store_success
 from .plan import Plan
 from .promotions import discard_promoted, promote_files
 from .read_back import read_back
+from .rekeyed_baselines import record_written
 from .seals import current_approval_seal
 from .staleness import check_rows
 from .transitions import UNREQUESTED, refusal
@@ -177,7 +177,7 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
         check_rows(plan)
         write_rows(plan)
         read_back(plan)
-        record_applied(changeset, plan.agreed())
+        record_written(changeset, plan)
         record_history(changeset, plan, actor)
         left_out = store_success(changeset, plan.done)
         counts = {**plan.counts(), "skipped": left_out}

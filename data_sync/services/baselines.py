@@ -8,40 +8,42 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import IO
-
-from django.db import connection
 
 from data_sync import conf
 from data_sync.core import packed
 from data_sync.models import Baseline, Changeset, DataSource
 from data_sync.orm.batches import batches
 
+from .baseline_blocks import (
+    BLOCKS_AT_ONCE,
+    Block,
+    block_of,
+    create,
+    delete,
+    entries_of,
+    lock,
+    lock_newest,
+    stored_blocks,
+)
+
 AT_ONCE = 400_000
 """So many applied rows are held before they are stored: 24 bytes each."""
-BLOCKS_AT_ONCE = 8
 _GONE = bytes(packed.DIGEST)
 """Stands for "deleted" among what an apply has written: no digest is all zeros."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Block:
-    """A stored block without its entries."""
-
-    pk: int
-    first: int
-    shape: str
+RowDigest = tuple[str, bytes, bytes | None]
+"""A row by model label and key hash, with the first 16 bytes of its digest; None: no row has the key now."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Model:
     """What is known of one model during a pull: its stored blocks, and per bucket where the new bytes lie."""
 
-    blocks: list[_Block] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     at: int = -1
     entries: bytes = b""
     old_bytes: bytes = b""
@@ -65,7 +67,7 @@ class Baselines:
         self._models = {label: _Model() for label in shapes}
         self._spool: IO[bytes] | None = None
         if source is not None:
-            for label, block in _blocks(source.pk, shapes):
+            for label, block in stored_blocks(source.pk, shapes):
                 self._models[label].blocks.append(block)
 
     def bucket(self, label: str, index: int) -> Mapping[bytes, bytes]:
@@ -73,7 +75,7 @@ class Baselines:
         model = self._models.get(label)
         if model is None:
             return {}
-        at = _block_of(model.blocks, index)
+        at = block_of(model.blocks, index)
         if at != model.at:
             model.at, model.entries = at, self._read(label, model.blocks[at])
         model.old_bytes = packed.bucket_of(model.entries, index)
@@ -121,10 +123,10 @@ class Baselines:
         if firsts == present and self._is_known(label, model):
             ranges = [(first, end) for first, end in ranges if not model.changed.isdisjoint(range(first, end))]
         replaced = {first for first, _ in ranges} if firsts == present else set(present)
-        if _lock(self._source.pk, label) != model.blocks:
+        if lock(self._source.pk, label) != model.blocks:
             return
-        _delete([block.pk for block in model.blocks if block.first in replaced])
-        _create(self._row(label, first, self._content(model, first, end)) for first, end in ranges)
+        delete([block.pk for block in model.blocks if block.first in replaced])
+        create(self._row(label, first, self._content(model, first, end)) for first, end in ranges)
 
     def _row(self, label: str, first: int, entries: bytes) -> Baseline:
         return Baseline(source=self._source, model=label, first=first, shape=self._shapes[label], entries=entries)
@@ -137,8 +139,8 @@ class Baselines:
             pieces.append(spool.read(length))
         return b"".join(pieces)
 
-    def _read(self, label: str, block: _Block) -> bytes:
-        return _entries([block.pk]).get(block.pk, b"") if block.shape == self._shapes[label] else b""
+    def _read(self, label: str, block: Block) -> bytes:
+        return entries_of([block.pk]).get(block.pk, b"") if block.shape == self._shapes[label] else b""
 
     def _open(self) -> IO[bytes]:
         if self._spool is None:
@@ -147,25 +149,30 @@ class Baselines:
         return self._spool
 
 
-def record_applied(changeset: Changeset, entries: Iterable[tuple[str, bytes, bytes | None]]) -> None:
-    """Both sides agree on these rows now: model label, key hash, and first 16 bytes of the digest, or None for a
-    row that is deleted. To be called in the apply's transaction. A key that one row gives up and another takes is
-    agreed on, in whichever order they come.
+def record_applied(changeset: Changeset, entries: Iterable[RowDigest]) -> None:
+    """Both sides agree on these rows of an applied changeset now; see `record`. Of models that it left fields of out,
+    the rows' entries are removed."""
+    if changeset.source_id is not None:
+        shapes = {label: shape for label, shape in changeset.shapes.items() if label not in changeset.omitted}
+        record(changeset.source_id, shapes, entries)
 
-    Where what is stored is of another shape than the changeset, or the changeset left fields of the model out, the
-    rows' entries are removed: they are no longer true. Those of other rows stay.
+
+def record(source_id: int, shapes: Mapping[str, str], entries: Iterable[RowDigest]) -> None:
+    """Stores what is agreed on, of records of these shapes. To be called in the apply's transaction.
+
+    A key that one row gives up and another takes is agreed on, in whichever order they come, as long as both are
+    among `AT_ONCE`. Where what is stored is of another shape, or the model has none, the rows' entries are removed:
+    they are no longer true. Those of other rows stay.
     """
-    if changeset.source_id is None:
-        return
     per_model: dict[str, list[bytearray]] = {}
     for number, (label, key, digest) in enumerate(entries, start=1):
         if label not in per_model:
             per_model[label] = [bytearray() for _ in range(packed.BUCKETS)]
         per_model[label][key[0]] += key + (_GONE if digest is None else digest)
         if number % AT_ONCE == 0:
-            _record(changeset, per_model)
+            _record(source_id, shapes, per_model)
             per_model.clear()
-    _record(changeset, per_model)
+    _record(source_id, shapes, per_model)
 
 
 def forget(source: DataSource, labels: Collection[str] | None = None) -> None:
@@ -174,31 +181,27 @@ def forget(source: DataSource, labels: Collection[str] | None = None) -> None:
     (blocks if labels is None else blocks.filter(model__in=labels)).delete()
 
 
-def _record(changeset: Changeset, per_model: Mapping[str, list[bytearray]]) -> None:
-    assert changeset.source_id is not None
+def _record(source_id: int, shapes: Mapping[str, str], per_model: Mapping[str, list[bytearray]]) -> None:
     for label, buckets in per_model.items():
-        shape = "" if label in changeset.omitted else changeset.shapes.get(label, "")
-        _lock(changeset.source_id, label)
-        # Who has waited for that lock sees what the other wrote instead of the blocks it had waited for.
-        blocks = _lock(changeset.source_id, label)
+        shape = shapes.get(label, "")
+        blocks = lock_newest(source_id, label)
         if not blocks and shape:
             firsts = packed.first_buckets(sum(map(len, buckets)) // packed.SIZE)
-            _create(
-                Baseline(source_id=changeset.source_id, model=label, first=first, shape=shape, entries=b"")
-                for first in firsts
+            create(
+                Baseline(source_id=source_id, model=label, first=first, shape=shape, entries=b"") for first in firsts
             )
-            blocks = _lock(changeset.source_id, label)
+            blocks = lock_newest(source_id, label)
         touched: dict[int, list[bytearray]] = {}
         for index, entries in enumerate(buckets):
             if entries and blocks:
-                touched.setdefault(max(_block_of(blocks, index), 0), []).append(entries)
+                touched.setdefault(max(block_of(blocks, index), 0), []).append(entries)
         for batch in batches(touched, BLOCKS_AT_ONCE):
-            _merge(changeset.source_id, label, shape, {blocks[at]: touched[at] for at in batch})
+            _merge(source_id, label, shape, {blocks[at]: touched[at] for at in batch})
 
 
-def _merge(source_id: int, label: str, shape: str, touched: Mapping[_Block, list[bytearray]]) -> None:
+def _merge(source_id: int, label: str, shape: str, touched: Mapping[Block, list[bytearray]]) -> None:
     """Puts applied rows into their blocks."""
-    stored = _entries([block.pk for block in touched])
+    stored = entries_of([block.pk for block in touched])
     renewed = []
     for block, applied in touched.items():
         entries = packed.unpack(stored[block.pk])
@@ -211,44 +214,5 @@ def _merge(source_id: int, label: str, shape: str, touched: Mapping[_Block, list
         if content != stored[block.pk]:
             row = Baseline(source_id=source_id, model=label, first=block.first, shape=block.shape, entries=content)
             renewed.append((block.pk, row))
-    _delete([pk for pk, _ in renewed])
-    _create(row for _, row in renewed)
-
-
-def _blocks(source_id: int, labels: Collection[str]) -> Iterator[tuple[str, _Block]]:
-    rows = Baseline.objects.filter(source=source_id, model__in=labels).order_by("model", "first")
-    for label, pk, first, shape in rows.values_list("model", "pk", "first", "shape"):
-        yield label, _Block(pk=pk, first=first, shape=shape)
-
-
-def _lock(source_id: int, label: str) -> list[_Block]:
-    """The blocks of a model as they are now, kept from others until the transaction ends."""
-    rows = Baseline.objects.select_for_update().filter(source=source_id, model=label).order_by("first")
-    return [_Block(pk=pk, first=first, shape=shape) for pk, first, shape in rows.values_list("pk", "first", "shape")]
-
-
-def _block_of(blocks: list[_Block], index: int) -> int:
-    """The place of the block that a bucket lies in; -1 if there is none."""
-    return bisect_right(blocks, index, key=lambda block: block.first) - 1
-
-
-def _entries(pks: list[int]) -> dict[int, bytes]:
-    """The stored bytes of blocks, by primary key; none of those that are not whole entries."""
-    found = Baseline.objects.filter(pk__in=pks).values_list("pk", "entries")
-    return {pk: bytes(data) if len(data) % packed.SIZE == 0 else b"" for pk, data in found}
-
-
-def _delete(pks: list[int]) -> None:
-    Baseline.objects.filter(pk__in=pks).delete()
-
-
-def _create(rows: Iterable[Baseline]) -> None:
-    """Blocks are never updated but made anew, under a new primary key: so whoever has read one sees it is another.
-
-    Another who creates the first blocks of a model at the same moment is overwritten, or overwrites these.
-    """
-    target = ["source", "model", "first"] if connection.features.supports_update_conflicts_with_target else None
-    for batch in batches(rows, BLOCKS_AT_ONCE):
-        Baseline.objects.bulk_create(
-            batch, update_conflicts=True, unique_fields=target, update_fields=["shape", "entries"]
-        )
+    delete([pk for pk, _ in renewed])
+    create(row for _, row in renewed)

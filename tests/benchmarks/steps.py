@@ -59,7 +59,7 @@ APPLY = (
     ("data_sync.services.apply", "check_rows", "compare the rows again"),
     ("data_sync.services.apply", "write_rows", "write"),
     ("data_sync.services.apply", "read_back", "read back"),
-    ("data_sync.services.apply", "record_applied", "baselines"),
+    ("data_sync.services.apply", "record_written", "baselines"),
     ("data_sync.services.apply", "store_success", "outcomes"),
     ("data_sync.services.apply", "record_history", "History"),
 )

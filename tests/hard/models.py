@@ -396,6 +396,15 @@ class Book(models.Model):
         unique_together = [("library", "shelf")]
 
 
+@data_sync.register_model()
+class Loan(models.Model):
+    """Refers to rows whose keys reach through those of others."""
+
+    code = models.CharField(max_length=20, unique=True)
+    book = models.ForeignKey(Book, null=True, on_delete=models.CASCADE)
+    before = models.ManyToManyField(Book, related_name="+")
+
+
 class Visit(models.Model):
     """Not registered: a local row that refers to what can be renamed."""
 
