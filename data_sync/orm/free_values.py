@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import chain, count
+from itertools import chain, count, islice
 from typing import Any
 
 from django.conf import settings
 from django.db import models
 
 from .batches import batches
+from .checks import allowed, checks_on, likely_values
 from .tables import table
 from .values import Field, integers
 
@@ -31,21 +32,27 @@ def can_be_free(field: Field) -> bool:
 def free_values(field: Field, number: int, using: str) -> list[Any]:
     """As many values, each once, that no row has in the column now; fewer where it is full.
 
-    Columns with checks of their own get values close to those that are there.
+    Where check constraints ask of the column, none that they are known to refuse.
     """
     maker = _maker(field, using)
-    found: list[Any] = []
     if maker is None:
-        return found
+        return []
+    found: dict[Any, Any] = {}
     looked_at = 0
-    for batch in batches(maker()):
+    for batch in batches(_allowed(field, maker, using) if checks_on(field) else maker()):
         rows = table(field.model, using).filter(**{f"{field.attname}__in": batch})
         taken = {_comparable(value) for value in rows.values_list(field.attname, flat=True)}
-        found += [value for value in batch if _comparable(value) not in taken]
+        for value in batch:
+            if _comparable(value) not in taken:
+                found.setdefault(_comparable(value), value)
         looked_at += len(batch)
         if len(found) >= number or looked_at >= TRIES:
             break
-    return found[:number]
+    return list(found.values())[:number]
+
+
+def _allowed(field: Field, maker: Callable[[], Iterator[Any]], using: str) -> Iterator[Any]:
+    return allowed(field, chain(likely_values(field, using), islice(maker(), TRIES)))
 
 
 def _comparable(value: Any) -> Any:

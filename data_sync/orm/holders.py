@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F
 
 from data_sync.registry.unique_sets import UniqueSet
 
 from .batches import batches
-from .inheritance import shares_its_key
+from .conditions import names_in
+from .inheritance import Model
 from .schema import ModelSchema
 from .tables import table
 from .values import Field
@@ -26,6 +27,17 @@ def fields_of(schema: ModelSchema, unique: UniqueSet) -> tuple[Field, ...]:
     return fields
 
 
+def owner_of(schema: ModelSchema, unique: UniqueSet) -> Model:
+    """The table that a set is about: the model's own or a parent's, which has rows that are not this model's too."""
+    owner = fields_of(schema, unique)[0].model
+    return owner._meta.concrete_model or owner
+
+
+def touches(unique: UniqueSet, columns: Collection[str]) -> bool:
+    """Whether other values in these columns can give a row others in a set, or take it in or out of its condition."""
+    return not conditional_names(unique).union(unique.names).isdisjoint(columns)
+
+
 def locks_out(unique: UniqueSet, values: Values) -> bool:
     """Whether a row with these values keeps others from having them too."""
     return None not in values or not unique.nulls_distinct
@@ -33,13 +45,13 @@ def locks_out(unique: UniqueSet, values: Values) -> bool:
 
 def conditional_names(unique: UniqueSet) -> set[str]:
     """The fields that the condition of a set asks of."""
-    return set() if unique.condition is None else set(_names_in(unique.condition))
+    return set() if unique.condition is None else set(names_in(unique.condition))
 
 
 def holders(
     schema: ModelSchema, unique: UniqueSet, wanted: Sequence[Values], using: str
 ) -> Iterator[tuple[Any, Values]]:
-    """Rows that have one of the wanted combinations, and may have others: primary key and what they have.
+    """Rows that have one of the wanted combinations, and may have others: what they have, by primary key in `owner_of`.
 
     The database says what is equal, as its constraint does; compare what comes back, `folded`.
     """
@@ -54,9 +66,7 @@ def holders(
 def _having(
     schema: ModelSchema, unique: UniqueSet, fields: Sequence[Field], batch: Sequence[Values], using: str
 ) -> models.QuerySet[Any]:
-    # A parent's table has rows that are no child's; they count too.
-    owner = fields[0].model._meta.concrete_model or fields[0].model
-    rows = table(owner if shares_its_key(schema.pk, owner) else schema.model, using)
+    rows = table(owner_of(schema, unique), using)
     if unique.condition is not None:
         rows = rows.filter(unique.condition)
     if unique.expressions:
@@ -105,11 +115,3 @@ def _hashable(value: Any) -> Any:
     except TypeError:
         return repr(value)
     return value
-
-
-def _names_in(condition: Q) -> Iterator[str]:
-    for child in condition.children:
-        if isinstance(child, Q):
-            yield from _names_in(child)
-        elif isinstance(child, tuple):
-            yield child[0].split("__")[0]

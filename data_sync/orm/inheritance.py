@@ -35,6 +35,21 @@ def pks_in_table(schema: ModelSchema, model: Model, rows: Sequence[Row], using: 
     return [known[row.pk] for row in rows]
 
 
+def rows_in_table(schema: ModelSchema, model: Model, pks: Sequence[Any], using: str) -> dict[Any, Any]:
+    """By primary keys in one of the tables of a model, those of its rows: the other way round.
+
+    Where both are the same, whether there is such a row is not looked up.
+    """
+    if shares_its_key(schema.pk, model):
+        return {pk: pk for pk in pks}
+    found: dict[Any, Any] = {}
+    key = model._meta.pk.name
+    for batch in batches(pks):
+        rows = table(schema.model, using).filter(**{f"{key}__in": batch})
+        found.update(rows.values_list(key, "pk"))
+    return found
+
+
 def shares_its_key(pk: Any, model: Model) -> bool:
     """Whether following primary keys from parent to parent leads to a table."""
     while pk.model is not model:

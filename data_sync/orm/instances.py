@@ -14,9 +14,9 @@ from .free_values import free_values
 from .generic_targets import content_type_pk, object_value
 from .resolution import schema_of, target_schema
 from .schema import Generic, ModelSchema, Reference
-from .self_keys import key_in_advance
+from .self_keys import OwnKeys
 from .target_rows import TargetRows
-from .writes import Row, Write, columns_of
+from .writes import Row, Write, columns_of, self_references
 
 
 class Instances:
@@ -26,9 +26,11 @@ class Instances:
         self._using = using
         self._targets = targets
         self._types: dict[tuple[bool, str], Any] = {}
+        self._own_keys = OwnKeys(using)
 
     def load(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
-        """Looks up, in batches, the rows that what changes refers to."""
+        """Looks up, in batches, the rows that what changes refers to. Instances of these writes are filled next."""
+        self._own_keys.expect(_count_own(schema, writes))
         for reference in schema.references:
             values = _changed(writes, reference.name)
             self._targets.load(target_schema(reference), _column(reference), map(canonical.dumps, values))
@@ -84,7 +86,7 @@ class Instances:
         found = self._targets.get(target, _column(reference), text)
         if found is None and not reference.field.null:
             if target.label == schema.label and text == write.key_text:
-                found = key_in_advance(schema, row, reference, self._using)
+                found = self._own_keys.of(schema, row, reference)
             if found is None:
                 raise ChangeFailed(
                     {
@@ -138,6 +140,13 @@ def _changed(writes: Sequence[Write], name: str) -> Iterable[Any]:
     """The values of a member that are not null, of the writes that change it."""
     values = (write.after.fields[name] for write in writes if name in write.changed)
     return [value for value in values if value is not None]
+
+
+def _count_own(schema: ModelSchema, writes: Sequence[Write]) -> int:
+    """How many new rows must refer to themselves."""
+    names = [reference.name for reference in self_references(schema) if not reference.field.null]
+    new = [write for write in writes if write.before is None] if names else []
+    return sum(any(canonical.dumps(write.after.fields[name]) == write.key_text for name in names) for write in new)
 
 
 def _column(reference: Reference) -> str:

@@ -7,24 +7,23 @@ value, and will not keep it, is given another that nobody has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from django.db import models
-
+from data_sync.core.records import Record
 from data_sync.registry.unique_sets import UniqueSet, unique_sets
 
 from .batches import batches
-from .conditions import is_met
-from .free_values import can_be_free, free_values
-from .holders import Values, conditional_names, fields_of, folded, holders, locks_out
-from .inheritance import pks_in_table
-from .schema import ModelSchema, Value
+from .free_values import free_values
+from .holders import Values, fields_of, folded, holders, locks_out, owner_of, touches
+from .inheritance import Model, pks_in_table
+from .places import Places
+from .schema import ModelSchema
 from .tables import table
 from .updates import update_rows, update_table
 from .values import Field
-from .writes import Bare, Row, Write, columns_of
+from .writes import Bare, Row, Write, changed, columns_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,23 +37,32 @@ class Taker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaving:
-    """A row whose turn has not come: `write` is what will be written to it, None if it will be deleted."""
+    """A row whose turn has not come: what it has, and what it will have, None if it will be deleted.
 
+    `schema` is that of its own model: with a parent in common it may be another than the taker's.
+    """
+
+    schema: ModelSchema
+    pk: Any
     number: int
-    write: Write | None
+    before: Record
+    after: Record | None
 
 
-FindLeaving = Callable[[ModelSchema, Collection[Any]], Mapping[Any, Leaving]]
-"""Which of these rows, by primary key, other writes of the plan have still to alter or delete."""
-DeleteNow = Callable[[ModelSchema, Mapping[Any, int]], Collection[Any]]
-"""Deletes those of some rows (numbers by primary key) that nothing refers to, and says which they were."""
+FindLeaving = Callable[[Model, Collection[Any]], Iterable[Leaving]]
+"""Which rows, by primary key in a table of theirs, other writes of the plan have still to alter or delete."""
+DeleteNow = Callable[[ModelSchema, Mapping[Any, int]], Collection[int]]
+"""Deletes those of some rows (numbers by primary key) that take along no more than was shown. Gives the numbers of
+all deletes that are done with that, those of rows that went along too."""
+Fail = Callable[[int, str], None]
 
 
 class Parking:
     """Parks rows before writes that would meet them, with a few queries for a batch and unique set."""
 
-    def __init__(self, using: str, find_leaving: FindLeaving, delete_now: DeleteNow) -> None:
+    def __init__(self, using: str, find_leaving: FindLeaving, delete_now: DeleteNow, fail: Fail) -> None:
         self._using = using
+        self._fail = fail
         self._find_leaving = find_leaving
         self._delete_now = delete_now
         self._sets: dict[str, list[UniqueSet]] = {}
@@ -64,12 +72,15 @@ class Parking:
     def make_room(self, schema: ModelSchema, takers: Sequence[Taker]) -> None:
         """Parks whatever holds unique values that these rows are about to get, and will not keep them."""
         for unique in self._unique_sets(schema):
-            names = {*unique.names, *conditional_names(unique)}
-            concerned = [taker for taker in takers if not names.isdisjoint(taker.given)]
+            concerned = [taker for taker in takers if touches(unique, taker.given)]
             if concerned:
                 in_the_way = self._in_the_way(schema, unique, concerned)
-                if in_the_way:
-                    self._clear(schema, unique, self._find_leaving(schema, in_the_way))
+                leaving = self._find_leaving(owner_of(schema, unique), in_the_way) if in_the_way else ()
+                by_model: dict[str, list[Leaving]] = {}
+                for row in leaving:
+                    by_model.setdefault(row.schema.label, []).append(row)
+                for rows in by_model.values():
+                    self._clear(rows[0].schema, unique, rows)
 
     def _unique_sets(self, schema: ModelSchema) -> list[UniqueSet]:
         if schema.label not in self._sets:
@@ -80,17 +91,23 @@ class Parking:
         return self._sets[schema.label]
 
     def _in_the_way(self, schema: ModelSchema, unique: UniqueSet, takers: Sequence[Taker]) -> set[Any]:
-        """Primary keys of rows that hold what others of these rows are about to get."""
+        """Primary keys, in the table of the set, of rows that hold what others of these rows are about to get."""
         wanted: dict[Values, list[Any]] = {}
         values_wanted: list[Values] = []
+        pks = self._pks_in_owner(schema, unique, takers)
         for taker, values in zip(takers, self._values(schema, unique, takers), strict=True):
             if locks_out(unique, values):
-                wanted.setdefault(folded(values), []).append(taker.write.pk)
+                wanted.setdefault(folded(values), []).append(pks.get(taker.write.pk))
                 values_wanted.append(values)
         found = holders(schema, unique, values_wanted, self._using)
         if not unique.exact:
             return {pk for pk, _ in found}  # Which taker it is that they meet does not matter.
         return {pk for pk, held in found if any(taker != pk for taker in wanted.get(folded(held), ()))}
+
+    def _pks_in_owner(self, schema: ModelSchema, unique: UniqueSet, takers: Sequence[Taker]) -> dict[Any, Any]:
+        stored = [Bare(taker.write.pk) for taker in takers if taker.write.pk is not None]
+        parts = pks_in_table(schema, owner_of(schema, unique), stored, self._using)
+        return {row.pk: part for row, part in zip(stored, parts, strict=True)}
 
     def _values(self, schema: ModelSchema, unique: UniqueSet, takers: Sequence[Taker]) -> list[Values]:
         """What each row will have in the columns of a set: what is set on it, else what is stored."""
@@ -116,96 +133,65 @@ class Parking:
             for taker in takers
         ]
 
-    def _clear(self, schema: ModelSchema, unique: UniqueSet, leaving: Mapping[Any, Leaving]) -> None:
-        doomed = {pk: row.number for pk, row in leaving.items() if row.write is None}
+    def _clear(self, schema: ModelSchema, unique: UniqueSet, leaving: Sequence[Leaving]) -> None:
+        """Deletes or parks those of some rows of one model that will not keep what they have in a set."""
+        doomed = {row.pk: row.number for row in leaving if row.after is None}
         gone = self._delete_now(schema, doomed) if doomed else ()
-        by_field: dict[Field, list[Any]] = {}
-        for pk, row in leaving.items():
-            if pk in gone:
+        places = Places(schema, unique, self._using)
+        waiting: dict[Field, list[Any]] = {}
+        out: dict[tuple[Field, str], tuple[Any, list[Any]]] = {}
+        for row in leaving:
+            if row.number in gone or not self._lets_go(unique, row):
                 continue
-            if row.write is not None and not self._lets_go(schema, unique, row.write):
-                continue
-            field = place_to_park(schema, unique, row.write)
-            if field is not None:
-                by_field.setdefault(field, []).append(pk)
-                if row.write is not None:
-                    self.columns.setdefault(row.number, set()).add(field.name)
-            elif row.write is not None:
-                self._leave_condition(schema, unique, row.write)
-        for field, pks in by_field.items():
-            self._park(schema, field, unique, pks)
+            column = places.column(row.before, row.after)
+            way = None if column is not None else places.way_out(row.before, row.after)
+            if column is not None:
+                waiting.setdefault(column, []).append(row.pk)
+                self._write_later(row, column.name)
+            elif way is not None:
+                column, value = way
+                out.setdefault((column, repr(value)), (value, []))[1].append(row.pk)
+                self._write_later(row, column.name)
+            elif row.after is None:
+                self._fail(row.number, _stays(unique, row))
+        for column, pks in waiting.items():
+            self._park(schema, column, pks, as_null=places.takes_null(column))
+        for (column, _), (value, pks) in out.items():
+            self._put_out(schema, column, value, pks)
 
-    def _lets_go(self, schema: ModelSchema, unique: UniqueSet, write: Write) -> bool:
-        """Whether a write gives its row other values in a set, or takes it out of the set's condition."""
-        changed = {*columns_of(schema, write.changed), *self.columns.get(write.number, ())}
-        return not changed.isdisjoint(unique.names) or not changed.isdisjoint(conditional_names(unique))
+    def _lets_go(self, unique: UniqueSet, row: Leaving) -> bool:
+        """Whether a row gets other values in a set, or leaves its condition; it may wait elsewhere already."""
+        if row.after is None:
+            return True
+        columns = columns_of(row.schema, changed(row.before, row.after))
+        return touches(unique, [*columns, *self.columns.get(row.number, ())])
 
-    def _park(self, schema: ModelSchema, field: Field, unique: UniqueSet, pks: Sequence[Any]) -> None:
-        """Gives rows values in a column that nobody has. Too few of those: the rest stays, and the writes will fail."""
-        can_be_null = field.null and unique.nulls_distinct
-        values = [None] * len(pks) if can_be_null else free_values(field, len(pks), self._using)
+    def _write_later(self, row: Leaving, name: str) -> None:
+        if row.after is not None:
+            self.columns.setdefault(row.number, set()).add(name)
+
+    def _park(self, schema: ModelSchema, field: Field, pks: Sequence[Any], *, as_null: bool) -> None:
+        """Gives rows values in a column that nobody has. Too few of those: the rest stays.
+
+        Writes that meet it are refused, and then tried in smaller batches, which need fewer.
+        """
+        values = [None] * len(pks) if as_null else free_values(field, len(pks), self._using)
         model = field.model._meta.concrete_model or field.model
         # A parent's table may know the row by another key than the model itself.
         parked = pks_in_table(schema, model, [Bare(pk) for pk in pks[: len(values)]], self._using)
         update_table(model, parked, [field], [[value] for value in values], self._using)
 
-    def _leave_condition(self, schema: ModelSchema, unique: UniqueSet, write: Write) -> None:
-        """Takes a row out of the condition of a set, until its write puts it in again, if it does."""
-        way = way_out(schema, unique, write)
-        if way is not None:
-            value, plain = way
-            row = Bare(write.pk)
-            setattr(row, value.field.attname, None if plain is None else value.codec.from_plain(plain))
-            update_rows(schema, [row], [value.name], self._using)
-            self.columns.setdefault(write.number, set()).add(value.name)
+    def _put_out(self, schema: ModelSchema, field: Field, value: Any, pks: Sequence[Any]) -> None:
+        """Takes rows out of the condition of a set, until their writes put them in again, if they do."""
+        rows = [Bare(pk) for pk in pks]
+        for row in rows:
+            setattr(row, field.attname, value)
+        update_rows(schema, rows, [field.name], self._using)
 
 
-def can_be_parked(schema: ModelSchema, unique: UniqueSet, write: Write) -> bool:
-    """Whether a row can be made to let go of its values in a set before its own write."""
-    return place_to_park(schema, unique, write) is not None or way_out(schema, unique, write) is not None
-
-
-def way_out(schema: ModelSchema, unique: UniqueSet, write: Write) -> tuple[Value, Any] | None:
-    """A column, and a JSON-plain value, by which a row no longer meets the condition of a set."""
-    if unique.condition is None or write.before is None:
-        return None
-    for value in schema.values:
-        if value.name not in conditional_names(unique):
-            continue
-        plains = [write.after.fields[value.name]]
-        plains += [False, True] if isinstance(value.field, models.BooleanField) else []
-        plains += [None] if value.field.null else []
-        for plain in plains:
-            record = replace(write.before, fields={**write.before.fields, value.name: plain})
-            if is_met(schema, unique.condition, record) is False:
-                return value, plain
-    return None
-
-
-def place_to_park(schema: ModelSchema, unique: UniqueSet, write: Write | None) -> Field | None:
-    """The column of a set in which a row can be given another value meanwhile; None if there is none.
-
-    One that the row's own write will set anyway, if possible. Never the primary key, nor what others refer to by
-    it, nor a required foreign key.
-    """
-    columns = set(columns_of(schema, schema.field_names))
-    candidates = [
-        field
-        for field in fields_of(schema, unique)
-        if not field.primary_key
-        and ((field.null and unique.nulls_distinct) or can_be_free(field))
-        and not _is_referred_to(field)
-        and (write is None or field.name in columns)
-    ]
-    changed = set() if write is None else set(columns_of(schema, write.changed))
-    candidates.sort(key=lambda field: (field.name not in changed, not field.null))
-    return candidates[0] if candidates else None
-
-
-def _is_referred_to(field: Field) -> bool:
-    relations: list[Any] = field.model._meta.get_fields(include_hidden=True)
-    return any(
-        relation.field.target_field is field
-        for relation in relations
-        if relation.auto_created and not relation.concrete and (relation.one_to_many or relation.one_to_one)
+def _stays(unique: UniqueSet, row: Leaving) -> str:
+    return (
+        f"{row.before.name}: another row takes its {' and '.join(unique.names)}, for which it would have to go first. "
+        "But its delete would now also reach rows that were not shown, and it can hold no other value meanwhile. "
+        "Pull again."
     )

@@ -18,28 +18,48 @@ def knows_its_key(schema: ModelSchema, reference: Reference) -> bool:
     return target.name in schema.column_names
 
 
-def key_in_advance(schema: ModelSchema, row: models.Model, reference: Reference, using: str) -> Any | None:
-    """The value by which a row, with its own columns set, can refer to itself; None if there is no way to know.
+class OwnKeys:
+    """The values by which new rows can refer to themselves, known before they are inserted.
 
-    A primary key that the database would count up is taken from where the database counts, and set on the row.
+    Primary keys that the database would count up are taken from where it counts: for the new rows of a batch, at once.
     """
-    target: Any = reference.field.target_field
-    known = getattr(row, target.attname)
-    if known is None and isinstance(target, models.AutoField) and target.model is schema.model:
-        known = _next(schema, target, using)
-        setattr(row, target.attname, known)
-    return known
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._wanted = 1
+        self._taken: list[int] = []
+
+    def expect(self, number: int) -> None:
+        """Begins a batch in which so many new rows refer to themselves. What was left of the last one is forgotten."""
+        self._wanted = max(number, 1)
+        self._taken = []
+
+    def of(self, schema: ModelSchema, row: models.Model, reference: Reference) -> Any | None:
+        """The value by which a row, with its own columns set, can refer to itself; None if there is no way to know.
+
+        A counted primary key is set on the row.
+        """
+        target: Any = reference.field.target_field
+        known = getattr(row, target.attname)
+        if known is None and isinstance(target, models.AutoField) and target.model is schema.model:
+            if not self._taken:
+                self._taken = _next(schema, target, self._wanted, self._using)
+            known = self._taken.pop(0)
+            setattr(row, target.attname, known)
+        return known
 
 
-def _next(schema: ModelSchema, field: Any, using: str) -> int:
+def _next(schema: ModelSchema, field: Any, number: int, using: str) -> list[int]:
     connection = connections[using]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             quoted = connection.ops.quote_name(field.model._meta.db_table)
-            cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, %s))", [quoted, field.column])
-            return int(cursor.fetchone()[0])
+            sql = "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)"
+            cursor.execute(sql, [quoted, field.column, number])
+            return [int(value) for (value,) in cursor.fetchall()]
     # SQLite has one writer. Elsewhere another's insert at this moment is refused, here or there, and tried again.
-    rows = (
-        table(schema.model, using).select_for_update() if connection.vendor == "mysql" else table(schema.model, using)
-    )
-    return int(rows.order_by("-pk").values_list("pk", flat=True).first() or 0) + 1
+    rows = table(schema.model, using)
+    if connection.vendor == "mysql":
+        rows = rows.select_for_update()
+    highest = int(rows.order_by("-pk").values_list("pk", flat=True).first() or 0)
+    return list(range(highest + 1, highest + 1 + number))

@@ -47,7 +47,7 @@ class Writer:
         using: str,
         *,
         fail: Callable[[int, str], None],
-        find_leaving: FindLeaving = lambda schema, pks: {},
+        find_leaving: FindLeaving = lambda table, pks: (),
         delete_now: DeleteNow = lambda schema, numbers: (),
         renamed: Renamed | None = None,
         is_rehearsal: bool = False,
@@ -58,7 +58,7 @@ class Writer:
         self._targets = TargetRows(using, renamed)
         self._instances = Instances(using, self._targets)
         self._delete_now = delete_now
-        self._parking = Parking(using, find_leaving, self.delete_early)
+        self._parking = Parking(using, find_leaving, self.delete_early, fail)
         self.waiting: dict[str, dict[int, frozenset[str]]] = {}
         """By model and number, the members that wait for rows which were not there yet."""
         self.written = Numbers()
@@ -273,12 +273,12 @@ class Writer:
 
     # Deletes
 
-    def delete_early(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[Any]:
-        """Deletes those of some rows that nothing refers to, before their turn; says which they were."""
+    def delete_early(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[int]:
+        """Deletes those of some rows that can go before their turn; says which deletes are done, see `DeleteNow`."""
         gone = self._delete_now(schema, numbers)
-        for pk in gone:
-            self.deleted.add(numbers[pk])
-            self._deleted_since.append(numbers[pk])
+        for number in gone:
+            self.deleted.add(number)
+        self._deleted_since.extend(gone)
         return gone
 
     def _delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:

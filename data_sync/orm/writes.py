@@ -35,15 +35,20 @@ class Write:
     @cached_property
     def changed(self) -> set[str]:
         """Names of the fields that differ; all of them for a create."""
-        if self.before is None:
-            return set(self.after.fields)
-        changed, before = set(), self.before.fields
-        for name, value in self.after.fields.items():
-            other = before[name]
-            # Most are texts, and equal: they need no call.
-            if value is not other and not (value == other if type(value) is str is type(other) else same(value, other)):
-                changed.add(name)
-        return changed
+        return changed(self.before, self.after)
+
+
+def changed(before: Record | None, after: Record) -> set[str]:
+    """Names of the fields in which two records of a row differ; all of them where it has not been there before."""
+    if before is None:
+        return set(after.fields)
+    names = set()
+    for name, value in after.fields.items():
+        other = before.fields[name]
+        # Most are texts, and equal: they need no call.
+        if value is not other and not (value == other if type(value) is str is type(other) else same(value, other)):
+            names.add(name)
+    return names
 
 
 class Bare:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from data_sync.core import canonical
 from data_sync.core.claims import Claims
-from data_sync.core.states import Operation
 from data_sync.orm.collation import equal_texts, folds
 from data_sync.orm.conditions import is_met
-from data_sync.orm.holders import conditional_names, fields_of, folded, holders, locks_out
+from data_sync.orm.holders import fields_of, folded, locks_out, touches
 from data_sync.orm.limits import Problem, problem
-from data_sync.orm.parking import can_be_parked
-from data_sync.orm.references import KeysOfRows
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.unique_values import UniqueValues
 from data_sync.orm.uniqueness import UniqueSet, unique_sets
-from data_sync.orm.writes import Write, columns_of
+from data_sync.orm.writes import changed, columns_of
 
-from .comparison import Comparison, Numbered, Sides
+from .comparison import Comparison, Sides
+from .holding import Fate, Holder, Holding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,56 +91,57 @@ class Collisions:
         for wish in wishes:
             if wish.values is not None:
                 wanted.setdefault(folded(wish.values), []).append(wish)
-        stored = holders(schema, unique, [w.values for of in wanted.values() for w in of if w.values], self._using)
-        meeting = [
+        holding = Holding(self._comparison, schema, unique, self._using)
+        stored = list(holding.of([wish.values for of in wanted.values() for wish in of if wish.values]))
+        rows = holding.rows([pk for pk, _ in stored])
+        meetings = [
             (wish, pk, held)
             for pk, held in stored
             for wish in wanted.get(folded(held), ())
-            if _pk(wish.sides) != pk and self._equal(schema, unique, wish.values or (), held)
+            if not _is_of(wish.sides, rows.get(pk)) and self._equal(schema, unique, wish.values or (), held)
         ]
-        names = KeysOfRows(schema.model, "pk", self._using)
-        for wish, pk, held in meeting:
-            holder = self._comparison.change_of_row(schema.label, pk)
-            key = names.load([pk]).get(pk)
-            name = f"{schema.label} {pk!r}" if key is None else f"{schema.label} {canonical.array(key)}"
-            self._judge(schema, unique, wish, holder, name, exact=wish.values == held)
+        found = holding.holders({pk for _, pk, _ in meetings})
+        for wish, pk, held in meetings:
+            holder = found[pk]
+            if holder.number is not None:
+                self._note(wish).requires.add(holder.number)
+            self._judge(unique, wish, holder, is_exact=wish.values == held)
 
-    def _judge(
-        self,
-        schema: ModelSchema,
-        unique: UniqueSet,
-        wish: _Wish,
-        holder: Numbered | None,
-        name: str,
-        *,
-        exact: bool,
-    ) -> None:
+    def _judge(self, unique: UniqueSet, wish: _Wish, holder: Holder, *, is_exact: bool) -> None:
         what = " and ".join(unique.names)
-        if holder is not None and holder.operation == Operation.DELETE:
-            self._note(wish).requires.add(holder.number)
-            return
-        if holder is not None and _lets_go(schema, unique, theirs := self._comparison.sides_of(holder)):
-            self._note(wish).requires.add(holder.number)
-            assert theirs.after is not None
-            write = Write(number=holder.number, after=theirs.after, before=theirs.before, pk=0)
-            if not can_be_parked(schema, unique, write):
+        name = wish.sides.record.name
+        match holder.fate:
+            case Fate.CAN_GO_FIRST:
+                pass
+            case Fate.CHANGES_TOO_LATE:
                 self._add(
                     wish,
                     "unique_exchange",
                     unique,
-                    f"{wish.sides.record.name} takes {what} from {name}, which takes another: both cannot be written "
-                    "one after the other, and no column of these can hold another value meanwhile. Make one of them "
-                    f"nullable, or clear it here in {name} first.",
+                    f"{name} takes {what} from {holder.name}, which takes another: both cannot be written one after "
+                    "the other, and no column of these can hold another value meanwhile. Make one of them nullable, or "
+                    f"clear it here in {holder.name} first.",
                 )
-            return
-        equal = "is" if exact else "is, for the collation of this database,"
-        self._add(
-            wish,
-            "unique_collision",
-            unique,
-            f"{what} of {wish.sides.record.name} {equal} that of {name} here, which keeps it; the database allows it "
-            "once. Change one of the two.",
-        )
+            case Fate.GOES_TOO_LATE:
+                self._add(
+                    wish,
+                    "unique_exchange",
+                    unique,
+                    f"{name} takes {what} from {holder.name}, which is deleted only after what refers to it has been "
+                    "moved or deleted, and no column of these can hold another value meanwhile. Move here what refers "
+                    f"to {holder.name}, or make a column of these nullable; then pull again.",
+                )
+            case Fate.KEEPS:
+                equal = "is" if is_exact else "is, for the collation of this database,"
+                self._add(
+                    wish,
+                    "unique_collision",
+                    unique,
+                    f"{what} of {name} {equal} that of {holder.name} here, which keeps it; the database allows it "
+                    "once. Change one of the two.",
+                )
+            case _:
+                assert_never(holder.fate)
 
     # Writes of the same changeset
 
@@ -152,7 +151,9 @@ class Collisions:
         if not folding and _is_key(schema, unique):
             return  # The comparison has refused equal keys.
         texts = {
-            wish.sides.entry.number: canonical.dumps([schema.label, place, *folded(tuple(map(_loads, wish.texts)))])
+            wish.sides.entry.number: canonical.dumps(
+                [schema.label, place, *folded(tuple(map(_text_within, wish.texts)))]
+            )
             for wish in wishes
         }
         wanted: dict[str, list[_Wish]] = {}
@@ -206,7 +207,7 @@ class Collisions:
         )
 
     def _same(self, schema: ModelSchema, unique: UniqueSet, one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-        return self._equal(schema, unique, tuple(map(_loads, one)), tuple(map(_loads, other)))
+        return self._equal(schema, unique, tuple(map(_text_within, one)), tuple(map(_text_within, other)))
 
     def _note(self, wish: _Wish) -> _Found:
         return self._found.setdefault(wish.sides.entry.number, _Found())
@@ -225,29 +226,19 @@ def _takes(schema: ModelSchema, unique: UniqueSet, sides: Sides, *, folding: boo
         # Unless the database takes other keys for it, it is out of scope, or a parent's table has rows of its own.
         may_be_another = folding or bool(schema.registration.queryset) or len(schema.tables) > 1
         return may_be_another or not _is_key(schema, unique)
-    changed = set(columns_of(schema, _changed(sides)))
-    return not changed.isdisjoint({*unique.names, *conditional_names(unique)})
-
-
-def _lets_go(schema: ModelSchema, unique: UniqueSet, sides: Sides) -> bool:
-    changed = set(columns_of(schema, _changed(sides)))
-    return not changed.isdisjoint({*unique.names, *conditional_names(unique)})
-
-
-def _changed(sides: Sides) -> set[str]:
-    assert sides.after is not None
-    return Write(number=0, after=sides.after, before=sides.before).changed
+    return touches(unique, columns_of(schema, changed(sides.before, sides.after)))
 
 
 def _is_key(schema: ModelSchema, unique: UniqueSet) -> bool:
     return unique.condition is None and set(unique.names) == {part.path[0] for part in schema.key}
 
 
-def _pk(sides: Sides) -> Any:
-    row = sides.row
-    return None if row is None else row[1]
+def _is_of(sides: Sides, pk: Any) -> bool:
+    """Whether a write is one to the row with this primary key."""
+    return sides.row is not None and sides.row[1] == pk
 
 
-def _loads(text: str) -> Any:
+def _text_within(text: str) -> str:
+    """The text that a canonical text stands for; that itself where it stands for anything else."""
     value = canonical.loads(text)
     return value if isinstance(value, str) else text

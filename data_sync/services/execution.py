@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from data_sync.core import canonical
@@ -47,7 +47,7 @@ class Execution:
         self.writer = Writer(
             USING,
             fail=self._give_up,
-            find_leaving=lambda schema, pks: plan.leaving(schema, pks, self.writer.written),
+            find_leaving=lambda table, pks: plan.leaving(table, pks, self.writer.written),
             delete_now=self._delete_now,
             renamed=self._renamed_rows(),
             is_rehearsal=is_rehearsal,
@@ -196,16 +196,37 @@ class Execution:
             for numbers in batches(level, BATCH):
                 yield self._plan.of_numbers(label, numbers)
 
-    def _delete_now(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[Any]:
-        """Deletes those rows that nothing refers to: their unique values are wanted."""
+    def _delete_now(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[int]:
+        """Deletes those rows whose unique values are wanted, if that reaches no more than was shown.
+
+        Rows that changes of their own delete may go along. Gives the numbers of all deletes that are done with that.
+        """
         reaches = reach_of(((_concrete(schema), pk) for pk in numbers), USING, locked=True, alone=True)
-        alone = {
-            pk: numbers[pk]
-            for (_, pk), reach in reaches.items()
-            if not (reach.cascades or reach.obstacles or reach.apart)
+        own = self._doomed(cascade for reach in reaches.values() for cascade in reach.cascades)
+        shown = self._plan.shown([*numbers.values(), *own.values()])
+        now: dict[Any, int] = {}
+        along: set[int] = set()
+        for (_, pk), reach in reaches.items():
+            doomed = [cascade for cascade in reach.cascades if _row(cascade) in own]
+            seen = shown[numbers[pk]].union(*(shown[own[_row(cascade)]] for cascade in doomed))
+            unseen = [cascade for cascade in _unseen(reach, seen) if _row(cascade) not in own]
+            if not (unseen or reach.obstacles or reach.apart):
+                now[pk] = numbers[pk]
+                along |= {own[_row(cascade)] for cascade in doomed if cascade.effect == "delete"}
+        self.writer.delete(schema, now)
+        return {number for number in (*now.values(), *along) if number not in self._plan.dropped}
+
+    def _doomed(self, cascades: Iterable[Cascade]) -> dict[tuple[Any, Any], int]:
+        """The numbers of the changes that delete some of these rows, by model and primary key."""
+        by_model: dict[Any, set[Any]] = {}
+        for cascade in cascades:
+            by_model.setdefault(cascade.model, set()).add(cascade.pk)
+        return {
+            (model, pk): number
+            for model, pks in by_model.items()
+            if (label := model._meta.label_lower) in self._plan.schemas
+            for pk, number in self._plan.doomed(label, pks, self.writer.written).items()
         }
-        self.writer.delete(schema, alone)
-        return alone
 
 
 def _concrete(schema: ModelSchema) -> Any:
@@ -215,6 +236,10 @@ def _concrete(schema: ModelSchema) -> Any:
 
 def _unseen(reach: Reach, shown: Shown) -> list[Cascade]:
     return [cascade for cascade in reach.cascades if _as_shown(cascade) not in shown]
+
+
+def _row(cascade: Cascade) -> tuple[Any, Any]:
+    return cascade.model, cascade.pk
 
 
 def _as_shown(cascade: Cascade) -> tuple[str, str, str, str]:

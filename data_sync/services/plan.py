@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from django.db import models
 from django.db.models import QuerySet
 
 from data_sync.core import canonical
@@ -18,10 +19,10 @@ from data_sync.core.states import Decision, Operation, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.models.fields import as_stored
 from data_sync.orm.batches import batches
+from data_sync.orm.inheritance import rows_in_table
 from data_sync.orm.parking import Leaving
 from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.resolution import schemas
-from data_sync.orm.schema import ModelSchema
 from data_sync.orm.writes import Write
 
 from .content import after_record, before_record
@@ -239,22 +240,36 @@ class Plan:
             for number, cascades in shown
         }
 
-    def leaving(self, schema: ModelSchema, pks: Collection[Any], written: Numbers) -> dict[Any, Leaving]:
-        """Which of these rows changes of the plan have still to alter or delete."""
-        if schema.label not in self._leaving:
-            self._leaving[schema.label] = {
+    def leaving(self, table: type[models.Model], pks: Collection[Any], written: Numbers) -> Iterator[Leaving]:
+        """Which rows, by primary key in a table, changes of the plan have still to alter or delete."""
+        for label, schema in self.schemas.items():
+            if table not in schema.tables:
+                continue
+            entries = self._still_to_do(label, rows_in_table(schema, table, list(pks), USING).values(), written)
+            doomed = {entry.number: entry.pk for entry in entries if entry.operation == Operation.DELETE}
+            for number, record in self.before(list(doomed)).items() if doomed else ():
+                yield Leaving(schema=schema, pk=doomed[number], number=number, before=record, after=None)
+            for write in self.writes([entry for entry in entries if entry.operation != Operation.DELETE]):
+                if write.before is not None:
+                    yield Leaving(
+                        schema=schema, pk=write.pk, number=write.number, before=write.before, after=write.after
+                    )
+
+    def doomed(self, label: str, pks: Collection[Any], written: Numbers) -> dict[Any, int]:
+        """The numbers of the changes that have still to delete some of these rows, by primary key."""
+        entries = self._still_to_do(label, pks, written)
+        return {entry.pk: entry.number for entry in entries if entry.operation == Operation.DELETE}
+
+    def _still_to_do(self, label: str, pks: Iterable[Any], written: Numbers) -> list[Entry]:
+        if label not in self._leaving:
+            self._leaving[label] = {
                 entry.pk: entry.number
-                for batch in self.entries(schema.label, Operation.UPDATE, Operation.RENAME, Operation.DELETE)
+                for batch in self.entries(label, Operation.UPDATE, Operation.RENAME, Operation.DELETE)
                 for entry in batch
             }
-        known = self._leaving[schema.label]
+        known = self._leaving[label]
         numbers = [known[pk] for pk in pks if pk in known and known[pk] not in written]
-        entries = self.of_numbers(schema.label, numbers)
-        doomed = [entry for entry in entries if entry.operation == Operation.DELETE]
-        altered = [entry for entry in entries if entry.operation != Operation.DELETE]
-        found = {entry.pk: Leaving(number=entry.number, write=None) for entry in doomed}
-        found |= {write.pk: Leaving(number=write.number, write=write) for write in self.writes(altered)}
-        return found
+        return [entry for some in batches(numbers) for entry in self.of_numbers(label, some)]
 
     # What became of them
 

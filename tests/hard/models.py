@@ -113,6 +113,34 @@ class Desk(models.Model):
     sitter = models.OneToOneField("Member", on_delete=models.CASCADE)
 
 
+@data_sync.register_model(natural_key=["name"])
+class Drawer(models.Model):
+    """Goes with its desk, unless it is moved to another."""
+
+    name = models.CharField(max_length=50, unique=True)
+    desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
+
+
+class Plaque(models.Model):
+    """A local row on one of several things, with which it goes."""
+
+    seat = models.ForeignKey(Seat, null=True, on_delete=models.CASCADE)
+    desk = models.ForeignKey(Desk, null=True, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Grade(models.Model):
+    """The database knows a handful of letters."""
+
+    name = models.CharField(max_length=50, unique=True)
+    letter = models.CharField(max_length=2, unique=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(letter__in=["A", "A-", "B", "B-"]), name="hard_letter_is_known")
+        ]
+
+
 # Many-to-many
 
 
@@ -682,6 +710,22 @@ class Edition(models.Model):
         constraints = [models.UniqueConstraint(fields=["room"], condition=Q(active=True), name="hard_one_active")]
 
 
+@data_sync.register_model(natural_key=["name"])
+class Page(models.Model):
+    """Can be moved from one edition to another. One of each is not withdrawn. MariaDB knows no such constraint."""
+
+    name = models.CharField(max_length=50, unique=True)
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE)
+    withdrawn = models.DateField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["edition"], condition=Q(withdrawn__isnull=True), name="hard_one_not_withdrawn"
+            )
+        ]
+
+
 def _no_overlap() -> list[models.constraints.BaseConstraint]:
     """PostgreSQL alone can forbid that spans overlap."""
     if connection.vendor != "postgresql":
@@ -858,5 +902,19 @@ class Plate(models.Model):
 @data_sync.register_model(natural_key=["name"])
 class Cart(Frame, Plate):
     """Two parents, neither registered: in the table of the second a row goes by another primary key."""
+
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Barrow(Plate):
+    """Has a serial that no cart has."""
+
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model(natural_key=["name"], deletes="never")
+class Sledge(Plate):
+    """Has a serial that neither a cart nor a barrow has, and keeps it."""
 
     name = models.CharField(max_length=50, unique=True)

@@ -11,9 +11,9 @@ from data_sync.core.states import ChangesetState
 from data_sync.orm.tables import table
 from data_sync.services import apply, plan
 from tests.environments import Environments
-from tests.hard.models import Car, Lesson, Member, Node, Remark, Room, Stamp
+from tests.hard.models import Car, Chapter, Edition, Lesson, Member, Node, Remark, Room, Seat, Stamp
 
-from .bringing import pending, rows
+from .bringing import pending, put, rows
 
 
 def fill(environments: Environments, first: int, count: int) -> None:
@@ -53,11 +53,37 @@ def statements(environments: Environments) -> int:
     return len(captured)
 
 
+def pull_statements(environments: Environments) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        pending(environments)
+    return len(captured)
+
+
+def fill_with_exchanges(environments: Environments, first: int, count: int) -> None:
+    """Rows that hand on unique values and the conditions of some, and rows that must refer to themselves."""
+    numbers = range(first, first + count)
+    for number in numbers:
+        environments.add(Seat, name=f"seat-{number}", place=(first + (number + 1 - first) % count, number))
+        room = environments.add(Room, name=f"room-{number}")
+        for name, active in ((f"{number}-a", (False, True)), (f"{number}-b", (True, False))):
+            environments.add(Edition, name=name, room=room, active=active)
+    put("source", *(Chapter(pk=900_000 + n, path=f"chapter-{n}", parent_id=900_000 + n) for n in numbers))
+
+
 def test_twice_the_rows_take_no_more_statements(environments: Environments) -> None:
     fill(environments, 0, 10)
     few = statements(environments)
     fill(environments, 1000, 30)
     assert statements(environments) <= few + 10
+
+
+def test_rows_that_exchange_values_take_no_more_statements(environments: Environments) -> None:
+    """Neither at the pull nor in the apply."""
+    fill_with_exchanges(environments, 0, 10)
+    few = pull_statements(environments), statements(environments)
+    fill_with_exchanges(environments, 1000, 50)
+    many = pull_statements(environments), statements(environments)
+    assert max(more - less for more, less in zip(many, few, strict=True)) < 30, (few, many)
 
 
 @pytest.mark.parametrize("remembered", [0, 20_000])

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Length
 
 from data_sync.core.records import Record
-from data_sync.orm.conditions import is_met
+from data_sync.orm.conditions import forbids, held_by, is_met
 from data_sync.orm.resolution import schema_of
 from tests.hard.models import Edition
 
@@ -31,6 +31,12 @@ from tests.hard.models import Edition
         (Q(active=False) & Q(name__regex="a"), {"active": True}, False),
         (Q(active=True) | Q(name__regex="a"), {"active": True}, True),
         (Q(Length("name")), {}, None),
+        (Q(name__range=("a", "b")), {}, True),
+        (Q(name=None), {}, False),
+        (Q(room=None), {"room": None}, True),
+        (Q(name__in=["x", F("room")]), {}, None),
+        (~Q(active=F("active")), {}, False),
+        (Q(name=F("name")), {"name": None}, False),
     ],
 )
 def test_only_the_database_can_tell_some_of_them(condition: Q, fields: dict[str, Any], expected: bool | None) -> None:
@@ -38,3 +44,14 @@ def test_only_the_database_can_tell_some_of_them(condition: Q, fields: dict[str,
     assert schema is not None
     record = Record(model=schema.label, key=("a",), fields={"name": "a", "room": ["x"], "active": True, **fields})
     assert is_met(schema, condition, record) is expected
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [(Q(name="b"), True), (Q(name="a"), False), (Q(room="b"), False), (Q(name__lt=F("room")), False)],
+)
+def test_a_check_lets_pass_what_null_leaves_open(check: Q, expected: bool) -> None:
+    schema = schema_of(Edition)
+    assert schema is not None
+    record = Record(model=schema.label, key=("a",), fields={"name": "a", "room": None, "active": True})
+    assert forbids(check, held_by(schema, record)) is expected

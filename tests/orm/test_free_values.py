@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import models
+from django.db.models import Q
 
 from data_sync.orm.free_values import can_be_free, free_values
 from tests.hard.models import Nation, Seat
@@ -17,10 +21,13 @@ PARKABLE = [
 ]
 
 
-def stored(name: str, values: list[Any]) -> list[Any]:
-    for number, value in enumerate(values):
-        Everything.objects.create(**{"name": f"row-{number}", **{name: value}})
-    return list(Everything.objects.order_by("pk").values_list(name, flat=True))
+def stored(name: str, values: list[Any], prefix: str = "row") -> list[Any]:
+    rows = [
+        Everything.objects.create(**{"name": f"{prefix}-{number}", **{name: value}})
+        for number, value in enumerate(values)
+    ]
+    made = Everything.objects.filter(pk__in=[row.pk for row in rows])
+    return list(made.order_by("pk").values_list(name, flat=True))
 
 
 @pytest.mark.django_db
@@ -54,3 +61,38 @@ def test_integers_stay_close_to_what_is_there() -> None:
     """Checks of the column's own are likelier to allow them."""
     Seat.objects.create(name="a", place=7)
     assert free_values(Seat._meta.get_field("place"), 2, "default") == [8, 9]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "held", "check"),
+    [
+        ("integer", [7, 8], Q(integer__range=(7, 10))),
+        ("integer", [7, 8], Q(integer__gt=5, integer__lte=10)),
+        ("small", [0], Q(small__lt=0) | Q(small=0)),
+        ("amount", [Decimal("0.5")], Q(amount__gte=0) & Q(amount__lte=1)),
+        ("number", [0.5], Q(number__gte=0, number__lte=1)),
+        ("date", [date(2026, 1, 1)], Q(date__year=2026, date__gte=date(2026, 1, 1))),
+        ("char", ["AB-1"], Q(char__regex=r"^[A-Z]{2}-[0-9]$")),
+        ("char", ["a"], Q(char__in=["a", "b", "c"])),
+        ("slug", ["b"], ~Q(slug="")),
+    ],
+)
+def test_they_meet_the_checks_of_the_column(
+    monkeypatch: pytest.MonkeyPatch, name: str, held: list[Any], check: Q
+) -> None:
+    constraint = models.CheckConstraint(condition=check, name="a_check")
+    stored(name, held)
+    monkeypatch.setattr(Everything._meta, "constraints", [constraint])
+    values = free_values(Everything._meta.get_field(name), 2, "default")
+    assert len(values) == 2 and not set(values) & set(held)
+    stored(name, values, "free")
+    assert Everything.objects.filter(check, name__startswith="free").count() == 2
+
+
+@pytest.mark.django_db
+def test_a_column_is_full_when_its_check_allows_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    constraint = models.CheckConstraint(condition=Q(integer__range=(0, 3)), name="a_check")
+    stored("integer", [0, 1, 3])
+    monkeypatch.setattr(Everything._meta, "constraints", [constraint])
+    assert free_values(Everything._meta.get_field("integer"), 5, "default") == [2]
