@@ -330,7 +330,9 @@ def streamed(alias: str) -> tuple[list[str], bytes, bytes]:
 def parsed(labels: list[str], stream: bytes) -> list[Any]:
     """Record by record what a stream holds; without what stands beside records, such as the moments of saving."""
     reader = StreamReader(iter([stream]), labels)
-    records = [json.loads(line)[1] for numbered in reader for _, line in numbered]
+    # To the end first: before the closing line has vouched for them, lines may be anything.
+    lines = [line for numbered in reader for _, line in numbered]
+    records = [json.loads(line)[1] for line in lines]
     # As a pull does, once it knows of which models the records are.
     if reader.counts != {label: sum(record[0] == label for record in records) for label in labels}:
         raise MalformedStream("The closing line counts other records.")

@@ -57,10 +57,8 @@ def _moves(plan: Plan) -> Iterator[Move]:
     """
     # Records as they were are those of today with the new keys renamed to the old ones.
     back = {(label, canonical.dumps(list(key))): canonical.loads(text) for (label, text), key in plan.renamed.items()}
-    referrers, readers = (
-        Referrers(USING),
-        {label: RowReader(schema, USING, bare=True) for label, schema in schemas().items()},
-    )
+    readers = {label: RowReader(schema, USING, bare=True) for label, schema in schemas().items()}
+    referrers = Referrers(USING)
     for label in dict.fromkeys(label for label, _ in plan.renamed):
         for batch in plan.entries(label, Operation.RENAME, and_done=True):
             pks = [entry.pk for entry in batch if not entry.is_replaced]
