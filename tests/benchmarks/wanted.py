@@ -68,6 +68,9 @@ def wanted(kind: str, found: Figures) -> Iterator[Wish]:
             memory = (result["peak"] - result["idle"]) / 1e6
             yield at_most(f"peak of {what}, 1,000,000 rows", MEMORY / 1e6, memory, " MB")
     if many and most:
+        for what in ("pull", "apply", "export"):
+            times = _queries(most[what]) / _queries(many[what])
+            yield at_most(f"queries of {what}, 1,000,000 rows / 100,000", MOST / MANY, times)
         yield at_most("1,000,000 rows / 100,000", GROWTH, most["pull"]["seconds"] / many["pull"]["seconds"])
         for what, small, large in (
             ("here", many["pull"], most["pull"]),
@@ -75,6 +78,11 @@ def wanted(kind: str, found: Figures) -> Iterator[Wish]:
         ):
             more = ((large["peak"] - large["idle"]) - (small["peak"] - small["idle"])) / 1e6
             yield at_most(f"memory of a pull {what}, 1,000,000 above 100,000 rows", MORE_MEMORY / 1e6, more, " MB")
+
+
+def _queries(result: Figures) -> int:
+    """On both sides."""
+    return int(result["queries"] + result.get("server", {}).get("queries", 0))
 
 
 def _wish(kind: str, what: str, word: str, limit: float, measured: float, unit: str, reached: bool) -> Wish:
