@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 
 from django.db import connections, models
@@ -40,3 +41,33 @@ def equal_texts(field: Field, texts: Collection[str], using: str) -> dict[str, i
         cursor.execute(sql, [part for pair in numbers.items() for part in pair])
         classes = dict(cursor.fetchall())
     return {text: classes[number] for text, number in numbers.items()}
+
+
+def weights_of(field: Field, texts: Collection[str], using: str) -> dict[str, str]:
+    """A form for each text, the same for all that the column takes for equal, and rarely for others; one query at most.
+
+    Unlike a number of `equal_texts` it is the same in every query. MariaDB and MySQL say by which weights they compare;
+    elsewhere it is a guess that takes more for alike than any collation.
+    """
+    connection = connections[using]
+    if connection.vendor != "mysql" or not texts:
+        return {text: _folded(text) for text in texts}
+    quote = connection.ops.quote_name
+    column = f"SELECT {quote(str(field.column))} AS v, 0 AS i FROM {quote(field.model._meta.db_table)} WHERE 1 = 0"  # noqa: S608
+    numbered = list(texts)
+    literals = " UNION ALL ".join(["SELECT %s, %s"] * len(numbered))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT i, HEX(WEIGHT_STRING(RTRIM(v))) FROM ({column} UNION ALL {literals}) texts",  # noqa: S608
+            [part for number, text in enumerate(numbered) for part in (text, number)],
+        )
+        return {numbered[number]: weights for number, weights in cursor.fetchall()}
+
+
+def _folded(value: str) -> str:
+    if value.isascii():
+        return value.casefold().rstrip(" ")
+    # Older collations of MariaDB and MySQL weigh everything outside of the first plane alike.
+    plane = "".join(character if ord(character) < 0x10000 else "\ufffd" for character in value)
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", plane).casefold())
+    return "".join(c for c in letters if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cc")).rstrip(" ")

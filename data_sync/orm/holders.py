@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import models
@@ -12,6 +11,7 @@ from django.db.models import F
 from data_sync.registry.unique_sets import UniqueSet
 
 from .batches import batches
+from .collation import folds, weights_of
 from .conditions import names_in
 from .inheritance import Model
 from .schema import ModelSchema
@@ -53,7 +53,7 @@ def holders(
 ) -> Iterator[tuple[Any, Values]]:
     """Rows that have one of the wanted combinations, and may have others: what they have, by primary key in `owner_of`.
 
-    The database says what is equal, as its constraint does; compare what comes back, `folded`.
+    The database says what is equal, as its constraint does; compare what comes back, made `alike`.
     """
     fields = fields_of(schema, unique)
     names = [field.attname for field in fields]
@@ -95,18 +95,19 @@ def _made_of(expression: Any, fields: Sequence[Field], values: Values) -> Any:
     return given.get(expression) or expression.replace_expressions(given)
 
 
-def folded(values: Values) -> Values:
-    """Equal for values that some collation may take for equal: case, accents, width, spaces at the end apart."""
-    return tuple(_folded(value) if isinstance(value, str) else _hashable(value) for value in values)
+def alike(fields: Sequence[Field], combinations: Iterable[Values], using: str) -> Iterator[Values]:
+    """A form for each combination of values, the same for all that the columns may take for equal."""
+    columns = (
+        _forms(field, values, using) for field, values in zip(fields, zip(*combinations, strict=True), strict=False)
+    )
+    return zip(*columns, strict=True)
 
 
-def _folded(value: str) -> str:
-    if value.isascii():
-        return value.casefold().rstrip(" ")
-    # Older collations of MariaDB and MySQL weigh everything outside of the first plane alike.
-    plane = "".join(character if ord(character) < 0x10000 else "\ufffd" for character in value)
-    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", plane).casefold())
-    return "".join(c for c in letters if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cc")).rstrip(" ")
+def _forms(field: Field, values: Sequence[Any], using: str) -> list[Any]:
+    if not folds(field, using):
+        return list(map(_hashable, values))
+    weights = weights_of(field, {value for value in values if isinstance(value, str)}, using)
+    return [weights[value] if isinstance(value, str) else _hashable(value) for value in values]
 
 
 def _hashable(value: Any) -> Any:

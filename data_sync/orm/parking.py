@@ -16,7 +16,7 @@ from data_sync.registry.unique_sets import UniqueSet, unique_sets
 
 from .batches import batches
 from .free_values import free_values
-from .holders import Values, fields_of, folded, holders, locks_out, owner_of, touches
+from .holders import Values, alike, fields_of, holders, locks_out, owner_of, touches
 from .inheritance import Model, pks_in_table
 from .places import Places
 from .schema import ModelSchema
@@ -92,17 +92,21 @@ class Parking:
 
     def _in_the_way(self, schema: ModelSchema, unique: UniqueSet, takers: Sequence[Taker]) -> set[Any]:
         """Primary keys, in the table of the set, of rows that hold what others of these rows are about to get."""
-        wanted: dict[Values, list[Any]] = {}
-        values_wanted: list[Values] = []
         pks = self._pks_in_owner(schema, unique, takers)
-        for taker, values in zip(takers, self._values(schema, unique, takers), strict=True):
-            if locks_out(unique, values):
-                wanted.setdefault(folded(values), []).append(pks.get(taker.write.pk))
-                values_wanted.append(values)
-        found = holders(schema, unique, values_wanted, self._using)
+        wishes = [
+            (pks.get(taker.write.pk), values)
+            for taker, values in zip(takers, self._values(schema, unique, takers), strict=True)
+            if locks_out(unique, values)
+        ]
+        found = list(holders(schema, unique, [values for _, values in wishes], self._using))
         if not unique.exact:
             return {pk for pk, _ in found}  # Which taker it is that they meet does not matter.
-        return {pk for pk, held in found if any(taker != pk for taker in wanted.get(folded(held), ()))}
+        forms = list(alike(fields_of(schema, unique), (values for _, values in [*wishes, *found]), self._using))
+        wanted: dict[Values, list[Any]] = {}
+        for form, (taker, _) in zip(forms, wishes, strict=False):
+            wanted.setdefault(form, []).append(taker)
+        held = zip(forms[len(wishes) :], found, strict=True)
+        return {pk for form, (pk, _) in held if any(taker != pk for taker in wanted.get(form, ()))}
 
     def _pks_in_owner(self, schema: ModelSchema, unique: UniqueSet, takers: Sequence[Taker]) -> dict[Any, Any]:
         stored = [Bare(taker.write.pk) for taker in takers if taker.write.pk is not None]

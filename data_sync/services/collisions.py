@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -10,7 +10,7 @@ from data_sync.core import canonical
 from data_sync.core.claims import Claims
 from data_sync.orm.collation import equal_texts, folds
 from data_sync.orm.conditions import is_met
-from data_sync.orm.holders import fields_of, folded, locks_out, touches
+from data_sync.orm.holders import alike, fields_of, locks_out, touches
 from data_sync.orm.limits import Problem, problem
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.unique_values import UniqueValues
@@ -87,17 +87,18 @@ class Collisions:
     # Rows that are here
 
     def _meet_holders(self, schema: ModelSchema, unique: UniqueSet, wishes: Sequence[_Wish]) -> None:
-        wanted: dict[tuple[Any, ...], list[_Wish]] = {}
-        for wish in wishes:
-            if wish.values is not None:
-                wanted.setdefault(folded(wish.values), []).append(wish)
+        asked = [(wish, wish.values) for wish in wishes if wish.values is not None]
         holding = Holding(self._comparison, schema, unique, self._using)
-        stored = list(holding.of([wish.values for of in wanted.values() for wish in of if wish.values]))
+        stored = list(holding.of([values for _, values in asked]))
         rows = holding.rows([pk for pk, _ in stored])
+        forms = list(alike(fields_of(schema, unique), (values for _, values in [*asked, *stored]), self._using))
+        wanted: dict[tuple[Any, ...], list[_Wish]] = {}
+        for form, (wish, _) in zip(forms, asked, strict=False):
+            wanted.setdefault(form, []).append(wish)
         meetings = [
             (wish, pk, held)
-            for pk, held in stored
-            for wish in wanted.get(folded(held), ())
+            for form, (pk, held) in zip(forms[len(asked) :], stored, strict=True)
+            for wish in wanted.get(form, ())
             if not _is_of(wish.sides, rows.get(pk)) and self._equal(schema, unique, wish.values or (), held)
         ]
         found = holding.holders({pk for _, pk, _ in meetings})
@@ -150,36 +151,50 @@ class Collisions:
     ) -> None:
         if not folding and _is_key(schema, unique):
             return  # The comparison has refused equal keys.
-        texts = {
-            wish.sides.entry.number: canonical.dumps(
-                [schema.label, place, *folded(tuple(map(_text_within, wish.texts)))]
-            )
-            for wish in wishes
-        }
+        combinations = (tuple(map(_text_within, wish.texts)) for wish in wishes)
         wanted: dict[str, list[_Wish]] = {}
-        for wish in wishes:
-            wanted.setdefault(texts[wish.sides.entry.number], []).append(wish)
-        earlier = list(self._claims.of(wanted))
-        self._claims.add((texts[wish.sides.entry.number], wish.sides.entry.key_text) for wish in wishes)
-        for of_text in wanted.values():
-            for one in of_text:
-                for other in of_text:
-                    if one is not other and self._same(schema, unique, one.texts, other.texts):
-                        self._collide(unique, one, other.sides)
-        for text, key_text in earlier:
-            for other_sides in self._written(schema, key_text):
-                values = UniqueValues(schema, unique, self._using)
-                assert other_sides.after is not None
-                for wish in wanted[text]:
-                    if self._same(schema, unique, wish.texts, values.texts(other_sides.after)):
-                        self._collide(unique, wish, other_sides)
+        for wish, form in zip(wishes, alike(fields_of(schema, unique), combinations, self._using), strict=True):
+            wanted.setdefault(canonical.dumps([schema.label, place, *form]), []).append(wish)
+        earlier: dict[str, list[str]] = {}
+        for text, key_text in self._claims.of(wanted):
+            earlier.setdefault(text, []).append(key_text)
+        for text, of_text in wanted.items():
+            # By exact values: who has claimed them in earlier batches, then who wants them in this one. Two of each
+            # will do: thousands of rows may want one value.
+            claimants: dict[tuple[str, ...], list[Sides]] = {}
+            for sides in self._written(schema, earlier.get(text, ())):
+                assert sides.after is not None
+                claimants.setdefault(UniqueValues(schema, unique, self._using).texts(sides.after), []).append(sides)
+            new = [
+                wish
+                for wish in {wish.texts: wish for wish in reversed(of_text)}.values()
+                if wish.texts not in claimants
+            ]
+            self._claims.add((text, wish.sides.entry.key_text) for wish in new)
+            for wish in of_text:
+                if len(some := claimants.setdefault(wish.texts, [])) < 2:
+                    some.append(wish.sides)
+            for wish in of_text:
+                other = self._other_claimant(schema, unique, wish, claimants)
+                if other is not None:
+                    self._collide(unique, wish, other)
 
-    def _written(self, schema: ModelSchema, key_text: str) -> Iterator[Sides]:
-        entry = self._comparison.change_of(schema.label, key_text)
-        if entry is not None:
-            sides = self._comparison.sides_of(entry)
-            if sides.after is not None:
-                yield sides
+    def _other_claimant(
+        self, schema: ModelSchema, unique: UniqueSet, wish: _Wish, claimants: Mapping[tuple[str, ...], Sequence[Sides]]
+    ) -> Sides | None:
+        for texts, some in claimants.items():
+            other = next((sides for sides in some if sides is not wish.sides), None)
+            if other is not None and (texts == wish.texts or self._same(schema, unique, texts, wish.texts)):
+                return other
+        return None
+
+    def _written(self, schema: ModelSchema, key_texts: Iterable[str]) -> Iterator[Sides]:
+        for key_text in key_texts:
+            entry = self._comparison.change_of(schema.label, key_text)
+            if entry is not None:
+                sides = self._comparison.sides_of(entry)
+                if sides.after is not None:
+                    yield sides
 
     def _collide(self, unique: UniqueSet, wish: _Wish, other: Sides) -> None:
         self._add(
@@ -194,7 +209,7 @@ class Collisions:
     # What is equal
 
     def _equal(self, schema: ModelSchema, unique: UniqueSet, one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-        """Whether the database takes two combinations, equal when folded, for equal."""
+        """Whether the database takes two combinations that are alike for equal."""
         return all(
             mine == theirs
             or (

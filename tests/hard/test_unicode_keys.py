@@ -31,6 +31,7 @@ TEXTS = [
     "'\"`;--%s",
     "q" * 190,
 ]
+EXACT = "utf8mb4_nopad_bin"
 VARIANTS = [
     ("straße", "STRASSE"),
     ("case", "CASE"),
@@ -40,6 +41,7 @@ VARIANTS = [
     ("ﬁ", "fi"),
     ("İ", "i"),
     ("ａ", "a"),
+    ("ı", "i"),
 ]
 
 
@@ -91,18 +93,34 @@ def test_two_rows_stay_two_or_are_an_error_that_names_both(environments: Environ
         bring(environments)
         assert set(rows(Word, "default").values_list("text", flat=True)) == {one, other}
         return
-    with _exact("source"):
-        hard_words("source", [one, other], "new")
+    with _collated("source", EXACT):
+        assert_both_are_named(environments, one, other)
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="only MariaDB's columns fold by themselves")
+@pytest.mark.parametrize("new", [True, False], ids=["two new rows", "a new row and one that is here"])
+@pytest.mark.parametrize(("one", "other"), [("æ", "ae"), ("ł", "l"), ("か", "カ"), ("đ", "d"), ("٣", "3")], ids=ascii)
+def test_what_other_collations_take_for_one_is_an_error_that_names_both(
+    environments: Environments, one: str, other: str, new: bool
+) -> None:
+    with _collated("default", "utf8mb4_uca1400_ai_ci"), _collated("source", EXACT):
+        assert _is_folded(one, other)
+        assert_both_are_named(environments, one, other, are_new=new)
+
+
+def assert_both_are_named(environments: Environments, one: str, other: str, *, are_new: bool = False) -> None:
+    hard_words("source", [one, other], "new")
+    if not are_new:
         hard_words("default", [other], "old")
-        with environments.untouched():
-            pulled = environments.pull()
-            if pulled.state == PullState.FAILED:
-                assert one in pulled.error and other in pulled.error, pulled.error
-                return
-            changeset = Changeset.objects.get(pull=pulled)
-            assert problems(changeset), "known before approval"
-            assert one in _named(changeset) and other in _named(changeset)
-            assert changeset.state in (ChangesetState.PENDING, ChangesetState.BLOCKED)
+    with environments.untouched():
+        pulled = environments.pull()
+        if pulled.state == PullState.FAILED:
+            assert one in pulled.error and other in pulled.error, pulled.error
+            return
+        changeset = Changeset.objects.get(pull=pulled)
+        assert problems(changeset), "known before approval"
+        assert one in _named(changeset) and other in _named(changeset)
+        assert changeset.state in (ChangesetState.PENDING, ChangesetState.BLOCKED)
 
 
 def _named(changeset: Changeset) -> str:
@@ -134,9 +152,9 @@ def _collation() -> str:
 
 
 @contextmanager
-def _exact(alias: str) -> Iterator[None]:
-    """The source's columns compare byte by byte; its rows are removed at the end."""
-    folding = _collation()
+def _collated(alias: str, collation: str) -> Iterator[None]:
+    """The columns of one side compare by another collation; its rows are removed at the end."""
+    usual = _collation()
     columns = (("hard_word", "text", 190), ("hard_sense", "name", 100))
 
     def collate(collation: str) -> None:
@@ -147,10 +165,10 @@ def _exact(alias: str) -> Iterator[None]:
                     f"CHARACTER SET utf8mb4 COLLATE {collation} NOT NULL"
                 )
 
-    collate("utf8mb4_nopad_bin")
+    collate(collation)
     try:
         yield
     finally:
         rows(Sense, alias).all().delete()
         rows(Word, alias).all().delete()
-        collate(folding)
+        collate(usual)

@@ -53,6 +53,18 @@ def test_two_writes_that_want_the_same(loose_source: Environments, between: int)
 
 
 @needs_conditions
+def test_thousands_of_writes_that_want_one_value_are_a_problem_each(loose_source: Environments) -> None:
+    """Not one for each other row that wants it, however many batches they come in."""
+    for alias in ("source", "default"):
+        rows(Room, alias).create(name="hall")
+    hall = rows(Room, "source").get()
+    rows(Edition, "source").bulk_create(Edition(name=f"{n:04}", room=hall, active=True) for n in range(2500))
+    changeset = pending(loose_source)
+    counts = [len(found) for found in changeset.changes.filter(model="hard.edition").values_list("problems", flat=True)]
+    assert set(counts) == {1} and len(counts) == 2500
+
+
+@needs_conditions
 def test_a_row_that_is_here_and_stays_so(loose_source: Environments) -> None:
     loose_source.add(Room, name="hall")
     halls = {alias: rows(Room, alias).get() for alias in ("source", "default")}
