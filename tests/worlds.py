@@ -72,6 +72,8 @@ hard_ones = {
     "nodes": by_name(st.none() | names, words),
     "hens": by_name(st.none() | names),
     "eggs": by_name(st.none() | names),
+    "shops": by_name(st.none() | names, st.none() | names),
+    "branches": by_name(names),
     # Name, place and badge; no two have one of these.
     "seats": distinct(names, small, st.none() | names, by=(lambda s: s[0], lambda s: s[1], lambda s: s[2] or s)),
     # Code, room and hour; one lesson in a room at an hour.
@@ -82,7 +84,10 @@ hard_ones = {
     "books": distinct(names, small, words, by=lambda book: book[:2]),
     "amounts": distinct(names, names, small, by=lambda amount: amount[:2]),
     "members": by_name(some_names, some_names, st.none() | words),
-    "places": by_name(st.integers(1, 3), words, small, words, st.none() | names),
+    "places": by_name(st.integers(1, 4), words, small, words, st.none() | names),
+    # The level of a place says what it is; those of level 4 are stops, with the one that follows, and a line.
+    "stops": by_name(st.none() | names, st.none() | names),
+    "lines": by_name(names),
     "cars": by_name(small, small, some_names),
     "nations": by_name(words),
     "events": by_name(words),
@@ -167,6 +172,11 @@ def _build_trees(world: World, rows: Any) -> None:
     for name, (egg,) in world["hens"].items():
         hens[name].egg = eggs.get(egg)
         hens[name].save()
+    shops = {name: rows(hard.Shop).create(name=name) for name in world["shops"]}
+    its = {name: shop for name, (shop,) in world["branches"].items() if shop in shops}
+    branches = {name: rows(hard.Branch).create(name=name, shop=shops[shop]) for name, shop in its.items()}
+    for name, (main, spare) in world["shops"].items():
+        rows(hard.Shop).filter(name=name).update(main=branches.get(main), spare=branches.get(spare))
 
 
 def _build_unique(world: World, rows: Any) -> None:
@@ -210,15 +220,21 @@ def _build_linked(world: World, rows: Any) -> None:
 def _build_inherited(world: World, rows: Any) -> None:
     places: dict[str, Any] = {}
     for slug, (level, name, stars, oven, _) in world["places"].items():
-        model = (hard.Place, hard.Restaurant, hard.Pizzeria)[level - 1]
-        more = {"stars": stars} if level > 1 else {}
-        more |= {"oven": oven} if level > 2 else {}
+        model = (hard.Place, hard.Restaurant, hard.Pizzeria, hard.Stop)[level - 1]
+        more = {"stars": stars} if level in (2, 3) else {}
+        more |= {"oven": oven} if level == 3 else {}
         places[slug] = rows(model).create(slug=slug, name=name, **more)
     for slug, (level, *_, rival) in world["places"].items():
         if rival in places:
             places[slug].near.add(places[rival].pk)
             if level == 3:
                 rows(hard.Pizzeria).filter(pk=places[slug].pk).update(rival_id=places[rival].pk)
+    stops = {slug: place for slug, place in places.items() if isinstance(place, hard.Stop)}
+    known = {name: slug for name, (slug,) in world["lines"].items() if slug in stops}
+    lines = {name: rows(hard.Line).create(name=name, terminus=stops[slug]) for name, slug in known.items()}
+    for slug, (following, line) in world["stops"].items():
+        if slug in stops:
+            rows(hard.Stop).filter(pk=stops[slug].pk).update(next=stops.get(following), line=lines.get(line))
     for plate, (wheels, doors, parked) in world["cars"].items():
         car = rows(hard.Car).create(plate=plate, wheels=wheels, doors=doors)
         car.parked.add(*rows(hard.Room).filter(name__in=parked))

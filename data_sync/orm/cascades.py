@@ -1,4 +1,4 @@
-"""What a delete would take along: computed as Django's deletion collector would, and shown first."""
+"""What a delete takes along: followed as Django's deletion collector would, and shown first."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Reach:
     """What deleting one root row reaches.
 
     `cascades` would be written or deleted, `obstacles` stand in the way (PROTECT, DO_NOTHING, and RESTRICT
-    where the row that restricts would stay), `apart` are roots themselves or were spared, and have to be
-    dealt with first.
+    where the row that restricts would stay), `apart` are roots themselves or were spared: they are dealt with by
+    themselves, and nothing is said of what refers to them in turn.
     """
 
     cascades: list[Cascade] = field(default_factory=list)
@@ -39,28 +39,29 @@ def reach_of(
     """What deleting each of these rows would reach; a handful of queries a level, not a row.
 
     A root is deleted from the tables of its schema: rows of registered multi-table parents stay. What goes
-    along goes with all its parents. A row that several roots reach is listed with each. `is_spared` says
+    along goes with all its parents, unless it goes as a child of what is deleted. Rows are told by the model that
+    is registered, roots too. A row that several roots reach is listed with each. `is_spared` says
     of a row that it will no longer refer by that column when the delete comes; it is not followed. `locked`:
     each level is locked before the next is looked for, so that none can be added until the transaction ends.
     `alone`: each root as if it were the only one.
     """
     reaches = {root: Reach() for root in roots}
     referring = Referring(using)
-    level: dict[Row, set[Row]] = {root: {root} for root in reaches}
+    level = _Level()
+    level.own = {root: {root} for root in reaches}
     seen: set[tuple[Row, Row, str]] = set()
-    at_roots = True
-    while level:
+    while level.own or level.whole:
         if locked:
-            for model, pks in _by_model(level).items():
+            for model, pks in _by_model([*level.own, *level.whole]).items():
                 lock(model, pks, using)
-        following: dict[Row, set[Row]] = {}
-        for cascade, target in _referring(referring, level, whole=not at_roots):
+        following = _Level()
+        for cascade, roots in level.referring(referring):
             row = (cascade.model, cascade.pk)
-            for root in level[target]:
-                mark = (root, row, "" if cascade.effect == "delete" else cascade.column)
-                if mark in seen or row == root:
+            for root in roots:
+                by_column, goes = (root, row, cascade.column), (root, row, "")
+                if row == root or by_column in seen or (goes in seen and cascade.effect == "delete"):
                     continue
-                seen.add(mark)
+                seen.add(by_column)
                 reach = reaches[root]
                 if (row in reaches and not alone) or is_spared(cascade):
                     reach.apart.append(cascade)
@@ -69,17 +70,31 @@ def reach_of(
                 else:
                     reach.cascades.append(cascade)
                     if cascade.effect == "delete":
-                        following.setdefault(row, set()).add(root)
+                        seen.add(goes)
+                        following.add(cascade, root)
         level = following
-        at_roots = False
     for reach in reaches.values():
         _lift_restrictions(reach)
     return reaches
 
 
-def _referring(referring: Referring, level: Iterable[Row], *, whole: bool) -> Iterator[tuple[Cascade, Row]]:
-    for model, pks in _by_model(level).items():
-        yield from referring.to(model, pks, whole=whole)
+class _Level:
+    """Rows to be followed, each with the roots that reach it: in their own tables, or `whole`, with their parents."""
+
+    def __init__(self) -> None:
+        self.own: dict[Row, set[Row]] = {}
+        self.whole: dict[Row, set[Row]] = {}
+
+    def add(self, cascade: Cascade, root: Row) -> None:
+        rows = self.whole if cascade.with_parents else self.own
+        rows.setdefault((cascade.model, cascade.pk), set()).add(root)
+
+    def referring(self, referring: Referring) -> Iterator[tuple[Cascade, set[Row]]]:
+        """What refers to them, each with the roots that reach it by this."""
+        for rows, whole in ((self.own, False), (self.whole, True)):
+            for model, pks in _by_model(rows).items():
+                for cascade, target in referring.to(model, pks, whole=whole):
+                    yield cascade, rows[target]
 
 
 def _by_model(rows: Iterable[Row]) -> dict[type[models.Model], list[Any]]:

@@ -26,13 +26,19 @@ def link_to_parents(model: Model, row: models.Model) -> None:
 
 def pks_in_table(schema: ModelSchema, model: Model, rows: Sequence[Row], using: str) -> list[Any]:
     """The primary keys that rows have in one of their tables; of the rows only the primary key need be known."""
-    if shares_its_key(schema.pk, model):
-        return [row.pk for row in rows]
+    known = keys_in_table(schema.model, model, [row.pk for row in rows], using)
+    return [known[row.pk] for row in rows]
+
+
+def keys_in_table(model: Model, part: Model, pks: Sequence[Any], using: str) -> dict[Any, Any]:
+    """By primary key, the one that the rows of a model have in one of their tables."""
+    if shares_its_key(model._meta.pk, part):
+        return {pk: pk for pk in pks}
     # The second of several parents: its key is another one.
     known: dict[Any, Any] = {}
-    for batch in batches([row.pk for row in rows]):
-        known.update(table(schema.model, using).filter(pk__in=batch).values_list("pk", model._meta.pk.name))
-    return [known[row.pk] for row in rows]
+    for batch in batches(pks):
+        known.update(table(model, using).filter(pk__in=batch).values_list("pk", part._meta.pk.name))
+    return known
 
 
 def rows_in_table(schema: ModelSchema, model: Model, pks: Sequence[Any], using: str) -> dict[Any, Any]:

@@ -42,12 +42,17 @@ _EFFECTS: dict[str, Effect] = {
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """One row that a delete reaches, by which field, and what becomes of it."""
+    """One row that a delete reaches, by which field, and what becomes of it.
+
+    `with_parents`: if it goes, so do the rows of its registered parents, as Django's own deletions have it. Not where
+    it goes because its parent's row does: nothing of the others has to go.
+    """
 
     model: Model
     pk: Any
     effect: Effect
     column: str
+    with_parents: bool = True
 
 
 class Referring:
@@ -63,8 +68,8 @@ class Referring:
     def to(self, model: Model, pks: list[Any], *, whole: bool) -> Iterator[tuple[Cascade, Row]]:
         """Every row that refers to one of these, with that one.
 
-        `whole`: the rows go with those of their registered parents, which are among what is found, as Django's own
-        deletions have it. Otherwise the parents' rows stay, and with them what refers to those.
+        `whole`: the rows go with those of their registered parents, which are among what is found. Otherwise the
+        parents' rows stay, and with them what refers to those.
         """
         own = tables_of(model)
         links = self._own_links(model, whole=whole)
@@ -101,9 +106,10 @@ class Referring:
             rows = table(referring, self._using).filter(**{f"{column.attname}__in": list(values)}).order_by("pk")
             found = rows.values_list("pk", column.attname).iterator(chunk_size=2000)
             for some in batches(found):
-                known = self._known_as(referring, [pk for pk, _ in some])
+                known = self.known_as(referring, [pk for pk, _ in some])
                 for pk, value in some:
-                    yield Cascade(*known[pk], effect, column.name), (model, values[value])
+                    cascade = Cascade(*known[pk], effect, column.name, not column.remote_field.parent_link)
+                    yield cascade, (model, values[value])
 
     def _default_stays(self, column: Any, going: list[Any]) -> bool:
         """Whether a reference can get its default: null, or a row that is there and does not go itself.
@@ -119,7 +125,7 @@ class Referring:
         pk = rows.values_list("pk", flat=True).first()
         return pk is not None and pk not in going
 
-    def _known_as(self, model: Model, pks: list[Any]) -> Mapping[Any, Row]:
+    def known_as(self, model: Model, pks: list[Any]) -> Mapping[Any, Row]:
         """The registered rows that these rows of a table are; the rows themselves where they are of none."""
         found: dict[Any, Row] = {pk: (_known_as(model), pk) for pk in pks}
         if registry.registration_of(model) is None:
@@ -190,7 +196,7 @@ class Referring:
             rows = table(holder, self._using).filter(**{columns[0]: type_pk, f"{columns[1]}__in": list(values)})
             found = rows.order_by("pk").values_list("pk", columns[1]).iterator(chunk_size=2000)
             for some in batches(found):
-                known = self._known_as(holder, [pk for pk, _ in some])
+                known = self.known_as(holder, [pk for pk, _ in some])
                 for pk, value in some:
                     yield Cascade(*known[pk], effect, name), (model, values[value])
 

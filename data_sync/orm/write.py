@@ -14,7 +14,8 @@ from data_sync.core.errors import ChangeFailed, RecordError
 from data_sync.core.numbers import Numbers
 
 from .batches import batches
-from .deletion import delete_rows
+from .cascades import Reach
+from .deletion import IsDoomed, delete_rows
 from .inheritance import fill_inherited
 from .insertion import insert_rows
 from .instances import Instances
@@ -30,6 +31,7 @@ from .writes import Bare, Row, Write, columns_of
 
 Act = Callable[[Sequence[Write]], None]
 BATCH = 500
+NOTHING: Mapping[Any, Reach] = {}
 REFUSED = (DatabaseError, ValueError, TypeError, OverflowError, RecordError)
 
 
@@ -39,7 +41,8 @@ class Writer:
     Exact values, unless a model is registered with `save="model"`: no `auto_now`, no `Model.save()`; `pre_save` and
     `post_save` are sent with `raw=True` where somebody listens. `is_rehearsal`: neither of all that, only what the
     database does. What cannot be written is told to `fail`, by change number and with the reason; if that returns,
-    the rest is written. `find_leaving` and `delete_now` are what `parking` asks of the plan.
+    the rest is written. `find_leaving` and `delete_now` are what `parking` asks of the plan, `is_doomed` what
+    `deletion` does.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Writer:
         fail: Callable[[int, str], None],
         find_leaving: FindLeaving = lambda table, pks: (),
         delete_now: DeleteNow = lambda schema, numbers: (),
+        is_doomed: IsDoomed = lambda row: False,
         renamed: Renamed | None = None,
         is_rehearsal: bool = False,
     ) -> None:
@@ -58,6 +62,7 @@ class Writer:
         self._targets = TargetRows(using, renamed)
         self._instances = Instances(using, self._targets)
         self._delete_now = delete_now
+        self._is_doomed = is_doomed
         self._parking = Parking(using, find_leaving, self.delete_early, fail)
         self.waiting: dict[str, dict[int, frozenset[str]]] = {}
         """By model and number, the members that wait for rows which were not there yet."""
@@ -77,10 +82,10 @@ class Writer:
         """The second phase: the members of some written rows that had to wait."""
         self._in_any_order(schema, writes, partial(self._close, schema))
 
-    def delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
-        """Deletes rows (numbers by primary key), see `deletion`."""
+    def delete(self, schema: ModelSchema, numbers: Mapping[Any, int], reaches: Mapping[Any, Reach] = NOTHING) -> None:
+        """Deletes rows (numbers by primary key) with what they reach, which may be nothing; see `deletion`."""
         for batch in batches(numbers, BATCH):
-            self._delete(schema, {pk: numbers[pk] for pk in batch})
+            self._delete(schema, {pk: numbers[pk] for pk in batch}, reaches)
 
     # Batches, and what the database refuses
 
@@ -281,10 +286,11 @@ class Writer:
         self._deleted_since.extend(gone)
         return gone
 
-    def _delete(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> None:
+    def _delete(self, schema: ModelSchema, numbers: Mapping[Any, int], reaches: Mapping[Any, Reach]) -> None:
+        reached = {(schema.model, pk): reaches.get(pk, Reach()) for pk in numbers}
         try:
             with transaction.atomic(using=self._using):
-                delete_rows(schema, list(numbers), self._using, silently=self._is_rehearsal)
+                delete_rows(reached, self._using, self._is_doomed, silently=self._is_rehearsal)
         except DatabaseError as error:
             if len(numbers) == 1:
                 [number] = numbers.values()
@@ -292,8 +298,8 @@ class Writer:
                 return
             half = len(numbers) // 2
             items = list(numbers.items())
-            self._delete(schema, dict(items[:half]))
-            self._delete(schema, dict(items[half:]))
+            self._delete(schema, dict(items[:half]), reaches)
+            self._delete(schema, dict(items[half:]), reaches)
 
 
 def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Model]]:

@@ -25,6 +25,7 @@ from .collisions import Collisions
 from .comparison import Comparison, Numbered, Sides
 from .conflicts import Conflicts, Standing
 from .deletions import Deletions
+from .rings import Rings
 from .targets import Targets
 
 USING = "default"
@@ -34,11 +35,11 @@ Outside = Callable[[str, Collection[str]], set[str]]
 
 def classified(comparison: Comparison, outside: Outside, source: DataSource | None) -> Iterator[list[Change]]:
     """The changes in number order, in batches, not yet saved and without changeset. `source` is whose they are."""
-    circles = Circles(comparison)
+    circles, rings = Circles(comparison), Rings(comparison, USING)
     with closing(Claims(conf.spool_dir())) as claims:
         for entries in comparison.entries():
             batch = comparison.sides(entries)
-            circumstances = _Circumstances(comparison, batch, circles, claims, source)
+            circumstances = _Circumstances(comparison, batch, circles, rings, claims, source)
             left = _left_scope(entries, outside)
             yield [_change(sides, circumstances, sides.entry.number in left) for sides in batch]
 
@@ -51,11 +52,13 @@ class _Circumstances:
         comparison: Comparison,
         batch: list[Sides],
         circles: Circles,
+        rings: Rings,
         claims: Claims,
         source: DataSource | None,
     ) -> None:
         self._targets = Targets(comparison, batch, circles, claims, USING)
         self._deletions = Deletions(comparison, batch, claims, USING)
+        self._rings = rings
         self._collisions = Collisions(comparison, batch, claims, USING)
         self._conflicts = Conflicts(batch, USING, source)
         self._referred = ReferredColumns(_updates(batch), USING)
@@ -65,7 +68,8 @@ class _Circumstances:
         row = sides.row
         if sides.after is None:
             assert row is not None
-            return self._deletions.requires(row), self._deletions.problems(row), self._deletions.cascades(row)
+            problems = [*self._deletions.problems(row), *self._rings.problems(sides)]
+            return self._deletions.requires(row), problems, self._deletions.cascades(row)
         schema = sides.entry.schema
         requires, problems = self._targets.requirements(sides)
         collided, collisions = self._collisions.of(sides)

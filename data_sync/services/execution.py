@@ -9,7 +9,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import ChangeFailed, StaleChangeset
 from data_sync.core.states import Operation
 from data_sync.orm.batches import batches
-from data_sync.orm.cascades import Cascade, Reach, reach_of
+from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.write import Writer
 from data_sync.orm.writes import Node, levels, self_references
@@ -49,6 +49,7 @@ class Execution:
             fail=self._give_up,
             find_leaving=lambda table, pks: plan.leaving(table, pks, self.writer.written),
             delete_now=self._delete_now,
+            is_doomed=self._is_doomed,
             renamed=self._renamed_rows(),
             is_rehearsal=is_rehearsal,
         )
@@ -126,8 +127,9 @@ class Execution:
             if not replaced:
                 continue
             shown = self._plan.shown([entry.number for entry in replaced.values()])
-            roots = ((_concrete(schema), pk) for pk in replaced)
-            for (_, pk), reach in reach_of(roots, USING, locked=True).items():
+            roots = ((schema.model, pk) for pk in replaced)
+            reaches = {pk: reach for (_, pk), reach in reach_of(roots, USING, locked=True).items()}
+            for pk, reach in reaches.items():
                 entry = replaced[pk]
                 held = [*reach.obstacles, *reach.apart, *_unseen(reach, shown[entry.number])]
                 if held:
@@ -136,7 +138,7 @@ class Execution:
                         f"{entry.name} cannot be replaced: {_rows(held)} refer to it. Choose to rename it instead.",
                     )
             left = {pk: entry.number for pk, entry in replaced.items() if entry.number not in self._plan.dropped}
-            self.writer.delete(schema, left)
+            self.writer.delete(schema, left, reaches)
 
     def _make_room_for_spans(self, schema: ModelSchema) -> None:
         """Where a constraint excludes more than equal values, rows that nothing refers to are deleted first."""
@@ -158,7 +160,7 @@ class Execution:
         """Computes once more what the deletes take along; one row more than was shown is told, by number."""
         stale: dict[int, str] = {}
         self._roots = {
-            _concrete(schema): frozenset(
+            schema.model: frozenset(
                 entry.pk for batch in self._plan.entries(label, Operation.DELETE) for entry in batch
             )
             for label, schema in self._plan.schemas.items()
@@ -166,27 +168,42 @@ class Execution:
         for label, schema in self._plan.schemas.items():
             for batch in self._plan.entries(label, Operation.DELETE):
                 left = [entry for entry in batch if entry.number not in self.writer.deleted]
-                shown = self._plan.shown([entry.number for entry in left])
-                by_pk = {entry.pk: entry for entry in left}
-                for (_, pk), reach in self._reach(schema, list(by_pk)).items():
-                    reason = _beyond(reach, shown[by_pk[pk].number])
-                    if reason:
-                        stale[by_pk[pk].number] = f"{by_pk[pk].name}: {reason} Pull again."
+                _, more = self._reaches(schema, left, locked=True)
+                stale |= {number: f"{reason} Pull again." for number, reason in more.items()}
         return stale
 
-    def _reach(self, schema: ModelSchema, pks: Sequence[Any]) -> Mapping[tuple[Any, Any], Reach]:
-        return reach_of(((_concrete(schema), pk) for pk in pks), USING, self._is_root, locked=True)
+    def _reaches(
+        self, schema: ModelSchema, entries: Sequence[Entry], *, locked: bool = False
+    ) -> tuple[dict[Any, Reach], dict[int, str]]:
+        """What deletes take along now, by primary key; and, by number, what of it was not shown."""
+        by_pk = {entry.pk: entry for entry in entries}
+        shown = self._plan.shown([entry.number for entry in entries])
+        roots = ((schema.model, pk) for pk in by_pk)
+        reaches = {pk: reach for (_, pk), reach in reach_of(roots, USING, self._is_root, locked=locked).items()}
+        beyond = {by_pk[pk]: _beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
+        return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in beyond.items() if more}
 
     def _is_root(self, cascade: Cascade) -> bool:
+        return self._is_doomed((cascade.model, cascade.pk))
+
+    def _is_doomed(self, row: Row) -> bool:
         """Whether a row is deleted by a change of its own."""
-        return cascade.pk in self._roots.get(cascade.model, ())
+        model, pk = row
+        return pk in self._roots.get(model, ())
 
     def delete(self) -> None:
-        """The deletes, in reverse order: what refers to others goes first."""
+        """The deletes, in reverse order: what refers to others goes first.
+
+        What they take along is followed once more, and passed on: a receiver may have added to it since the check.
+        """
         for label, schema in reversed(self._plan.schemas.items()):
             for entries in self._delete_batches(label, schema):
-                numbers = {entry.pk: entry.number for entry in entries if entry.number not in self.writer.deleted}
-                self.writer.delete(schema, numbers)
+                left = [entry for entry in entries if entry.number not in self.writer.deleted]
+                reaches, more = self._reaches(schema, left)
+                for number, reason in more.items():
+                    self._give_up(number, reason)
+                numbers = {entry.pk: entry.number for entry in left if entry.number not in more}
+                self.writer.delete(schema, numbers, reaches)
 
     def _delete_batches(self, label: str, schema: ModelSchema) -> Iterator[list[Entry]]:
         if not self_references(schema):
@@ -201,7 +218,7 @@ class Execution:
 
         Rows that changes of their own delete may go along. Gives the numbers of all deletes that are done with that.
         """
-        reaches = reach_of(((_concrete(schema), pk) for pk in numbers), USING, locked=True, alone=True)
+        reaches = reach_of(((schema.model, pk) for pk in numbers), USING, locked=True, alone=True)
         own = self._doomed(cascade for reach in reaches.values() for cascade in reach.cascades)
         shown = self._plan.shown([*numbers.values(), *own.values()])
         now: dict[Any, int] = {}
@@ -210,10 +227,12 @@ class Execution:
             doomed = [cascade for cascade in reach.cascades if _row(cascade) in own]
             seen = shown[numbers[pk]].union(*(shown[own[_row(cascade)]] for cascade in doomed))
             unseen = [cascade for cascade in _unseen(reach, seen) if _row(cascade) not in own]
-            if not (unseen or reach.obstacles or reach.apart):
+            # Reached by another, a row goes with its parents; by a delete of its own it leaves registered ones.
+            leaves_parents = any(self._plan.schemas[c.model._meta.label_lower].parent_link is not None for c in doomed)
+            if not (unseen or reach.obstacles or reach.apart or leaves_parents):
                 now[pk] = numbers[pk]
                 along |= {own[_row(cascade)] for cascade in doomed if cascade.effect == "delete"}
-        self.writer.delete(schema, now)
+        self.writer.delete(schema, now, {pk: reach for (_, pk), reach in reaches.items() if pk in now})
         return {number for number in (*now.values(), *along) if number not in self._plan.dropped}
 
     def _doomed(self, cascades: Iterable[Cascade]) -> dict[tuple[Any, Any], int]:
@@ -227,11 +246,6 @@ class Execution:
             if (label := model._meta.label_lower) in self._plan.schemas
             for pk, number in self._plan.doomed(label, pks, self.writer.written).items()
         }
-
-
-def _concrete(schema: ModelSchema) -> Any:
-    """The model that cascades speak of: not a proxy."""
-    return schema.model._meta.concrete_model
 
 
 def _unseen(reach: Reach, shown: Shown) -> list[Cascade]:

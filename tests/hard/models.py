@@ -66,6 +66,36 @@ class Egg(models.Model):
     hen = models.ForeignKey(Hen, null=True, on_delete=models.SET_NULL, related_name="+")
 
 
+@data_sync.register_model()
+class Shop(models.Model):
+    """Each has branches, and may refer to some of its own: what goes together forbids nothing."""
+
+    name = models.CharField(max_length=50, unique=True)
+    main = models.ForeignKey("Branch", null=True, on_delete=models.PROTECT, related_name="+")
+    spare = models.ForeignKey("Branch", null=True, on_delete=models.RESTRICT, related_name="+")
+    first = models.ForeignKey("Branch", null=True, on_delete=models.DO_NOTHING, related_name="+")
+
+
+@data_sync.register_model()
+class Branch(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    shop = models.ForeignKey(Shop, on_delete=models.CASCADE)
+
+
+@data_sync.register_model()
+class Clerk(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    boss = models.ForeignKey("self", null=True, on_delete=models.PROTECT)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Dancer(models.Model):
+    """Has a partner, always, whom nobody else has."""
+
+    name = models.CharField(max_length=50, unique=True)
+    partner = models.OneToOneField("self", on_delete=models.PROTECT, related_name="+")
+
+
 # Unique values that rows exchange
 
 
@@ -221,6 +251,32 @@ class Pizzeria(Restaurant):
     rival = models.ForeignKey(Place, null=True, on_delete=models.SET_NULL, related_name="+")
 
 
+class Bar(Restaurant):
+    """Not registered: local rows below those of a registered child."""
+
+    music = models.CharField(max_length=20, default="")
+
+
+class PlaceNote(models.Model):
+    """A local row that refers to the table of a registered parent."""
+
+    place = models.ForeignKey(Place, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["slug"])
+class Stop(Place):
+    """A child that refers to its like, and is in a cycle with another model."""
+
+    next = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="+")
+    line = models.ForeignKey("Line", null=True, on_delete=models.CASCADE, related_name="+")
+
+
+@data_sync.register_model()
+class Line(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    terminus = models.ForeignKey(Stop, on_delete=models.CASCADE, related_name="+")
+
+
 class Vehicle(models.Model):
     """Not registered: its fields, links among them, belong to `Car`."""
 
@@ -291,6 +347,9 @@ class Described(models.Model):
 
 class Item(Described):
     """Registered by a proxy."""
+
+    owner = models.ForeignKey("Owner", null=True, on_delete=models.CASCADE)
+    above = models.ForeignKey("self", null=True, on_delete=models.CASCADE)
 
 
 @data_sync.register_model()
