@@ -98,10 +98,6 @@ class Differences:
             f"UPDATE difference SET {column}_at = ?2, key = ?3, pk = coalesce(?4, pk) WHERE id = ?1", rows
         )
 
-    def note_places(self, side: int) -> None:
-        """Where places are offsets already, as after a whole stream."""
-        self._database.execute(f"UPDATE difference SET {_SIDES[side]}_at = {_SIDES[side]}_place")
-
     # Reworking, before they are numbered
 
     def of_model(self, model: int, operations: Sequence[Operation]) -> Iterator[Unnumbered]:

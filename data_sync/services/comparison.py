@@ -113,12 +113,6 @@ class Comparison:
         for batch in self.differences.entries(*operations):
             yield [self._numbered(entry) for entry in batch]
 
-    def rows(self, operation: Operation) -> Iterator[tuple[Row, int]]:
-        """Local rows with the number of the change of that operation."""
-        for place, schema in enumerate(self.schemas.values()):
-            for number, pk in self.differences.pks(place, operation):
-                yield (schema.model, schema.pk.to_python(canonical.loads(pk))), number
-
     def _change_of(self, label: str, text: str) -> Numbered | None:
         """The difference at a natural key, given as canonical text: of a rename the new one."""
         if label not in self._places:
