@@ -74,7 +74,7 @@ class Collisions:
         concerned = [sides for sides in writes if _takes(schema, unique, sides, folding=folding)]
         if not concerned:
             return
-        values = UniqueValues(schema, unique, self._using)
+        values = UniqueValues(schema, unique, self._comparison.rekeying, self._using)
         values.load(sides.after for sides in concerned if sides.after is not None)
         wishes = []
         for sides in concerned:
@@ -167,7 +167,7 @@ class Collisions:
                         self._collide(unique, one, other.sides)
         for text, key_text in earlier:
             for other_sides in self._written(schema, key_text):
-                values = UniqueValues(schema, unique, self._using)
+                values = UniqueValues(schema, unique, self._comparison.rekeying, self._using)
                 assert other_sides.after is not None
                 for wish in wanted[text]:
                     if self._same(schema, unique, wish.texts, values.texts(other_sides.after)):
