@@ -132,8 +132,8 @@ class Differences:
     def rewrite(self, of: int, operation: Operation, key: str, previous_key: str | None, there: Unnumbered) -> None:
         """Makes of a difference another operation, with the record that `there` has at the source; drops `there`."""
         self._database.execute(
-            "UPDATE difference SET operation = ?, key = ?, previous_key = ?, there_at = ?, there_digest = ?"
-            " WHERE id = ?",
+            "UPDATE difference SET operation = ?, key = ?, previous_key = ?, there_at = ?, there_digest = ?,"
+            " likeness = NULL WHERE id = ?",
             (operation.value, key, previous_key, there.there_at, there.there_digest, of),
         )
         if there.id != of:
@@ -143,14 +143,24 @@ class Differences:
         """What a row is but for its key, as a digest, and its id."""
         self._database.executemany("UPDATE difference SET likeness = ? WHERE id = ?", rows)
 
-    def alike(self, model: int) -> list[tuple[int, int]]:
-        """Ids of a delete and a create that are alike, where no other row of theirs is like them."""
-        return self._database.execute(
-            "SELECT MIN(CASE operation WHEN 'delete' THEN id END), MIN(CASE operation WHEN 'create' THEN id END)"
-            " FROM difference WHERE model = ? AND likeness IS NOT NULL GROUP BY likeness"
-            " HAVING COUNT(*) = 2 AND COUNT(DISTINCT operation) = 2 ORDER BY 2",
-            (model,),
-        ).fetchall()
+    def alike(self, model: int) -> Iterator[tuple[int, int]]:
+        """Ids of a delete and a create that are alike, where no other row of theirs is like them.
+
+        Rows may be dropped and rewritten on the way, but be given no other likeness.
+        """
+        last = b""
+        while True:
+            rows = self._database.execute(
+                "SELECT likeness, MIN(CASE operation WHEN 'delete' THEN id END),"
+                " MIN(CASE operation WHEN 'create' THEN id END) FROM difference"
+                " WHERE model = ? AND likeness > ? AND operation IN ('delete', 'create') GROUP BY likeness"
+                " HAVING COUNT(*) = 2 AND COUNT(DISTINCT operation) = 2 ORDER BY likeness LIMIT ?",
+                (model, last, PAGE),
+            ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield from ((gone, new) for _, gone, new in rows)
 
     def get(self, one: int) -> Unnumbered:
         return Unnumbered(*self._database.execute(f"{_UNNUMBERED} WHERE id = ?", (one,)).fetchone())
@@ -159,6 +169,9 @@ class Differences:
 
     def index_keys(self) -> None:
         self._database.execute("CREATE INDEX by_key ON difference (model, key)")
+        self._database.execute(
+            "CREATE INDEX by_likeness ON difference (model, likeness, operation) WHERE likeness IS NOT NULL"
+        )
 
     def numbered(self) -> NumberedDifferences:
         """All of them, numbered."""

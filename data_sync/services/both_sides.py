@@ -12,7 +12,7 @@ from data_sync import conf
 from data_sync.core.compare import TwinsFound, compare
 from data_sync.core.differences import Differences
 from data_sync.core.errors import DuplicateKey
-from data_sync.core.source import RecordSource
+from data_sync.core.source import Outside, RecordSource
 from data_sync.models import DataSource
 from data_sync.orm.read import LocalSource
 
@@ -20,7 +20,7 @@ from .agreement import Agreement
 from .baselines import Baselines
 from .comparison import Comparison
 from .reading import HERE, THERE, Side
-from .renames import Outside, find_renames
+from .renames import find_renames
 
 ROUNDS = 2
 """So often a side is listed and its records asked for; then it is read as a whole."""

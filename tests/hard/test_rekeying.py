@@ -17,13 +17,17 @@ from .bringing import applied, bring, operations, pending, problems, rows
 from .models import (
     Book,
     Bookmark,
+    Choir,
     Library,
     Loan,
     Mark,
+    Node,
     Passage,
     Remark,
     Sheet,
+    Singer,
     Visit,
+    Word,
 )
 
 NAMES = (("source", "new"), ("default", "old"))
@@ -181,6 +185,24 @@ def test_three_levels_are_renamed_at_once(environments: Environments) -> None:
     ]
 
 
+def test_a_rename_that_another_one_explains_is_none(environments: Environments) -> None:
+    """The choir is known to be the same by its soloist, whose key is made of the choir's."""
+    for alias, name in NAMES:
+        choir = rows(Choir, alias).create(name=name, motto="m")
+        choir.soloist = rows(Singer, alias).create(choir=choir, name="s", voice="alto")
+        choir.save()
+        rows(Singer, alias).create(choir=choir, name="t", voice=f"{name} tenor")
+    kept = set(rows(Singer, "default").values_list("pk", flat=True))
+    changeset = pending(environments)
+    assert operations(changeset) == {
+        ("hard.choir", "new"): Operation.RENAME,
+        ("hard.singer", "new · t"): Operation.UPDATE,
+    }
+    assert rename(changeset, "hard.choir").requires == []
+    bring(environments)
+    assert set(rows(Singer, "default").values_list("pk", flat=True)) == kept
+
+
 def test_a_renamed_row_that_was_edited_since_is_stale(environments: Environments) -> None:
     for alias, name in NAMES:
         _, [book] = library(alias, name, "one")
@@ -197,6 +219,23 @@ def test_a_renamed_row_that_was_edited_since_is_stale(environments: Environments
 
 
 # Rows that are not here, or out of scope
+
+
+def test_a_row_that_left_the_scope_below_a_renamed_one_says_so(environments: Environments) -> None:
+    for alias, name in NAMES:
+        row, _ = library(alias, name)
+        rows(Sheet, alias).create(library=row, name="stays", text="s")
+        rows(Sheet, alias).create(library=row, name="left", text="l", live=alias == "default")
+        rows(Sheet, alias).create(library=row, name=f"{alias} only", text="l")
+    rows(Sheet, "default").filter(name="default only").delete()
+    changeset = pending(environments)
+    assert operations(changeset) == {
+        ("hard.library", "new"): Operation.RENAME,
+        # Alike, but no rename: the source still has the other row.
+        ("hard.sheet", "new · source only"): Operation.CREATE,
+        ("hard.sheet", "old · left"): Operation.DELETE,
+    }
+    assert changeset.changes.get(operation=Operation.DELETE.value).left_scope
 
 
 @pytest.mark.parametrize("is_renamed", [False, True])
@@ -244,3 +283,13 @@ def test_rows_are_followed_through_models_that_are_not_pulled(environments: Envi
         ("hard.loan", "edited"): Operation.UPDATE,
     }
     environments.assert_equal()
+
+
+def test_a_deep_tree_of_renames_is_found_whatever_else_differs(environments: Environments) -> None:
+    for alias, name in NAMES:
+        parent = None
+        for level in range(12):
+            parent = rows(Node, alias).create(slug=f"{name}{level}", title=f"title {level}", parent=parent)
+        rows(Word, alias).bulk_create([Word(text=f"word {number}", meaning=name) for number in range(50)])
+    changeset = bring(environments)
+    assert (changeset.renames, changeset.updates, changeset.creates, changeset.deletes) == (12, 50, 0, 0)
