@@ -5,7 +5,7 @@ It sorts, looks up and counts there, in bounded memory, however many differences
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .compare import Difference
@@ -20,6 +20,7 @@ CREATE TABLE difference (
     id INTEGER PRIMARY KEY, model INTEGER NOT NULL, operation TEXT NOT NULL, key_hash BLOB NOT NULL,
     here_digest BLOB, here_place INTEGER, there_digest BLOB, there_place INTEGER, base BLOB,
     here_at INTEGER, there_at INTEGER, key TEXT, previous_key TEXT, pk TEXT, likeness BLOB);
+CREATE TABLE gone (model INTEGER, key_hash BLOB, base BLOB NOT NULL, PRIMARY KEY (model, key_hash)) WITHOUT ROWID;
 """
 _UNNUMBERED = "SELECT id, operation, key, base, here_at, there_at, there_digest FROM difference"
 
@@ -57,6 +58,10 @@ class Differences:
                 for one in found
             ),
         )
+
+    def add_gone(self, model: int, bases: Mapping[bytes, bytes]) -> None:
+        """What both sides agreed on, by key hash, of rows that neither has any more under their keys."""
+        self._database.executemany("INSERT INTO gone VALUES (?, ?, ?)", ((model, *pair) for pair in bases.items()))
 
     def index_hashes(self) -> None:
         self._database.execute("CREATE INDEX by_hash ON difference (model, key_hash)")
@@ -129,6 +134,12 @@ class Differences:
     def drop(self, *ids: int) -> None:
         self._database.executemany("DELETE FROM difference WHERE id = ?", [(one,) for one in ids])
 
+    def drop_all(self, model: int, operation: Operation) -> int:
+        """Drops a model's of one operation; gives how many they were."""
+        return self._database.execute(
+            "DELETE FROM difference WHERE model = ? AND operation = ?", (model, operation.value)
+        ).rowcount
+
     def rewrite(self, of: int, operation: Operation, key: str, previous_key: str | None, there: Unnumbered) -> None:
         """Makes of a difference another operation, with the record that `there` has at the source; drops `there`."""
         self._database.execute(
@@ -138,6 +149,21 @@ class Differences:
         )
         if there.id != of:
             self.drop(there.id)
+
+    def has_gone(self, model: int) -> bool:
+        """Whether `gone_base` knows any row of a model."""
+        return bool(self._database.execute("SELECT 1 FROM gone WHERE model = ? LIMIT 1", (model,)).fetchone())
+
+    def gone_base(self, model: int, key: bytes) -> bytes | None:
+        """What was agreed on of a row that neither side has any more under its key, given as its hash."""
+        row = self._database.execute("SELECT base FROM gone WHERE model = ? AND key_hash = ?", (model, key)).fetchone()
+        return None if row is None else row[0]
+
+    def note_base(self, of: int, base: bytes, previous_key: str) -> None:
+        """What was agreed on of the row of a difference, under the key that it had here."""
+        self._database.execute(
+            "UPDATE difference SET base = ?, previous_key = ? WHERE id = ?", (base, previous_key, of)
+        )
 
     def note_likeness(self, rows: Iterable[tuple[bytes | None, int]]) -> None:
         """What a row is but for its key, as a digest, and its id."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from data_sync.core import canonical
 from data_sync.core.differences import Differences, Unnumbered
+from data_sync.core.listing import key_hash
 from data_sync.core.records import Key, Record
 from data_sync.core.source import Outside
 from data_sync.core.spool import RecordSpool
@@ -45,6 +46,7 @@ def find_renames(
             rekeying = Rekeying(schemas, renamed)
             if is_reached_by(schema, {label for label, _ in renamed}):
                 explained = set(_compare_again(differences, model, schema, here, rekeying))
+                _find_bases(differences, model, schema, rekeying)
                 if explained:
                     renamed = {row: key for row, key in renamed.items() if row not in explained}
                     rekeying = Rekeying(schemas, renamed)
@@ -174,3 +176,15 @@ def _compare_again(
             differences.drop(*{one.id, match.id})
         elif one.operation != Operation.UPDATE:
             differences.rewrite(one.id, Operation.UPDATE, text, old.key_text, match)
+
+
+def _find_bases(differences: Differences, model: int, schema: ModelSchema, rekeying: Rekeying) -> None:
+    """A row that is new below a renamed one may be one that both sides had, and that has been deleted here."""
+    if not differences.has_gone(model):
+        return
+    for one in differences.of_model(model, [Operation.CREATE]):
+        former = rekeying.former_by_parents(schema.label, one.key)
+        if one.base is None and former is not None and former.causes:
+            base = differences.gone_base(model, key_hash(former.text.encode()))
+            if base is not None:
+                differences.note_base(one.id, base, former.text)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 
 from data_sync.core.errors import InvalidTransition
@@ -13,7 +15,7 @@ from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset
 from tests.environments import Environments
 
-from .bringing import applied, bring, operations, pending, problems, rows
+from .bringing import SIDES, applied, bring, operations, pending, problems, rows
 from .models import (
     Book,
     Bookmark,
@@ -23,6 +25,7 @@ from .models import (
     Mark,
     Node,
     Passage,
+    Plaque,
     Remark,
     Sheet,
     Singer,
@@ -221,6 +224,53 @@ def test_a_renamed_row_that_was_edited_since_is_stale(environments: Environments
 # Rows that are not here, or out of scope
 
 
+def test_a_row_deleted_here_below_one_renamed_there_is_a_conflict(environments: Environments) -> None:
+    for alias in SIDES:
+        library(alias, "old", "one", "two")
+        library(alias, "kept", "one", "two")
+    agreed(environments)
+    rows(Library, "source").filter(name="old").update(name="new")
+    rows(Book, "default").get(library__name="old", shelf=2).delete()
+    for _ in range(2):  # What was agreed on is known as long as the rename has not been applied.
+        changeset = pending(environments)
+        assert operations(changeset)[("hard.book", "new · 2")] == Operation.CREATE
+        book = changeset.changes.get(model="hard.book")
+        assert book.conflict["kind"] == "removed"
+        assert book.base_digest
+
+
+def test_who_edited_a_row_below_one_renamed_there_is_named_at_each_pull(environments: Environments) -> None:
+    for alias in SIDES:
+        library(alias, "old", "one")
+    agreed(environments)
+    rows(Library, "source").update(name="new")
+    rows(Book, "source").update(title="theirs")
+    rows(Book, "default").update(title="ours")
+    user = get_user_model().objects.create(username="ada")
+    kind = kind_of("default", "book")
+    pk = str(rows(Book, "default").get().pk)
+    LogEntry.objects.create(user=user, content_type_id=kind, object_id=pk, action_flag=CHANGE, change_message="")
+    for _ in range(2):
+        conflict = pending(environments).changes.get(model="hard.book").conflict
+        assert (conflict["kind"], conflict["by"]) == ("changed", "ada")
+
+
+def test_a_row_deleted_here_is_not_what_another_is_renamed_to(environments: Environments) -> None:
+    for alias in SIDES:
+        library(alias, "old", "one", "two")
+    agreed(environments)
+    rows(Library, "source").update(name="new")
+    rows(Book, "default").get(shelf=2).delete()
+    rows(Book, "default").create(library=rows(Library, "default").get(), shelf=5, title="two")
+    changeset = pending(environments)
+    assert operations(changeset) == {
+        ("hard.library", "new"): Operation.RENAME,
+        ("hard.book", "new · 2"): Operation.CREATE,
+        ("hard.book", "old · 5"): Operation.DELETE,
+    }
+    assert changeset.changes.get(operation=Operation.CREATE.value).conflict["kind"] == "removed"
+
+
 def test_a_row_that_left_the_scope_below_a_renamed_one_says_so(environments: Environments) -> None:
     for alias, name in NAMES:
         row, _ = library(alias, name)
@@ -264,6 +314,21 @@ def test_a_row_added_here_below_a_renamed_one_makes_its_create_stale(environment
         done = environments.apply(changeset)
     assert done.state == ChangesetState.STALE
     assert "added here since the pull" in changeset.changes.get(model="hard.book").outcome_reason
+
+
+def test_rows_that_are_never_deleted_follow_a_renamed_one(environments: Environments) -> None:
+    for alias, name in NAMES:
+        row, _ = library(alias, name)
+        for wall in (1, 2):
+            rows(Plaque, alias).create(library=row, wall=wall, text="same" if wall == 1 else name)
+    rows(Plaque, "default").create(library=rows(Library, "default").get(), wall=3, text="only here")
+    kept = set(rows(Plaque, "default").values_list("pk", flat=True))
+    changeset = bring(environments)
+    assert operations(changeset) == {
+        ("hard.library", "new"): Operation.RENAME,
+        ("hard.plaque", "new · 2"): Operation.UPDATE,
+    }
+    assert set(rows(Plaque, "default").values_list("pk", flat=True)) == kept
 
 
 # What is pulled without what lies between
