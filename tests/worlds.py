@@ -45,6 +45,7 @@ moments = st.datetimes(
     ),
 )
 durations = st.timedeltas(datetime.timedelta(-999), datetime.timedelta(999))
+places_of_books = st.tuples(names, small)
 references = st.none() | st.tuples(st.sampled_from(["node", "nation", "event"]), names)
 
 
@@ -82,6 +83,10 @@ hard_ones = {
     "editions": distinct(names, names, st.booleans(), by=(lambda e: e[0], lambda e: e[1] if e[2] else e)),
     "libraries": by_name(words),
     "books": distinct(names, small, words, by=lambda book: book[:2]),
+    # Library and shelf of the book that is lent, and of others.
+    "loans": by_name(st.none() | places_of_books, st.sets(places_of_books, max_size=2)),
+    # Code, and library and shelf of the book it lies in; one at most in a book.
+    "bookmarks": distinct(names, places_of_books, by=(lambda mark: mark[0], lambda mark: mark[1])),
     "amounts": distinct(names, names, small, by=lambda amount: amount[:2]),
     "members": by_name(some_names, some_names, st.none() | words),
     "places": by_name(st.integers(1, 4), words, small, words, st.none() | names),
@@ -199,9 +204,15 @@ def _build_unique(world: World, rows: Any) -> None:
 
 def _build_linked(world: World, rows: Any) -> None:
     libraries = {name: rows(hard.Library).create(name=name, street=its) for name, (its,) in world["libraries"].items()}
+    books = {}
     for library, shelf, title in world["books"]:
         if library in libraries:
-            rows(hard.Book).create(library=libraries[library], shelf=shelf, title=title)
+            books[library, shelf] = rows(hard.Book).create(library=libraries[library], shelf=shelf, title=title)
+    for code, (book, others) in world["loans"].items():
+        loan = rows(hard.Loan).create(code=code, book=books.get(book))
+        loan.others.add(*(books[place] for place in others if place in books))
+    for code, book in world["bookmarks"]:
+        rows(hard.Bookmark).create(code=code, book=books.get(book))
     recipes: dict[str, Any] = {}
     ingredients: dict[str, Any] = {}
     for recipe, ingredient, grams in world["amounts"]:

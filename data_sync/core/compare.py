@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,8 +42,17 @@ class Difference:
     base: bytes | None
 
 
-def compare(here: Listing, there: Listing, label: str, agreed: Agreed) -> Iterator[list[Difference]]:
+def compare(
+    here: Listing,
+    there: Listing,
+    label: str,
+    agreed: Agreed,
+    keep: Callable[[Mapping[bytes, bytes]], None] | None = None,
+) -> Iterator[list[Difference]]:
     """The differences of one model, a bucket at a time; tells `agreed` what both sides agree on now.
+
+    What was agreed on of a key that neither side has any more is forgotten. With `keep` it stays agreed on, and is told
+    to that, by key hash: where keys of others may be in the model's own, the row may be at the source under a new key.
 
     Raises `TwinsFound` if a key occurs twice on either side.
     """
@@ -59,9 +68,18 @@ def compare(here: Listing, there: Listing, label: str, agreed: Agreed) -> Iterat
         if len(equal) != len(ours) or len(equal) != len(theirs):
             found = list(_differences(ours, theirs, equal, base))
             known |= {difference.key: difference.base for difference in found if difference.base is not None}
+        if keep is not None:
+            gone = _gone(ours, theirs, base)
+            keep(gone)
+            known |= gone
         agreed.agree(label, index, known)
         if found:
             yield found
+
+
+def _gone(ours: Entries, theirs: Entries, base: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    present = {entry[:8] for entries in (ours, theirs) for entry in entries}
+    return {key: digest for key, digest in base.items() if key not in present}
 
 
 def _differences(

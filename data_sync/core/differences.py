@@ -5,7 +5,7 @@ It sorts, looks up and counts there, in bounded memory, however many differences
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .compare import Difference
@@ -20,6 +20,7 @@ CREATE TABLE difference (
     id INTEGER PRIMARY KEY, model INTEGER NOT NULL, operation TEXT NOT NULL, key_hash BLOB NOT NULL,
     here_digest BLOB, here_place INTEGER, there_digest BLOB, there_place INTEGER, base BLOB,
     here_at INTEGER, there_at INTEGER, key TEXT, previous_key TEXT, pk TEXT, likeness BLOB);
+CREATE TABLE gone (model INTEGER, key_hash BLOB, base BLOB NOT NULL, PRIMARY KEY (model, key_hash)) WITHOUT ROWID;
 """
 _UNNUMBERED = "SELECT id, operation, key, base, here_at, there_at, there_digest FROM difference"
 
@@ -57,6 +58,10 @@ class Differences:
                 for one in found
             ),
         )
+
+    def add_gone(self, model: int, bases: Mapping[bytes, bytes]) -> None:
+        """What both sides agreed on, by key hash, of rows that neither has any more under their keys."""
+        self._database.executemany("INSERT INTO gone VALUES (?, ?, ?)", ((model, *pair) for pair in bases.items()))
 
     def index_hashes(self) -> None:
         self._database.execute("CREATE INDEX by_hash ON difference (model, key_hash)")
@@ -98,10 +103,6 @@ class Differences:
             f"UPDATE difference SET {column}_at = ?2, key = ?3, pk = coalesce(?4, pk) WHERE id = ?1", rows
         )
 
-    def note_places(self, side: int) -> None:
-        """Where places are offsets already, as after a whole stream."""
-        self._database.execute(f"UPDATE difference SET {_SIDES[side]}_at = {_SIDES[side]}_place")
-
     # Reworking, before they are numbered
 
     def of_model(self, model: int, operations: Sequence[Operation]) -> Iterator[Unnumbered]:
@@ -133,28 +134,59 @@ class Differences:
     def drop(self, *ids: int) -> None:
         self._database.executemany("DELETE FROM difference WHERE id = ?", [(one,) for one in ids])
 
+    def drop_all(self, model: int, operation: Operation) -> int:
+        """Drops a model's of one operation; gives how many they were."""
+        return self._database.execute(
+            "DELETE FROM difference WHERE model = ? AND operation = ?", (model, operation.value)
+        ).rowcount
+
     def rewrite(self, of: int, operation: Operation, key: str, previous_key: str | None, there: Unnumbered) -> None:
         """Makes of a difference another operation, with the record that `there` has at the source; drops `there`."""
         self._database.execute(
-            "UPDATE difference SET operation = ?, key = ?, previous_key = ?, there_at = ?, there_digest = ?"
-            " WHERE id = ?",
+            "UPDATE difference SET operation = ?, key = ?, previous_key = ?, there_at = ?, there_digest = ?,"
+            " likeness = NULL WHERE id = ?",
             (operation.value, key, previous_key, there.there_at, there.there_digest, of),
         )
         if there.id != of:
             self.drop(there.id)
 
+    def has_gone(self, model: int) -> bool:
+        """Whether `gone_base` knows any row of a model."""
+        return bool(self._database.execute("SELECT 1 FROM gone WHERE model = ? LIMIT 1", (model,)).fetchone())
+
+    def gone_base(self, model: int, key: bytes) -> bytes | None:
+        """What was agreed on of a row that neither side has any more under its key, given as its hash."""
+        row = self._database.execute("SELECT base FROM gone WHERE model = ? AND key_hash = ?", (model, key)).fetchone()
+        return None if row is None else row[0]
+
+    def note_base(self, of: int, base: bytes, previous_key: str) -> None:
+        """What was agreed on of the row of a difference, under the key that it had here."""
+        self._database.execute(
+            "UPDATE difference SET base = ?, previous_key = ? WHERE id = ?", (base, previous_key, of)
+        )
+
     def note_likeness(self, rows: Iterable[tuple[bytes | None, int]]) -> None:
         """What a row is but for its key, as a digest, and its id."""
         self._database.executemany("UPDATE difference SET likeness = ? WHERE id = ?", rows)
 
-    def alike(self, model: int) -> list[tuple[int, int]]:
-        """Ids of a delete and a create that are alike, where no other row of theirs is like them."""
-        return self._database.execute(
-            "SELECT MIN(CASE operation WHEN 'delete' THEN id END), MIN(CASE operation WHEN 'create' THEN id END)"
-            " FROM difference WHERE model = ? AND likeness IS NOT NULL GROUP BY likeness"
-            " HAVING COUNT(*) = 2 AND COUNT(DISTINCT operation) = 2 ORDER BY 2",
-            (model,),
-        ).fetchall()
+    def alike(self, model: int) -> Iterator[tuple[int, int]]:
+        """Ids of a delete and a create that are alike, where no other row of theirs is like them.
+
+        Rows may be dropped and rewritten on the way, but be given no other likeness.
+        """
+        last = b""
+        while True:
+            rows = self._database.execute(
+                "SELECT likeness, MIN(CASE operation WHEN 'delete' THEN id END),"
+                " MIN(CASE operation WHEN 'create' THEN id END) FROM difference"
+                " WHERE model = ? AND likeness > ? AND operation IN ('delete', 'create') GROUP BY likeness"
+                " HAVING COUNT(*) = 2 AND COUNT(DISTINCT operation) = 2 ORDER BY likeness LIMIT ?",
+                (model, last, PAGE),
+            ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield from ((gone, new) for _, gone, new in rows)
 
     def get(self, one: int) -> Unnumbered:
         return Unnumbered(*self._database.execute(f"{_UNNUMBERED} WHERE id = ?", (one,)).fetchone())
@@ -163,6 +195,9 @@ class Differences:
 
     def index_keys(self) -> None:
         self._database.execute("CREATE INDEX by_key ON difference (model, key)")
+        self._database.execute(
+            "CREATE INDEX by_likeness ON difference (model, likeness, operation) WHERE likeness IS NOT NULL"
+        )
 
     def numbered(self) -> NumberedDifferences:
         """All of them, numbered."""

@@ -89,16 +89,6 @@ class NumberedDifferences:
             found |= {row[-1]: Entry(*row[:-1]) for row in rows}
         return found
 
-    def pks(self, model: int, operation: Operation) -> Iterator[tuple[int, str]]:
-        """Number, and JSON of the local primary key."""
-        return iter(
-            self._database.execute(
-                "SELECT number, pk FROM difference JOIN numbered USING (id)"
-                " WHERE model = ? AND operation = ? ORDER BY number",
-                (model, operation.value),
-            ).fetchall()
-        )
-
     def _by(self, column: str, place: int, model: int, keys: Sequence[str]) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         for start in range(0, len(keys), BATCH):

@@ -15,6 +15,9 @@ Member = TypeVar("Member")
 Handle = int | str
 """A source's own name for a row: its primary key. Whoever reads it sends it back as it is."""
 
+Outside = Callable[[str, Collection[str]], set[str]]
+"""Gives those of some keys (canonical texts) of a model whose rows the source has, but not in scope."""
+
 MAX_HANDLES = 5000
 """So many handles one call of `records` takes."""
 MAX_BODY = 1 << 20

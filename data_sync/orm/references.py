@@ -122,41 +122,6 @@ class RowsOfKeys:
             found.setdefault(text, []).append(identifier)
         return found
 
-    def twins(self, keys: Iterable[KeyText]) -> dict[KeyText, list[tuple[Any, KeyText]]]:
-        """Rows whose keys the database takes for equal to these although they are not: identifier and their key.
-
-        Only keys that have any. One query a batch, and one for each text in the key; none where no column folds.
-        """
-        if not any(folds(part.leaf, self._using) for part in self._schema.key):
-            return {}
-        found: dict[KeyText, list[tuple[Any, KeyText]]] = {}
-        for batch in batches(dict.fromkeys(keys)):
-            rows = self._rows(batch)
-            folded = self._folded([*batch, *rows])
-            by_folded: dict[tuple[Any, ...], list[KeyText]] = {}
-            for other in rows:
-                by_folded.setdefault(folded[other], []).append(other)
-            for key in batch:
-                others = [other for other in by_folded.get(folded[key], ()) if other != key]
-                if others:
-                    found[key] = [(identifier, other) for other in others for identifier in rows[other]]
-        return found
-
-    def _folded(self, keys: Collection[KeyText]) -> dict[KeyText, tuple[Any, ...]]:
-        """What stands for each key, the same for keys that the database takes for equal."""
-        parsed = {key: canonical.loads(key) for key in dict.fromkeys(keys)}
-        columns: list[dict[str, int]] = []
-        for index, part in enumerate(self._schema.key):
-            texts = {parts[index] for parts in parsed.values() if isinstance(parts[index], str)}
-            columns.append(equal_texts(part.leaf, texts, self._using))
-        return {
-            key: tuple(
-                column.get(value, value) if isinstance(value, str) else (type(value).__name__, value)
-                for column, value in zip(columns, parts, strict=True)
-            )
-            for key, parts in parsed.items()
-        }
-
     def add(self, key: KeyText, identifier: Any) -> None:
         """Notes a row that was just written."""
         self._found[key] = [identifier]

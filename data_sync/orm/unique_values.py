@@ -11,16 +11,21 @@ from data_sync.registry.unique_sets import UniqueSet
 
 from .generic_targets import content_type_pk, object_value
 from .references import RowsOfKeys
+from .rekeying import Rekeying
 from .resolution import schemas, target_schema
 from .schema import Generic, ModelSchema
 
 
 class UniqueValues:
-    """Turns records into the values that a unique set compares. References are looked up by `load`."""
+    """Turns records into the values that a unique set compares. References are looked up by `load`.
 
-    def __init__(self, schema: ModelSchema, unique: UniqueSet, using: str) -> None:
+    Records have the keys that rows will have once some are renamed; `rekeying` tells which ones they have now.
+    """
+
+    def __init__(self, schema: ModelSchema, unique: UniqueSet, rekeying: Rekeying, using: str) -> None:
         self._schema = schema
         self._names = unique.names
+        self._rekeying = rekeying
         self._using = using
         self._rows: dict[tuple[str, str], RowsOfKeys] = {}
 
@@ -38,7 +43,8 @@ class UniqueValues:
                     wanted.setdefault((value[0], "pk"), []).append(canonical.dumps(value[1]))
         for place, texts in wanted.items():
             self._rows[place] = RowsOfKeys(schemas()[place[0]], place[1], self._using)
-            self._rows[place].load(texts)
+            formers = (self._rekeying.former(place[0], text) for text in texts)
+            self._rows[place].load(former.text for former in formers if former is not None)
 
     def of(self, record: Record) -> tuple[Any, ...] | None:
         """As the columns hold them. None where a value cannot be told: its row is not here yet, or it is of no use."""
@@ -86,5 +92,6 @@ class UniqueValues:
         return content_type_pk(generic, schemas()[label], self._using), object_value(generic, pk)
 
     def _one(self, place: tuple[str, str], text: str) -> Any | None:
-        found = self._rows[place].all(text) if place in self._rows else []
+        former = self._rekeying.former(place[0], text)
+        found = self._rows[place].all(former.text) if place in self._rows and former is not None else []
         return found[0] if len(found) == 1 else None

@@ -6,21 +6,24 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
+from functools import partial
 from threading import Thread
 
 from data_sync import conf
 from data_sync.core.compare import TwinsFound, compare
 from data_sync.core.differences import Differences
 from data_sync.core.errors import DuplicateKey
-from data_sync.core.source import RecordSource
+from data_sync.core.source import Outside, RecordSource
+from data_sync.core.states import Operation
 from data_sync.models import DataSource
 from data_sync.orm.read import LocalSource
+from data_sync.orm.rekeying import in_key
 
 from .agreement import Agreement
 from .baselines import Baselines
 from .comparison import Comparison
 from .reading import HERE, THERE, Side
-from .renames import Outside, find_renames
+from .renames import find_renames
 
 ROUNDS = 2
 """So often a side is listed and its records asked for; then it is read as a whole."""
@@ -69,6 +72,9 @@ class BothSides:
         schemas = self._agreement.schemas
         self.differences.index_keys()
         renamed = {} if outside is None else find_renames(self.differences, schemas, here, there, outside)
+        for place, (label, schema) in enumerate(schemas.items()):
+            if schema.registration.deletes == "never":
+                self._kept[label] += self.differences.drop_all(place, Operation.DELETE)
         listed = (self._sides[HERE].listing.counts, self._sides[THERE].listing.counts)
         return Comparison(schemas, self.differences.numbered(), (here, there), listed, renamed, self._kept)
 
@@ -115,14 +121,21 @@ class BothSides:
         self.differences = Differences(conf.spool_dir())
         self._stack.callback(self.differences.close)
         self.baselines = Baselines(source, self._agreement.shapes())
+        come, gone = set[str](), set[str]()
         for place, (label, schema) in enumerate(self._agreement.schemas.items()):
-            never = schema.registration.deletes == "never"
             self._kept[label] = 0
+            # A rename is a row that comes and one that goes, of a model that was compared before this one. Below it,
+            # rows that stay here and rows that neither side has any more may be at the source under new keys.
+            is_below = not (in_key(schema) - {label}).isdisjoint(come & gone)
+            keep = partial(self.differences.add_gone, place) if is_below else None
+            proposes_all = is_below or schema.registration.deletes != "never"
             try:
-                for found in compare(here.listing, there.listing, label, self.baselines):
-                    proposed = [one for one in found if one.there is not None or not never]
+                for found in compare(here.listing, there.listing, label, self.baselines, keep):
+                    proposed = [one for one in found if one.there is not None or proposes_all]
                     self._kept[label] += len(found) - len(proposed)
                     self.differences.add(place, proposed)
+                    come.update(label for one in proposed if one.here is None)
+                    gone.update(label for one in proposed if one.there is None)
             except TwinsFound as twins:
                 side = (here, there)[twins.side]
                 raise DuplicateKey(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import groupby
 from typing import Any
@@ -12,6 +12,7 @@ from data_sync import conf
 from data_sync.core.claims import Claims
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import FileValue, Record, key_text
+from data_sync.core.source import Outside
 from data_sync.core.states import Operation
 from data_sync.models import Change, DataSource
 from data_sync.orm.limits import Problem, required_problems, value_problems
@@ -29,8 +30,6 @@ from .rings import Rings
 from .targets import Targets
 
 USING = "default"
-Outside = Callable[[str, Collection[str]], set[str]]
-"""Gives those of some keys (canonical texts) of a model whose rows the source has, but not in scope."""
 
 
 def classified(comparison: Comparison, outside: Outside, source: DataSource | None) -> Iterator[list[Change]]:
@@ -40,7 +39,7 @@ def classified(comparison: Comparison, outside: Outside, source: DataSource | No
         for entries in comparison.entries():
             batch = comparison.sides(entries)
             circumstances = _Circumstances(comparison, batch, circles, rings, claims, source)
-            left = _left_scope(entries, outside)
+            left = _left_scope(comparison, entries, outside)
             yield [_change(sides, circumstances, sides.entry.number in left) for sides in batch]
 
 
@@ -95,8 +94,11 @@ def _updates(batch: Iterable[Sides]) -> Iterator[tuple[ModelSchema, Record, Reco
             yield sides.entry.schema, sides.before, sides.after
 
 
-def _left_scope(entries: Iterable[Numbered], outside: Outside) -> set[int]:
-    """Numbers of the deletes whose rows the source still has, outside of what is synced."""
+def _left_scope(comparison: Comparison, entries: Iterable[Numbered], outside: Outside) -> set[int]:
+    """Numbers of the deletes whose rows the source still has, outside of what is synced.
+
+    The source knows rows below a renamed one by their new keys.
+    """
     scoped = [
         entry
         for entry in entries
@@ -104,7 +106,7 @@ def _left_scope(entries: Iterable[Numbered], outside: Outside) -> set[int]:
     ]
     left: set[int] = set()
     for label, group in groupby(scoped, lambda entry: entry.schema.label):
-        numbers = {entry.key_text: entry.number for entry in group}
+        numbers = {comparison.rekeying.key(label, entry.key_text).text: entry.number for entry in group}
         left |= {numbers[text] for text in outside(label, list(numbers))}
     return left
 

@@ -72,7 +72,7 @@ class Collisions:
         concerned = [sides for sides in writes if _takes(schema, unique, sides, folding=folding)]
         if not concerned:
             return
-        values = UniqueValues(schema, unique, self._using)
+        values = UniqueValues(schema, unique, self._comparison.rekeying, self._using)
         values.load(sides.after for sides in concerned if sides.after is not None)
         wishes = []
         for sides in concerned:
@@ -162,9 +162,10 @@ class Collisions:
             # By exact values: who has claimed them in earlier batches, then who wants them in this one. Two of each
             # will do: thousands of rows may want one value.
             claimants: dict[tuple[str, ...], list[Sides]] = {}
+            values = UniqueValues(schema, unique, self._comparison.rekeying, self._using)
             for sides in self._written(schema, earlier.get(text, ())):
                 assert sides.after is not None
-                claimants.setdefault(UniqueValues(schema, unique, self._using).texts(sides.after), []).append(sides)
+                claimants.setdefault(values.texts(sides.after), []).append(sides)
             new = [
                 wish
                 for wish in {wish.texts: wish for wish in reversed(of_text)}.values()

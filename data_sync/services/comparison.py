@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,8 +27,9 @@ class Numbered:
     """A difference with its place in the changeset.
 
     `key_text` is the canonical text of the natural key; a rename has the new one there and the old one in
-    `previous_key_text`. Digests are first 16 bytes: `base` the one that both sides last agreed on, `here_digest` that
-    of the local row as it is, before anything it refers to is renamed.
+    `previous_key_text`. `here_key_text` is the key that the row has here, or had if it was deleted: another one below a
+    renamed row. Digests are first 16 bytes: `base` the one that both sides last agreed on, `here_digest` that of the
+    local row as it is, before anything it refers to is renamed.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Numbered:
     operation: Operation
     key_text: str
     previous_key_text: str | None
+    here_key_text: str
     base: bytes | None
     here_digest: bytes | None
     here_at: int | None
@@ -47,7 +49,7 @@ class Sides:
     """A difference with its records: `before` None for a create, `after` None for a delete.
 
     Where the row refers to renamed rows, `before` has their new keys, and `rekeyed_by` says which renames those are.
-    The `before` of a rename itself is the row as it is.
+    The `before` of a rename has the row's own key as it is.
     """
 
     entry: Numbered
@@ -75,7 +77,8 @@ class Comparison:
     """Everything that differs: writes in dependency order, then deletes in reverse. Held in files, read in batches.
 
     `here` and `there` have the number of rows of each model on either side; `kept` the number of local rows that the
-    source lacks and that are registered to stay.
+    source lacks and that are registered to stay. Writes are known by the keys that rows will have: `rekeying` tells
+    which keys those rows have now that are no differences.
     """
 
     def __init__(
@@ -94,12 +97,13 @@ class Comparison:
         self._places = {label: place for place, label in enumerate(self._labels)}
         self.differences = differences
         self._spools = spools
-        self._rekeying = Rekeying(schemas, renamed)
+        self.rekeying = Rekeying(schemas, renamed)
         self._counts = differences.counts()
         self.total = len(differences)
         # One row refers to what many others refer to.
         self.change_of = lru_cache(CACHED)(self._change_of)
         self.change_of_row = lru_cache(CACHED)(self._change_of_row)
+        self._rename_of = lru_cache(CACHED)(self._change_of_previous)
 
     def count(self, label: str, operation: Operation) -> int:
         return self._counts.get((self._places[label], operation.value), 0)
@@ -112,12 +116,6 @@ class Comparison:
         """All, or those of some operations, in number order, in batches."""
         for batch in self.differences.entries(*operations):
             yield [self._numbered(entry) for entry in batch]
-
-    def rows(self, operation: Operation) -> Iterator[tuple[Row, int]]:
-        """Local rows with the number of the change of that operation."""
-        for place, schema in enumerate(self.schemas.values()):
-            for number, pk in self.differences.pks(place, operation):
-                yield (schema.model, schema.pk.to_python(canonical.loads(pk))), number
 
     def _change_of(self, label: str, text: str) -> Numbered | None:
         """The difference at a natural key, given as canonical text: of a rename the new one."""
@@ -132,10 +130,12 @@ class Comparison:
         text = canonical.dumps(pk if isinstance(pk, int) else str(pk))
         return self._one(self.differences.by_pk(self._places[label], [text]))
 
-    def rename_of(self, label: str, text: str) -> Numbered | None:
-        """The rename of the row that has this key now."""
-        if label not in self._places:
-            return None
+    def renames(self, causes: Iterable[Renamed]) -> set[int]:
+        """The numbers of the changes that rename these rows."""
+        found = (self._rename_of(label, text) for label, text in causes)
+        return {rename.number for rename in found if rename is not None}
+
+    def _change_of_previous(self, label: str, text: str) -> Numbered | None:
         return self._one(self.differences.by_previous_key(self._places[label], [text]))
 
     def _one(self, found: Mapping[str, Entry]) -> Numbered | None:
@@ -148,6 +148,7 @@ class Comparison:
             operation=Operation(entry.operation),
             key_text=entry.key,
             previous_key_text=entry.previous_key if entry.operation == Operation.RENAME else None,
+            here_key_text=entry.previous_key or entry.key,
             base=entry.base,
             here_digest=entry.here_digest,
             here_at=entry.here_at,
@@ -179,8 +180,9 @@ class Comparison:
     def _rekeyed(self, record: Record, entry: Numbered) -> tuple[Record, frozenset[Renamed]]:
         if entry.operation == Operation.DELETE:
             return record, frozenset()  # It goes whatever becomes of what it refers to.
-        rekeyed, causes = self._rekeying.with_causes(record)
-        return (record if entry.operation == Operation.RENAME else rekeyed), causes
+        rekeyed, causes = self.rekeying.with_causes(record)
+        # The key that a renamed row has is shown, and looked for at the apply.
+        return (replace(rekeyed, key=record.key) if entry.operation == Operation.RENAME else rekeyed), causes
 
     def wanted_files(self) -> Iterator[tuple[str, FileValue]]:
         """Each file whose bytes are needed, with words that say whose it is."""

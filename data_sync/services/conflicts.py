@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -86,7 +86,11 @@ class Conflicts:
         gone = {sides.entry.number: former[key] for sides in removed if (key := _key_digest(sides)) in former}
         self._pks |= {number: str(pk) for number, pk in (pks | gone).items()}
         keys = {self._pks[sides.entry.number]: _key_digest(sides) for sides in group if sides.entry.number in self._pks}
-        agreed = self._agreed_at(label, set(keys.values()))
+        # A pull that proposes the row below a renamed one, or renames it, does so under the key that it is to have.
+        to_come = {
+            hashlib.sha256(sides.entry.key_text.encode()).hexdigest()[:32]: _key_digest(sides) for sides in group
+        }
+        agreed = self._agreed_at(label, to_come | {key: key for key in keys.values()})
         present = set(map(str, pks.values()))
         for pk, who, at in self._newest_entries(model, present, keys.keys() - present):
             moment = agreed.get(keys[pk])
@@ -115,9 +119,11 @@ class Conflicts:
         changes = Change.objects.using(self._using).filter(pk__in=[row["newest"] for row in newest])
         return dict(changes.values_list("key_digest", "local_pk"))
 
-    def _agreed_at(self, label: str, keys: Collection[str]) -> dict[str, datetime]:
+    def _agreed_at(self, label: str, keys: Mapping[str, str]) -> dict[str, datetime]:
         """By key digest, a moment at which the agreement on the row was there already: it is no later, and as early as
         can be told. A complete pull agreed on the rows that it proposed no change of, an apply on those it wrote.
+
+        `keys` has the digest to give a moment for, by each under which changes may have spoken of the row.
         """
         if self._source is None or not keys:
             return {}
@@ -126,13 +132,16 @@ class Conflicts:
         latest = [(pk, at, report) for pk, at, report in newest if at is not None]
         moments = {pk: at for pk, at, report in latest if any(row["label"] == label for row in report["models"])}
         changes = self._changes(label, keys).filter(changeset__source=self._source)
-        proposed = set(changes.filter(changeset__pull__in=moments).values_list("key_digest", "changeset__pull"))
+        proposals = changes.filter(changeset__pull__in=moments).values_list("key_digest", "changeset__pull")
+        proposed = {(keys[key], pull) for key, pull in proposals}
         written = Q(outcome__in=[Outcome.APPLIED.value, Outcome.UNCHANGED.value], changeset__applied_at__isnull=False)
         applied = changes.filter(written).values_list("key_digest").annotate(at=Max("changeset__applied_at"))
-        agreed = {key: at for key, at in applied if at is not None}
+        agreed: dict[str, datetime] = {}
+        for key, at in applied:
+            agreed[keys[key]] = max(at, agreed.get(keys[key], at))
         # Where none of the pulls agreed, an older one did.
         oldest = [latest[-1][1]] if len(latest) == LOOKED_BACK else []
-        for key in keys:
+        for key in set(keys.values()):
             found = [at for pk, at in moments.items() if (key, pk) not in proposed][:1] or oldest
             if found:
                 agreed[key] = max(found[0], agreed.get(key, found[0]))
@@ -185,8 +194,7 @@ def _kind(sides: Sides) -> str:
 
 def _key_digest(sides: Sides) -> str:
     """That of the key which the row has, or had, here."""
-    text = sides.entry.previous_key_text or sides.entry.key_text
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(sides.entry.here_key_text.encode()).hexdigest()[:32]
 
 
 def _by_model(batch: Iterable[Sides]) -> Iterator[list[Sides]]:

@@ -6,21 +6,20 @@ will be. That may make more pairs alike, so it is gone over until no more are fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from data_sync.core import canonical
 from data_sync.core.differences import Differences, Unnumbered
+from data_sync.core.listing import key_hash
 from data_sync.core.records import Key, Record
+from data_sync.core.source import Outside
 from data_sync.core.spool import RecordSpool
 from data_sync.core.states import Operation
 from data_sync.orm.batches import batches
 from data_sync.orm.limits import validate
-from data_sync.orm.rekeying import Rekeying, Renamed
+from data_sync.orm.rekeying import Rekeying, Renamed, is_reached_by
 from data_sync.orm.schema import ModelSchema, Value
-
-Outside = Callable[[str, Collection[str]], set[str]]
-"""Gives those of some keys (canonical texts) of a model whose rows the source has, but not in scope."""
 
 
 def find_renames(
@@ -32,18 +31,29 @@ def find_renames(
 ) -> dict[Renamed, Key]:
     """Turns pairs of a delete and a create into renames, and compares anew what refers to the renamed rows.
 
+    A model is gone over once, and again whenever what its records refer to has been renamed: a tree of renames takes a
+    round for each level, of its own model. In memory is what is given back, an entry for each rename.
+
     Raises `MalformedStream` for a record of the source that is not one of its model.
     """
     renamed: dict[Renamed, Key] = {}
-    found = -1
-    while len(renamed) > found:
-        found = len(renamed)
-        for model, schema in enumerate(schemas.values()):
-            if renamed:
-                _compare_again(differences, model, here, Rekeying(schemas, renamed))
+    waiting = set(schemas)
+    while waiting:
+        for model, (label, schema) in enumerate(schemas.items()):
+            if label not in waiting:
+                continue
+            waiting.remove(label)
+            rekeying = Rekeying(schemas, renamed)
+            if is_reached_by(schema, {label for label, _ in renamed}):
+                explained = set(_compare_again(differences, model, schema, here, rekeying))
+                _find_bases(differences, model, schema, rekeying)
+                if explained:
+                    renamed = {row: key for row, key in renamed.items() if row not in explained}
+                    rekeying = Rekeying(schemas, renamed)
             if _can_be_renamed(schema):
-                pairs = _Pairs(differences, model, schema, here, there, Rekeying(schemas, renamed))
-                renamed |= dict(pairs.joined(outside))
+                joined = dict(_Pairs(differences, model, schema, here, there, rekeying).joined(outside))
+                renamed |= joined
+                waiting |= {other for other, its in schemas.items() if joined and is_reached_by(its, [label])}
     return renamed
 
 
@@ -85,10 +95,12 @@ class _Pairs:
         for pairs in batches(self._differences.alike(self._model)):
             rows = [(self._differences.get(gone), self._differences.get(new)) for gone, new in pairs]
             left: set[str] = set()
+            # The source knows rows below a renamed one by their new keys.
+            asked = {old.id: self._rekeying.key(self._schema.label, old.key).text for old, _ in rows}
             if self._schema.registration.queryset is not None:
-                left = outside(self._schema.label, [old.key for old, _ in rows])
+                left = outside(self._schema.label, list(asked.values()))
             for old, new in rows:
-                if old.key not in left:
+                if asked[old.id] not in left:
                     assert new.there_at is not None
                     self._differences.rewrite(old.id, Operation.RENAME, new.key, old.key, new)
                     yield (self._schema.label, old.key), self._there.record(new.there_at).key
@@ -136,23 +148,43 @@ def _digest(record: Record) -> bytes:
     return bytes.fromhex(record.digest().removeprefix("sha256:"))[:16]
 
 
-def _compare_again(differences: Differences, model: int, here: RecordSpool, rekeying: Rekeying) -> None:
-    """Compares what refers to renamed rows with its new key. What is equal then is no difference."""
-    for one in differences.of_model(model, [Operation.DELETE, Operation.UPDATE]):
+def _compare_again(
+    differences: Differences, model: int, schema: ModelSchema, here: RecordSpool, rekeying: Rekeying
+) -> Iterator[Renamed]:
+    """Compares what refers to renamed rows with its new key. What is equal then is no difference.
+
+    Gives the renames that need not be: of rows that get their new keys by what they refer to.
+    """
+    for one in differences.of_model(model, [Operation.DELETE, Operation.UPDATE, Operation.RENAME]):
         assert one.here_at is not None
-        record, causes = rekeying.with_causes(here.record(one.here_at))
+        old = here.record(one.here_at)
+        record, causes = rekeying.with_causes(old)
         if not causes:
             continue
-        text = canonical.dumps(list(record.key))
-        digest = _digest(record)
-        match = (
-            one
-            if one.operation == Operation.UPDATE and text == one.key
-            else differences.with_key(model, text, Operation.CREATE)
-        )
-        if match is None:
+        text = record.key_text
+        match = one
+        if one.operation == Operation.DELETE:
+            found = differences.with_key(model, text, Operation.CREATE)
+            if found is None:
+                continue
+            match = found
+        elif text != one.key:
             continue
-        if digest == match.there_digest:
-            differences.drop(one.id, *([] if match.id == one.id else [match.id]))
-        elif match.id != one.id:
-            differences.rewrite(one.id, Operation.UPDATE, text, one.key, match)
+        elif one.operation == Operation.RENAME:
+            yield schema.label, old.key_text
+        if _digest(record) == match.there_digest:
+            differences.drop(*{one.id, match.id})
+        elif one.operation != Operation.UPDATE:
+            differences.rewrite(one.id, Operation.UPDATE, text, old.key_text, match)
+
+
+def _find_bases(differences: Differences, model: int, schema: ModelSchema, rekeying: Rekeying) -> None:
+    """A row that is new below a renamed one may be one that both sides had, and that has been deleted here."""
+    if not differences.has_gone(model):
+        return
+    for one in differences.of_model(model, [Operation.CREATE]):
+        former = rekeying.former_by_parents(schema.label, one.key)
+        if one.base is None and former is not None and former.causes:
+            base = differences.gone_base(model, key_hash(former.text.encode()))
+            if base is not None:
+                differences.note_base(one.id, base, former.text)

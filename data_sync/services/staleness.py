@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connections
 
 from data_sync.core.errors import StaleChangeset
-from data_sync.core.records import RecordText
+from data_sync.core.records import Record, RecordText
 from data_sync.core.states import Operation
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
@@ -87,16 +88,17 @@ class _Check:
         return set(self._schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
 
     def _digests(self, entry: Entry, record: RecordText | None) -> tuple[str, str]:
-        """Of the row as it is, and as the pull saw it: an update of what refers to renamed rows, under their new keys.
-
-        "" for no row.
-        """
+        """Of the row as it is, and as the pull saw it. "" for no row."""
         if record is None:
             return "", ""
         digest = record.digest()
-        if not self._plan.renamed or entry.operation in (Operation.DELETE, Operation.RENAME):
-            return digest, digest
-        return digest, self._plan.rekeying.record(record.record()).digest()
+        is_as_seen = not self._plan.renamed or entry.operation == Operation.DELETE
+        return digest, digest if is_as_seen else self._as_seen(entry, record.record()).digest()
+
+    def _as_seen(self, entry: Entry, record: Record) -> Record:
+        """What is written and refers to renamed rows was compared under their new keys; see `comparison.Sides`."""
+        rekeyed = self._plan.rekeying.record(record)
+        return replace(rekeyed, key=record.key) if entry.operation == Operation.RENAME else rekeyed
 
     def _rows_with_keys(self, entries: Sequence[Entry], digests: Mapping[int, tuple[str, str]]) -> dict[str, list[Any]]:
         """By key. Looked up where there can be several rows with a key, and where the row is not what it was."""
@@ -125,22 +127,25 @@ class _Check:
         stale = {}
         for entry in entries:
             record = now[entry.pk].record()
-            if entry.operation == Operation.UPDATE:
-                record = self._plan.rekeying.record(record)
+            if entry.operation != Operation.DELETE:
+                record = self._as_seen(entry, record)
             names = ", ".join(differing(seen[entry.number], record))
             stale[entry.number] = f"{entry.name} was changed here since the pull: {names}. Pull again."
         return stale
 
     def _of_creates(self, entries: Sequence[Entry]) -> dict[int, str]:
-        """No row may have the key, unless it is just as the change would make it, or gives the key up."""
+        """No row may have the key, or get it by a rename, unless it will be just as the change would make it."""
+        former = {entry.number: self._plan.rekeying.former(self._schema.label, entry.key_text) for entry in entries}
+        texts = {number: key.text for number, key in former.items() if key is not None}
         keys = RowsOfKeys(self._schema, "pk", USING)
-        keys.load(entry.key_text for entry in entries)
-        now = self._reader.by_pk([pk for entry in entries for pk in keys.all(entry.key_text)])
+        keys.load(texts.values())
+        now = self._reader.by_pk([pk for text in texts.values() for pk in keys.all(text)])
         stale = {}
         for entry in entries:
-            found = [now[pk].digest() for pk in keys.all(entry.key_text)]
+            pks = keys.all(texts[entry.number]) if entry.number in texts else []
+            found = [self._digests(entry, now[pk])[1] for pk in pks]
             if found == [entry.after_digest]:
                 self._plan.set_aside(entry.number)
-            elif found and (self._schema.label, entry.key_text) not in self._plan.renamed:
+            elif found:
                 stale[entry.number] = f"{entry.name} has been added here since the pull. Pull again."
         return stale

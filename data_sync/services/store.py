@@ -13,6 +13,7 @@ from typing import Any
 
 from data_sync.core import canonical
 from data_sync.core.seal import content_seal_of_texts
+from data_sync.core.source import Outside
 from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
 from data_sync.models.fields import CanonicalJSONField
@@ -22,7 +23,7 @@ from data_sync.orm.insertion import insert_plain
 from . import audit
 from .actors import Actor
 from .agreement import Agreement
-from .classify import Outside, classified
+from .classify import classified
 from .comparison import Comparison
 from .content import CONTENT, content_text
 

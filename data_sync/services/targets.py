@@ -9,6 +9,7 @@ from data_sync.core.claims import Claims
 from data_sync.core.states import Operation
 from data_sync.orm.limits import Problem, problem
 from data_sync.orm.references import RowsOfKeys, targets_of
+from data_sync.orm.rekeying import Moved
 from data_sync.orm.resolution import schemas
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.self_keys import knows_its_key
@@ -32,10 +33,12 @@ class Targets:
         wanted: dict[str, set[str]] = {}
         for sides in batch:
             for _, target, text in _new_targets(sides):
-                if comparison.change_of(target.label, text) is None:
-                    wanted.setdefault(target.label, set()).add(text)
-            if _may_be_hidden(sides):
-                wanted.setdefault(sides.entry.schema.label, set()).add(sides.entry.key_text)
+                now = self._now(target, text)
+                if now is not None:
+                    wanted.setdefault(target.label, set()).add(now.text)
+            hidden = self._may_be_hidden(sides)
+            if hidden is not None:
+                wanted.setdefault(sides.entry.schema.label, set()).add(hidden.text)
         self._rows = {label: RowsOfKeys(schemas()[label], "pk", using) for label in wanted}
         for label, texts in wanted.items():
             self._rows[label].load(texts)
@@ -47,17 +50,26 @@ class Targets:
         claimed: dict[str, str] = {}
         for sides in batch:
             for _, target, text in _new_targets(sides):
-                if self._comparison.change_of(target.label, text) is None:
-                    for pk in self._rows[target.label].all(text):
-                        claimed.setdefault(claim_of(target.model, pk), name_of(sides))
+                now = self._now(target, text)
+                for pk in () if now is None else self._rows[target.label].all(now.text):
+                    claimed.setdefault(claim_of(target.model, pk), name_of(sides))
         claims.add(claimed.items())
 
+    def _now(self, target: ModelSchema, text: str) -> Moved | None:
+        """The key that a row which is no change itself has now; `text` is the one that it will have."""
+        is_change = self._comparison.change_of(target.label, text) is not None
+        return None if is_change else self._comparison.rekeying.former(target.label, text)
+
     def requirements(self, sides: Sides) -> tuple[set[int], list[Problem]]:
-        """Numbers of the changes that create what this one refers to, and a problem for each target missing."""
-        requires = {rename.number for rename in self._renames(sides)}
+        """Numbers of the changes that create what this one refers to, or give it its key, and a problem for each
+        target missing."""
+        causes = set(sides.rekeyed_by)
+        requires: set[int] = set()
         problems: list[Problem] = []
         for name, target, text in _new_targets(sides):
             other = self._comparison.change_of(target.label, text)
+            former = self._comparison.rekeying.former(target.label, text)
+            causes |= frozenset() if former is None else former.causes
             if other is not None and other.operation in (Operation.CREATE, Operation.RENAME):
                 requires.add(other.number)
                 if self._comes_back(sides, name, other):
@@ -74,7 +86,8 @@ class Targets:
                 )
                 problems.append(problem("missing_reference", name, message))
         halves, staying = self._other_halves(sides)
-        return (requires | halves) - {sides.entry.number}, problems + staying
+        requires |= self._comparison.renames(causes) | halves
+        return requires - {sides.entry.number}, problems + staying
 
     def _comes_back(self, sides: Sides, name: str, target: Numbered) -> bool:
         """Whether a new row would have to exist before it is written, for this reference."""
@@ -83,13 +96,6 @@ class Targets:
         if target.number == entry.number and reference is not None and knows_its_key(entry.schema, reference):
             return False
         return self._circles.is_on_one(sides, name)
-
-    def _renames(self, sides: Sides) -> Iterator[Numbered]:
-        """The renames that the row was compared under."""
-        for label, text in sides.rekeyed_by:
-            rename = self._comparison.rename_of(label, text)
-            if rename is not None:
-                yield rename
 
     def _other_halves(self, sides: Sides) -> tuple[set[int], list[Problem]]:
         """A symmetrical many-to-many is stored once for each side: half a link must not be applied.
@@ -120,20 +126,23 @@ class Targets:
         other = self._comparison.change_of(target.label, text)
         if other is not None:
             return other.operation != Operation.DELETE
-        rows = self._rows[target.label]
-        return rows.count(text) > 0 and self._comparison.rename_of(target.label, text) is None
+        now = self._now(target, text)
+        return now is not None and self._rows[target.label].count(now.text) > 0
 
     def hidden_row(self, sides: Sides) -> list[Problem]:
-        """For a create: a row with its key that exists here, outside of the scope that was compared."""
-        if not _may_be_hidden(sides) or not self._rows[sides.entry.schema.label].count(sides.entry.key_text):
+        """For a create: a row that exists here and will have its key, outside of the scope that was compared."""
+        hidden = self._may_be_hidden(sides)
+        if hidden is None or not self._rows[sides.entry.schema.label].count(hidden.text):
             return []
         message = "A row with this natural key exists here, outside of the registration's queryset."
         return [problem("hidden_row", "", message)]
 
-
-def _may_be_hidden(sides: Sides) -> bool:
-    created = sides.entry.operation in (Operation.CREATE, Operation.RENAME)
-    return created and sides.entry.schema.registration.queryset is not None
+    def _may_be_hidden(self, sides: Sides) -> Moved | None:
+        """The key that a row out of scope would have now."""
+        created = sides.entry.operation in (Operation.CREATE, Operation.RENAME)
+        if not created or sides.entry.schema.registration.queryset is None:
+            return None
+        return self._comparison.rekeying.former_by_parents(sides.entry.schema.label, sides.entry.key_text)
 
 
 def _new_targets(sides: Sides) -> Iterator[tuple[str, ModelSchema, str]]:

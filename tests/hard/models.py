@@ -151,7 +151,7 @@ class Drawer(models.Model):
     desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
 
 
-class Plaque(models.Model):
+class Sticker(models.Model):
     """A local row on one of several things, with which it goes."""
 
     seat = models.ForeignKey(Seat, null=True, on_delete=models.CASCADE)
@@ -483,19 +483,85 @@ class Book(models.Model):
         unique_together = [("library", "shelf")]
 
 
-@data_sync.register_model()
-class Loan(models.Model):
-    """Refers to rows whose keys reach through those of others."""
-
-    code = models.CharField(max_length=20, unique=True)
-    book = models.ForeignKey(Book, null=True, on_delete=models.CASCADE)
-    before = models.ManyToManyField(Book, related_name="+")
-
-
 class Visit(models.Model):
     """Not registered: a local row that refers to what can be renamed."""
 
     library = models.ForeignKey(Library, on_delete=models.CASCADE)
+
+
+@data_sync.register_model()
+class Passage(models.Model):
+    """A third level, whose rows refer to each other."""
+
+    book = models.ForeignKey(Book, on_delete=models.CASCADE)
+    number = models.PositiveSmallIntegerField()
+    text = models.CharField(max_length=50, default="")
+    follows = models.ForeignKey("self", null=True, on_delete=models.SET_NULL)
+    alike = models.ManyToManyField("self", symmetrical=False)
+
+    class Meta:
+        unique_together = [("book", "number")]
+
+
+@data_sync.register_model(natural_key=["code"])
+class Loan(models.Model):
+    """Refers to rows whose keys are made of another's."""
+
+    code = models.CharField(max_length=20, unique=True)
+    book = models.ForeignKey(Book, null=True, on_delete=models.CASCADE)
+    others = models.ManyToManyField(Book, related_name="+")
+
+
+@data_sync.register_model(natural_key=["code"])
+class Bookmark(models.Model):
+    """A book has one at most, and has none only if the bookmark is in none."""
+
+    code = models.CharField(max_length=20, unique=True)
+    book = models.OneToOneField(Book, null=True, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["library.name", "name"], queryset=lambda rows: rows.filter(live=True))
+class Sheet(models.Model):
+    """Rows below one that can be renamed, some of them out of scope."""
+
+    library = models.ForeignKey(Library, on_delete=models.CASCADE)
+    name = models.CharField(max_length=50)
+    text = models.CharField(max_length=50, default="")
+    live = models.BooleanField(default=True)
+
+    class Meta:
+        unique_together = [("library", "name")]
+
+
+@data_sync.register_model(deletes="never")
+class Plaque(models.Model):
+    """Stays where the source has none."""
+
+    library = models.ForeignKey(Library, on_delete=models.CASCADE)
+    wall = models.PositiveSmallIntegerField()
+    text = models.CharField(max_length=50, default="")
+
+    class Meta:
+        unique_together = [("library", "wall")]
+
+
+@data_sync.register_model(natural_key=["name"])
+class Choir(models.Model):
+    """Refers to a row whose key is made of its own."""
+
+    name = models.CharField(max_length=50, unique=True)
+    motto = models.CharField(max_length=50, default="")
+    soloist = models.ForeignKey("Singer", null=True, on_delete=models.SET_NULL, related_name="+")
+
+
+@data_sync.register_model(natural_key=["choir.name", "name"])
+class Singer(models.Model):
+    choir = models.ForeignKey(Choir, on_delete=models.CASCADE)
+    name = models.CharField(max_length=50)
+    voice = models.CharField(max_length=50, default="")
+
+    class Meta:
+        unique_together = [("choir", "name")]
 
 
 # Generic foreign keys. No constraint, because the tables of apps without migrations are made before content types are.

@@ -15,7 +15,22 @@ from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 
 from .bringing import applied, bring, described, pending, problems, put, rows, words
-from .models import Barrow, Cart, Chapter, Desk, Drawer, Edition, Grade, Member, Page, Plaque, Plate, Room, Seat, Sledge
+from .models import (
+    Barrow,
+    Cart,
+    Chapter,
+    Desk,
+    Drawer,
+    Edition,
+    Grade,
+    Member,
+    Page,
+    Plate,
+    Room,
+    Seat,
+    Sledge,
+    Sticker,
+)
 
 needs_conditions = pytest.mark.skipif(
     not connection.features.supports_partial_indexes, reason="this database knows no constraint with a condition"
@@ -49,13 +64,13 @@ def desks(environments: Environments) -> Any:
 
 def test_a_row_that_goes_with_what_was_shown_goes_before_its_value_is_taken(environments: Environments) -> None:
     """A required one-to-one can hold nothing else meanwhile."""
-    rows(Plaque, "default").create(desk=desks(environments))
+    rows(Sticker, "default").create(desk=desks(environments))
     changeset = pending(environments)
     assert [change.cascades[0]["model"] for change in changeset.changes.filter(has_cascades=True)] == ["hard.plaque"]
     assert rehearse(changeset.pk, environments.actor).errors == {}
     applied(environments, changeset)
     environments.assert_equal()
-    assert not rows(Plaque, "default").exists()
+    assert not rows(Sticker, "default").exists()
 
 
 def test_rows_that_changes_of_their_own_delete_go_along(environments: Environments) -> None:
@@ -70,7 +85,7 @@ def test_rows_that_changes_of_their_own_delete_go_along(environments: Environmen
 def test_a_row_more_than_was_shown_ends_the_apply_by_name(environments: Environments) -> None:
     old = desks(environments)
     changeset = environments.approved()
-    rows(Plaque, "default").create(desk=old)
+    rows(Sticker, "default").create(desk=old)
     number = changeset.changes.get(operation="delete").number
     with environments.untouched():
         assert rehearse(changeset.pk, environments.actor).errors.keys() == {number}
@@ -91,7 +106,7 @@ def test_an_active_row_goes_with_what_was_shown(environments: Environments) -> N
 
 def test_receivers_of_deletes_see_what_the_row_had(environments: Environments) -> None:
     old = rows(Seat, "default").create(name="old", place=7, badge="x")
-    rows(Plaque, "default").create(seat=old)
+    rows(Sticker, "default").create(seat=old)
     rows(Seat, "source").create(name="new", place=7)
     with heard(pre_delete, Seat, "place") as places:
         bring(environments)
@@ -157,7 +172,7 @@ def test_checked_values_none_of_which_is_free_are_named_at_the_pull(environments
 def test_a_rehearsal_makes_room_as_an_apply_does(environments: Environments) -> None:
     grades("default", "A B")
     grades("source", "B A")
-    rows(Plaque, "default").create(desk=desks(environments))
+    rows(Sticker, "default").create(desk=desks(environments))
     changeset = pending(environments)
     with environments.untouched():
         found = rehearse(changeset.pk, environments.actor)

@@ -58,7 +58,7 @@ def agreed(environments: Environments) -> Environments:
         library = rows(Library, alias).create(name="old", street="High Street")
         first, second = (rows(Book, alias).create(library=library, shelf=shelf, title="t") for shelf in (1, 2))
         loan = rows(Loan, alias).create(code="loan", book=first)
-        loan.before.add(first, second)
+        loan.others.add(first, second)
         rows(Remark, alias).create(code="on a book", **about(alias, first))
         root = rows(Node, alias).create(slug="root", title="root")
         child = rows(Node, alias).create(slug="child", title="t", parent=root)
@@ -87,7 +87,7 @@ def without_target(remark: Any) -> None:
 EDITS: dict[str, tuple[type[models.Model], dict[str, Any], tuple[str, str], Edit]] = {
     "a key through it": (Book, {"shelf": 1}, ("book", "new · 1"), lambda found: found.update(title="edited")),
     "a reference to such a row": (Loan, {}, ("loan", "loan"), lambda found: found.update(book=None)),
-    "links with such rows": (Loan, {}, ("loan", "loan"), lambda found: found.get().before.clear()),
+    "links with such rows": (Loan, {}, ("loan", "loan"), lambda found: found.get().others.clear()),
     "generic, to such a row": (Remark, {"code": "on a book"}, ("remark", "on a book"), without_target),
     "generic": (Remark, {"code": "on a node"}, ("remark", "on a node"), without_target),
     "to its own model": (Node, {"slug": "child"}, ("node", "child"), lambda found: found.update(title="edited")),
@@ -153,13 +153,13 @@ def test_a_change_that_waits_is_still_none_of_a_row_that_moved_away(agreed: Envi
 
 def test_what_is_written_with_the_rename_is_agreed_on(agreed: Environments) -> None:
     rows(Book, "source").filter(shelf=1).update(title="edited")
-    rows(Loan, "source").get().before.remove(rows(Book, "source").get(shelf=2))
+    rows(Loan, "source").get().others.remove(rows(Book, "source").get(shelf=2))
     renamed_library = rows(Library, "source").get()
     rows(Book, "source").create(library=renamed_library, shelf=3, title="new")
     rename(Library, "old", "new")
     applied(agreed, pending(agreed))
     rows(Book, "source").update(title="edited again")
-    rows(Loan, "source").get().before.clear()
+    rows(Loan, "source").get().others.clear()
     assert set(standings(agreed).values()) == {"agreed"}
 
 
@@ -197,7 +197,7 @@ def test_many_rows_are_followed_in_parts(
         for name in "abc":
             library = rows(Library, alias).create(name=name, street=f"{name} Street")
             books = [rows(Book, alias).create(library=library, shelf=shelf, title="t") for shelf in (1, 2, 3)]
-            rows(Loan, alias).create(code=name, book=books[0]).before.add(*books)
+            rows(Loan, alias).create(code=name, book=books[0]).others.add(*books)
     agree(environments)
     for old, new in ("ad", "be", "cf"):
         rename(Library, old, new)
@@ -205,7 +205,7 @@ def test_many_rows_are_followed_in_parts(
     rows(Book, "source").update(title="edited")
     rows(Loan, "source").update(book=None)
     rows(Book, "default").filter(library__name="d", shelf=3).update(title="edited here")
-    rows(Loan, "default").get(code="b").before.clear()
+    rows(Loan, "default").get(code="b").others.clear()
     found = standings(environments)
     assert len(found) == 12
     assert {key: kind for key, kind in found.items() if kind != "agreed"} == {
@@ -222,7 +222,7 @@ def test_a_row_below_is_renamed_too(agreed: Environments) -> None:
     rows(Book, "source").filter(shelf=1).update(shelf=9)
     changeset = applied(agreed, pending(agreed))
     assert {change.operation for change in changeset.changes.all()} == {Operation.RENAME}
-    rows(Loan, "source").get().before.clear()
+    rows(Loan, "source").get().others.clear()
     rows(Book, "source").update(title="edited")
     assert standings(agreed) == dict.fromkeys([("loan", "loan"), ("book", "new · 2"), ("book", "new · 9")], "agreed")
 
@@ -316,7 +316,7 @@ def test_statements_do_not_grow_with_the_rows_that_refer_to_a_renamed_one(agreed
         books = rows(Book, alias).bulk_create(Book(library=library, shelf=shelf) for shelf in range(3, 303))
         rows(Loan, alias).bulk_create(Loan(code=f"l{book.shelf}", book=book) for book in rows(Book, alias).all())
         loan = rows(Loan, alias).get(code="loan")
-        loan.before.add(*rows(Book, alias).all())
+        loan.others.add(*rows(Book, alias).all())
         assert len(books) == 300
     agree(agreed)
     rename(Library, "new", "newer")

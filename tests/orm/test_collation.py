@@ -15,7 +15,7 @@ from data_sync.orm.references import KeysOfRows, RowsOfKeys
 from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
-from tests.hard.models import City, Gauge, Nation, Sense, Unit, Word
+from tests.hard.models import City, Gauge, Nation, Unit, Word
 
 pytestmark = pytest.mark.django_db
 
@@ -59,26 +59,6 @@ def test_keys_of_every_plane_and_form_are_found_among_each_other() -> None:
 
 
 @needs_folding
-def test_twins_are_the_rows_that_the_database_takes_for_equal() -> None:
-    one = Word.objects.create(text="Wort").pk
-    Word.objects.create(text="Satz")
-    twins = rows(Word).twins([text("wört "), text("Wort"), text("SATZ"), text("nothing")])
-    assert twins == {
-        text("wört "): [(one, text("Wort"))],
-        text("SATZ"): [(Word.objects.get(text="Satz").pk, text("Satz"))],
-    }
-
-
-@needs_folding
-def test_twins_agree_in_every_part_of_the_key() -> None:
-    word, other = Word.objects.create(text="Wort"), Word.objects.create(text="Satz")
-    one = Sense.objects.create(word=word, name="First").pk
-    Sense.objects.create(word=other, name="Second")
-    twins = rows(Sense).twins([text("wort", "first"), text("wort", "second"), text("Wort", "First")])
-    assert twins == {text("wort", "first"): [(one, text("Wort", "First"))]}
-
-
-@needs_folding
 def test_a_reference_leads_where_the_database_has_it_lead() -> None:
     Nation.objects.create(code="FR")
     City.objects.create(nation_id="fr", name="Lyon")
@@ -107,9 +87,6 @@ def test_many_texts_are_one_query_where_they_may_be_equal_and_none_elsewhere() -
         classes = equal_texts(field, texts, "default")
     assert len(captured) == int(FOLDING)
     assert len(set(classes.values())) == (700 if FOLDING else 1400)
-    with CaptureQueriesContext(connection) as captured:
-        rows(Word).twins([text(one) for one in texts[:800]])
-    assert len(captured) == (4 if FOLDING else 0)
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own collation")
