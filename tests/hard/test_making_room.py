@@ -66,7 +66,7 @@ def test_a_row_that_goes_with_what_was_shown_goes_before_its_value_is_taken(envi
     """A required one-to-one can hold nothing else meanwhile."""
     rows(Sticker, "default").create(desk=desks(environments))
     changeset = pending(environments)
-    assert [change.cascades[0]["model"] for change in changeset.changes.filter(has_cascades=True)] == ["hard.plaque"]
+    assert [change.cascades[0]["model"] for change in changeset.changes.filter(has_cascades=True)] == ["hard.sticker"]
     assert rehearse(changeset.pk, environments.actor).errors == {}
     applied(environments, changeset)
     environments.assert_equal()
