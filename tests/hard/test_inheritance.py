@@ -6,7 +6,22 @@ from data_sync.core.states import Operation
 from tests.environments import Environments
 
 from .bringing import bring, operations, pending, rows
-from .models import Car, Item, Offer, Phone, Pizzeria, Place, ProxyItem, Restaurant, Room, Smartphone, Taxi, Tower
+from .models import (
+    Car,
+    Guide,
+    Item,
+    Museum,
+    Offer,
+    Phone,
+    Pizzeria,
+    Place,
+    ProxyItem,
+    Restaurant,
+    Room,
+    Smartphone,
+    Taxi,
+    Tower,
+)
 
 LEVELS = ("hard.place", "hard.restaurant", "hard.pizzeria")
 
@@ -118,6 +133,18 @@ def test_a_table_in_the_middle_that_is_not_registered(environments: Environments
     bring(environments)
     held = set(rows(Smartphone, "default").values_list("serial", "maker", "network", "system"))
     assert held == {("s1", "A", "5G", "X"), ("s2", "B", "4G", "Y")}
+
+
+def test_a_link_to_the_parent_with_a_name_of_its_own(environments: Environments) -> None:
+    rows(Place, "default").create(slug="shifts the counting")
+    for alias, slugs in (("source", "abc"), ("default", "bcd")):
+        for slug in slugs:
+            museum = rows(Museum, alias).create(slug=slug, name=alias, ticket=alias)
+            rows(Guide, alias).create(name=f"to {slug}", museum=museum, start=museum.house)
+    changeset = bring(environments)
+    assert {label for label, key in operations(changeset) if key in "abcd"} == {"hard.place", "hard.museum"}
+    held = rows(Museum, "default").values_list("slug", "name", "ticket", "guide__name", "guide__start__slug")
+    assert set(held) == {(slug, "source", "source", f"to {slug}", slug) for slug in "abc"}
 
 
 def test_no_level_but_the_last_is_registered(environments: Environments) -> None:
