@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import connection, connections
 
-from data_sync.core.states import ChangesetState, PullState
+from data_sync.core.states import ChangesetState, Operation, PullState
 from data_sync.models import Changeset
 from tests.environments import Environments
 
@@ -107,9 +107,12 @@ def test_two_rows_stay_two_or_are_an_error_that_names_both(environments: Environ
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="a collation of SQLite")
 def test_a_column_with_a_collation_of_its_own_folds_case(environments: Environments) -> None:
-    """The source has another spelling of the row: the old one goes, the new one comes, in that order."""
+    """Where the source has another spelling, the old row has to go before the new one can come."""
     rows(Nickname, "source").create(name="word", text="new")
     rows(Nickname, "default").create(name="WORD", text="old")
+    changeset = pending(environments)
+    old = changeset.changes.get(operation=Operation.DELETE)
+    assert changeset.changes.get(operation=Operation.CREATE).requires == [old.number]
     bring(environments)
     assert rows(Nickname, "default").get().name == "word"
 
