@@ -15,7 +15,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import connection, models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Lower
 
 import data_sync
 
@@ -220,6 +221,24 @@ class Member(models.Model):
     follows = models.ManyToManyField("self", symmetrical=False, related_name="followers")
 
 
+@data_sync.register_model()
+class Actor(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+    knows = models.ManyToManyField("self", through="Acquaintance", symmetrical=False)
+
+
+@data_sync.register_model()
+class Acquaintance(models.Model):
+    """A through model between rows of one model."""
+
+    one = models.ForeignKey(Actor, on_delete=models.CASCADE, related_name="+")
+    other = models.ForeignKey(Actor, on_delete=models.CASCADE, related_name="+")
+    since = models.IntegerField(default=0)
+
+    class Meta:
+        unique_together = [("one", "other")]
+
+
 # Multi-table inheritance
 
 
@@ -275,6 +294,25 @@ class Stop(Place):
 class Line(models.Model):
     name = models.CharField(max_length=50, unique=True)
     terminus = models.ForeignKey(Stop, on_delete=models.CASCADE, related_name="+")
+
+
+@data_sync.register_model(natural_key=["slug"])
+class Museum(Place):
+    """Its link to the parent is a field of its own, with a name of its own."""
+
+    house = models.OneToOneField(
+        Place, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="museum"
+    )
+    ticket = models.CharField(max_length=20, default="")
+
+
+@data_sync.register_model()
+class Guide(models.Model):
+    """Refers to a child and to its parent."""
+
+    name = models.CharField(max_length=50, unique=True)
+    museum = models.ForeignKey(Museum, on_delete=models.PROTECT)
+    start = models.ForeignKey(Place, null=True, on_delete=models.RESTRICT, related_name="+")
 
 
 class Vehicle(models.Model):
@@ -739,6 +777,25 @@ class Stamp(models.Model):
     changed = models.DateTimeField(auto_now=True)
 
 
+@data_sync.register_model(save="model")
+class StampedBySave(models.Model):
+    """As `Stamp`, written by `save()`."""
+
+    name = models.CharField(max_length=50, unique=True)
+    text = models.TextField(default="")
+    created = models.DateTimeField(auto_now_add=True)
+    changed = models.DateTimeField(auto_now=True)
+
+
+@data_sync.register_model(exclude=["note"])
+class Parcel(models.Model):
+    """The database has the defaults, of a column that is synced and of one that is not."""
+
+    name = models.CharField(max_length=50, unique=True)
+    weight = models.IntegerField(db_default=7)
+    note = models.CharField(max_length=50, db_default=Value("from the database"))
+
+
 class Loud(models.Model):
     """Its `save()` adds something of its own."""
 
@@ -851,6 +908,17 @@ class Page(models.Model):
         ]
 
 
+@data_sync.register_model(natural_key=["name"])
+class Account(models.Model):
+    """No two have one address, in capitals or not. MariaDB knows no such constraint."""
+
+    name = models.CharField(max_length=50, unique=True)
+    mail = models.CharField(max_length=50)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("mail"), name="hard_one_mail")]
+
+
 def _no_overlap() -> list[models.constraints.BaseConstraint]:
     """PostgreSQL alone can forbid that spans overlap."""
     if connection.vendor != "postgresql":
@@ -934,6 +1002,18 @@ class QuotedChild(models.Model):
         db_table = "Group by"
 
 
+@data_sync.register_model(natural_key=["name"])
+class Wrapped(models.Model):
+    """The name of its table stands in quotes already, as older projects on Oracle and PostgreSQL have them."""
+
+    name = models.CharField(max_length=50, unique=True)
+    place = models.IntegerField(unique=True)
+    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE)
+
+    class Meta:
+        db_table = '"hard wrapped"'
+
+
 # Keys that a database may take for equal
 
 
@@ -954,6 +1034,16 @@ class Sense(models.Model):
 
     class Meta:
         unique_together = [("word", "name")]
+
+
+@data_sync.register_model()
+class Nickname(models.Model):
+    """SQLite takes its keys for equal whatever their case."""
+
+    name = models.CharField(
+        max_length=50, unique=True, db_collation="nocase" if connection.vendor == "sqlite" else None
+    )
+    text = models.TextField(default="")
 
 
 # Two releases: a server with this variable runs the next one (see test_releases.py)

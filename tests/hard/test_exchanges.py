@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
 from data_sync.core.errors import InvalidTransition
-from data_sync.core.states import Operation
+from data_sync.core.states import ChangesetState, Operation
 from tests.environments import Environments
 
 from .bringing import bring, pending, problems, rows, words
-from .models import Edition, Lesson, Locker, Permit, Room, Seat
+from .models import Account, Edition, Lesson, Locker, Permit, Room, Seat
 
 Seats = dict[str, tuple[int, str | None]]
 
@@ -129,6 +130,30 @@ def test_a_value_that_a_row_out_of_reach_holds_is_a_problem_that_names_both(envi
     changeset = pending(environments)
     assert problems(changeset) == {("hard.permit", "moves"): ["unique_collision"]}
     assert '"local"' in words(changeset, "unique_collision")
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB knows no unique expressions")
+def test_a_value_that_is_unique_by_an_expression_is_exchanged(environments: Environments) -> None:
+    for alias, mails in (("source", ("x@e", "y@e")), ("default", ("Y@E", "X@E"))):
+        for name, mail in zip("ab", mails, strict=True):
+            rows(Account, alias).create(name=name, mail=mail)
+    bring(environments)
+    assert dict(rows(Account, "default").values_list("name", "mail")) == {"a": "x@e", "b": "y@e"}
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB knows no unique expressions")
+def test_what_an_expression_takes_for_equal_is_refused_by_name_unless_the_other_row_lets_go(
+    environments: Environments,
+) -> None:
+    """Only the database knows what the expression makes of a value: a rehearsal says so, or else the apply."""
+    environments.add(Account, name="lets go", mail=("z@e", "X@E"))
+    rows(Account, "source").create(name="new", mail="x@e")
+    changeset = pending(environments)
+    environments.accept(changeset, changeset.changes.get(key_text="new").number)
+    with environments.untouched():
+        done = environments.apply(environments.approve(changeset))
+    assert done.state == ChangesetState.FAILED and 'hard.account ["new"]' in done.state_reason, done.state_reason
+    bring(environments)
 
 
 def test_one_active_row_hands_over_to_another(environments: Environments) -> None:

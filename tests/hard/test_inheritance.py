@@ -5,8 +5,23 @@ from __future__ import annotations
 from data_sync.core.states import Operation
 from tests.environments import Environments
 
-from .bringing import bring, operations, pending, rows
-from .models import Car, Item, Offer, Phone, Pizzeria, Place, ProxyItem, Restaurant, Room, Smartphone, Taxi, Tower
+from .bringing import bring, operations, pending, problems, rows
+from .models import (
+    Car,
+    Guide,
+    Item,
+    Museum,
+    Offer,
+    Phone,
+    Pizzeria,
+    Place,
+    ProxyItem,
+    Restaurant,
+    Room,
+    Smartphone,
+    Taxi,
+    Tower,
+)
 
 LEVELS = ("hard.place", "hard.restaurant", "hard.pizzeria")
 
@@ -105,19 +120,29 @@ def test_a_registered_child_of_a_registered_child_of_one_that_is_not(environment
     assert held == {("T 1", 4, 4, 1), ("T 2", 3, 4, 2)}
 
 
-def test_a_table_in_the_middle_that_is_not_registered(environments: Environments) -> None:
+def test_a_row_of_a_middle_table_that_is_not_registered_is_not_taken_over(environments: Environments) -> None:
+    """The plain phone is nobody's: the smartphone cannot come before it is gone."""
     rows(Smartphone, "source").create(serial="s1", maker="A", network="5G", system="X")
     rows(Smartphone, "source").create(serial="s2", maker="B", network="4G", system="Y")
     rows(Smartphone, "default").create(serial="s2", maker="B", network="3G", system="Y")
     rows(Phone, "default").create(serial="s1", maker="A", network="1G")
-    changeset = pending(environments)
-    if changeset.changes.filter(has_problems=True).exists():
-        # The plain phone's middle row is nobody's, and must not be taken over silently.
-        assert {change.key_text for change in changeset.changes.filter(has_problems=True)} == {"s1"}
-        rows(Phone, "default").get(serial="s1").delete(keep_parents=True)
+    assert problems(pending(environments)) == {("hard.smartphone", "s1"): ["unique_collision"]}
+    rows(Phone, "default").get(serial="s1").delete(keep_parents=True)
     bring(environments)
     held = set(rows(Smartphone, "default").values_list("serial", "maker", "network", "system"))
     assert held == {("s1", "A", "5G", "X"), ("s2", "B", "4G", "Y")}
+
+
+def test_a_link_to_the_parent_with_a_name_of_its_own(environments: Environments) -> None:
+    rows(Place, "default").create(slug="shifts the counting")
+    for alias, slugs in (("source", "abc"), ("default", "bcd")):
+        for slug in slugs:
+            museum = rows(Museum, alias).create(slug=slug, name=alias, ticket=alias)
+            rows(Guide, alias).create(name=f"to {slug}", museum=museum, start=museum.house)
+    changeset = bring(environments)
+    assert {label for label, key in operations(changeset) if key in "abcd"} == {"hard.place", "hard.museum"}
+    held = rows(Museum, "default").values_list("slug", "name", "ticket", "guide__name", "guide__start__slug")
+    assert set(held) == {(slug, "source", "source", f"to {slug}", slug) for slug in "abc"}
 
 
 def test_no_level_but_the_last_is_registered(environments: Environments) -> None:

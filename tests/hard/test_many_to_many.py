@@ -6,7 +6,7 @@ from data_sync.core.states import Operation
 from tests.environments import Environments
 
 from .bringing import bring, operations, pending, problems, rows, words
-from .models import Album, Amount, Ingredient, Member, Pal, Recipe, Song
+from .models import Acquaintance, Actor, Album, Amount, Ingredient, Member, Pal, Recipe, Song
 
 Grams = dict[str, dict[str, int]]
 
@@ -63,6 +63,21 @@ def test_a_plain_through_table_that_is_registered(environments: Environments) ->
     assert sorted(operations(changeset).values()) == [Operation.CREATE, Operation.DELETE]
     linked = Album.songs.through._base_manager.using("default").values_list("song__name", flat=True)
     assert set(linked) == {"one", "two"}
+
+
+def test_through_rows_between_rows_of_one_model(environments: Environments) -> None:
+    for alias, since in (("source", {"ab": 1, "bc": 2, "cc": 3}), ("default", {"ab": 9, "ba": 4, "cc": 3})):
+        actors = {name: rows(Actor, alias).create(name=name) for name in "abc"}
+        for (one, other), year in since.items():
+            rows(Acquaintance, alias).create(one=actors[one], other=actors[other], since=year)
+    changeset = bring(environments)
+    assert operations(changeset) == {
+        ("hard.acquaintance", "a · b"): Operation.UPDATE,
+        ("hard.acquaintance", "b · c"): Operation.CREATE,
+        ("hard.acquaintance", "b · a"): Operation.DELETE,
+    }
+    held = rows(Acquaintance, "default").values_list("one__name", "other__name", "since")
+    assert set(held) == {("a", "b", 1), ("b", "c", 2), ("c", "c", 3)}
 
 
 def members(alias: str, friends: dict[str, str], follows: dict[str, str]) -> None:

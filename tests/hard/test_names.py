@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.environments import Environments
 
 from .bringing import bring, rows
-from .models import Quoted, QuotedChild, Room
+from .models import Quoted, QuotedChild, Room, Wrapped
 
 
 def filled(alias: str, words: str, order: int) -> None:
@@ -30,3 +30,13 @@ def test_a_row_that_is_there_twice_or_referred_to_is_told_apart(environments: En
     filled("source", "a'b a\"b a`b a%sb a%%b {a} a;--", 1)
     bring(environments)
     assert rows(Quoted, "default").count() == 7
+
+
+def test_a_table_whose_name_has_its_quotes_already(environments: Environments) -> None:
+    for alias, names in (("source", "abc"), ("default", "bcd")):
+        parent = None
+        for place, name in enumerate(names):
+            parent = rows(Wrapped, alias).create(name=name, place=place, parent=parent)
+    bring(environments)
+    held = rows(Wrapped, "default").values_list("name", "place", "parent__name")
+    assert set(held) == {("a", 0, None), ("b", 1, "a"), ("c", 2, "b")}

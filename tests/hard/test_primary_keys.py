@@ -102,8 +102,8 @@ def test_references_by_another_column(environments: Environments) -> None:
     assert dict(rows(Gauge, "default").values_list("name", "unit_id")) == {"tape": "m", "jug": "l", "flask": "mol"}
 
 
-def test_a_column_that_others_refer_to_changes(environments: Environments) -> None:
-    """The gauges' own records stay the same, but their column has to follow; or the review says why it cannot be."""
+def test_a_column_that_others_refer_to_cannot_change_and_the_review_names_who_does(environments: Environments) -> None:
+    """The gauges' own records stay the same, but their column would have to follow."""
     for alias in SIDES:
         unit = rows(Unit, alias).create(name="litre", symbol="l")
         rows(Gauge, alias).create(name="jug", unit=unit)
@@ -111,23 +111,17 @@ def test_a_column_that_others_refer_to_changes(environments: Environments) -> No
         rows(Unit, "source").filter(name="litre").update(symbol="L")
         rows(Gauge, "source").filter(name="jug").update(unit_id="L")
     changeset = pending(environments)
-    if found := problems(changeset):
-        assert found.keys() == {("hard.unit", "litre")}
-        said = words(changeset, found["hard.unit", "litre"][0])
-        assert "symbol" in said and "hard.gauge" in said
-    else:
-        bring(environments)
-        assert rows(Gauge, "default").get().unit.name == "litre"
+    assert problems(changeset) == {("hard.unit", "litre"): ["referred_to"]}
+    said = words(changeset, "referred_to")
+    assert "symbol" in said and "hard.gauge" in said
 
 
-def test_columns_that_others_refer_to_are_exchanged(environments: Environments) -> None:
+def test_columns_that_others_could_refer_to_are_not_exchanged(environments: Environments) -> None:
+    """No value can be parked in between."""
     for alias, symbols in (("source", "xy"), ("default", "yx")):
         for name, symbol in zip(("first", "second"), symbols, strict=True):
             rows(Unit, alias).create(name=name, symbol=symbol)
-    changeset = pending(environments)
-    if found := problems(changeset):
-        # No value can be parked in between, because others may refer to it.
-        assert found.keys() == {("hard.unit", "first"), ("hard.unit", "second")}
-    else:
-        bring(environments)
-        assert dict(rows(Unit, "default").values_list("name", "symbol")) == {"first": "x", "second": "y"}
+    assert problems(pending(environments)) == {
+        ("hard.unit", "first"): ["unique_exchange"],
+        ("hard.unit", "second"): ["unique_exchange"],
+    }

@@ -6,13 +6,14 @@ import datetime
 from typing import Any
 
 from django.db.models.signals import post_save, pre_save
+from django.utils import timezone
 
 from data_sync.core.states import ChangesetState, Operation, PullState
 from data_sync.models import Changeset
 from tests.environments import Environments
 
 from .bringing import SIDES, bring, operations, pending, problems, rows
-from .models import Booth, SavedByModel, SavedOtherwise, SavedRaw, Stamp
+from .models import Booth, Parcel, SavedByModel, SavedOtherwise, SavedRaw, Stamp, StampedBySave
 
 EARLY, LATE = (datetime.datetime(year, 5, 6, 7, 8, 9, 123456, tzinfo=datetime.UTC) for year in (2001, 2020))
 
@@ -36,6 +37,30 @@ def test_moments_that_django_fills_in_travel_with_a_row_that_changes(environment
     bring(environments)
     held = set(rows(Stamp, "default").values_list("name", "created", "changed"))
     assert held == {("edited", EARLY, EARLY), ("new", EARLY, EARLY)}
+
+
+def test_moments_that_save_fills_in_become_those_of_the_apply(environments: Environments) -> None:
+    environments.add(StampedBySave, name="edited", text=("new", "old"))
+    rows(StampedBySave, "source").create(name="new")
+    for alias, moment in (("source", EARLY), ("default", LATE)):
+        rows(StampedBySave, alias).update(created=moment, changed=moment)
+    began = timezone.now()
+    bring(environments)
+    edited, new = (rows(StampedBySave, "default").get(name=name) for name in ("edited", "new"))
+    assert edited.changed >= began and new.changed >= began and new.created >= began
+    assert edited.created == EARLY, "only a new row gets this one from save()"
+
+
+def test_defaults_that_the_database_has_are_those_of_new_rows_here(environments: Environments) -> None:
+    rows(Parcel, "source").create(name="new", weight=3, note="theirs")
+    environments.add(Parcel, name="edited", weight=(5, 6), note=("theirs", "mine"))
+    rows(Parcel, "source").create(name="as the database has it")
+    bring(environments)
+    assert set(rows(Parcel, "default").values_list("name", "weight", "note")) == {
+        ("new", 3, "from the database"),
+        ("edited", 5, "mine"),
+        ("as the database has it", 7, "from the database"),
+    }
 
 
 def test_a_local_save_that_only_moves_a_moment_makes_nothing_stale(environments: Environments) -> None:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import pytest
 from django.db import connection, connections
 
-from data_sync.core.states import ChangesetState, PullState
+from data_sync.core.states import ChangesetState, Operation, PullState
 from data_sync.models import Changeset
 from tests.environments import Environments
 
 from .bringing import bring, pending, problems, rows, words
-from .models import Sense, Word
+from .models import Nickname, Sense, Word
 
 PLANES = [chr(plane * 0x10000 + 0x61) for plane in (*range(3), 0xE)] + ["\ue000", "\U000f0061", "\U00100061", "\ufffd"]
 TEXTS = [
@@ -121,6 +121,35 @@ def assert_both_are_named(environments: Environments, one: str, other: str, *, a
         assert problems(changeset), "known before approval"
         assert one in _named(changeset) and other in _named(changeset)
         assert changeset.state in (ChangesetState.PENDING, ChangesetState.BLOCKED)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a collation of SQLite")
+def test_a_column_with_a_collation_of_its_own_folds_case(environments: Environments) -> None:
+    """Where the source has another spelling, the old row has to go before the new one can come."""
+    rows(Nickname, "source").create(name="word", text="new")
+    rows(Nickname, "default").create(name="WORD", text="old")
+    changeset = pending(environments)
+    old = changeset.changes.get(operation=Operation.DELETE)
+    assert changeset.changes.get(operation=Operation.CREATE).requires == [old.number]
+    bring(environments)
+    assert rows(Nickname, "default").get().name == "word"
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a collation of SQLite")
+def test_two_rows_that_such_a_column_here_takes_for_one_are_named_before_approval(environments: Environments) -> None:
+    with connections["source"].cursor() as cursor:
+        cursor.execute("ALTER TABLE hard_nickname RENAME TO hard_nickname_folding")
+        cursor.execute("CREATE TABLE hard_nickname (id integer PRIMARY KEY, name text UNIQUE, text text)")
+        try:
+            for name in ("word", "WORD"):
+                rows(Nickname, "source").create(name=name, text="new")
+            changeset = pending(environments)
+            assert {code for codes in problems(changeset).values() for code in codes} == {"unique_collision"}
+            said = words(changeset, "unique_collision")
+            assert "word" in said and "WORD" in said
+        finally:
+            cursor.execute("DROP TABLE hard_nickname")
+            cursor.execute("ALTER TABLE hard_nickname_folding RENAME TO hard_nickname")
 
 
 def _named(changeset: Changeset) -> str:
