@@ -534,7 +534,7 @@ class Passage(models.Model):
     book = models.ForeignKey(Book, on_delete=models.CASCADE)
     number = models.PositiveSmallIntegerField()
     text = models.CharField(max_length=50, default="")
-    follows = models.ForeignKey("self", null=True, on_delete=models.SET_NULL)
+    follows = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+")
     alike = models.ManyToManyField("self", symmetrical=False)
 
     class Meta:
