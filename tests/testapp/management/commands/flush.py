@@ -22,7 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, database: str, **options: Any) -> None:
         connection = connections[database]
-        tables = set(connection.introspection.django_table_names(only_existing=True)) - KEPT
+        # As the database names them: a model may have its table's name in quotes.
+        tables = set(connection.introspection.table_names()) - KEPT
         with connection.constraint_checks_disabled(), transaction.atomic(using=database):
             with connection.cursor() as cursor:
                 if connection.vendor == "postgresql":
