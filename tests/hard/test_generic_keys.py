@@ -16,6 +16,8 @@ from tests.environments import Environments
 from .bringing import bring, operations, pending, problems, put, rows
 from .models import Event, LocalProtect, Mark, Nation, Node, Owner, Remark
 
+pytestmark = pytest.mark.usefixtures("both_ways_of_reading")
+
 
 @pytest.fixture
 def other_content_types(environments: Environments) -> Iterator[None]:

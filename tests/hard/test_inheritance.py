@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from data_sync.core.states import Operation
 from tests.environments import Environments
 
@@ -22,6 +24,8 @@ from .models import (
     Taxi,
     Tower,
 )
+
+pytestmark = pytest.mark.usefixtures("both_ways_on_sqlite")
 
 LEVELS = ("hard.place", "hard.restaurant", "hard.pizzeria")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from data_sync.core.states import Operation
 from tests.environments import Environments
 
 from .bringing import bring, operations, pending, problems, rows, words
 from .models import Acquaintance, Actor, Album, Amount, Ingredient, Member, Pal, Recipe, Song
+
+pytestmark = pytest.mark.usefixtures("both_ways_of_reading")
 
 Grams = dict[str, dict[str, int]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from django.db import connections, transaction
 
 from data_sync.core.states import Operation
@@ -11,6 +12,8 @@ from tests.environments import Environments
 
 from .bringing import SIDES, bring, operations, pending, problems, rows, words
 from .models import City, Event, Gauge, Member, Nation, Portrait, Profile, Stall, Ticket, Unit
+
+pytestmark = pytest.mark.usefixtures("both_ways_of_reading")
 
 
 def test_a_uuid_of_each_side_s_own_is_no_difference(environments: Environments) -> None:

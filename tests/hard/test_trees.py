@@ -13,6 +13,8 @@ from tests.environments import Environments
 from .bringing import bring, operations, pending, problems, put, rows, words
 from .models import Chapter, Horse, Node
 
+pytestmark = pytest.mark.usefixtures("both_ways_on_sqlite")
+
 DEPTH = 50
 
 

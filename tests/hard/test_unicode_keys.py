@@ -16,6 +16,8 @@ from tests.environments import Environments
 from .bringing import bring, pending, problems, rows, words
 from .models import Nickname, Sense, Word
 
+pytestmark = pytest.mark.usefixtures("both_ways_on_sqlite")
+
 PLANES = [chr(plane * 0x10000 + 0x61) for plane in (*range(3), 0xE)] + ["\ue000", "\U000f0061", "\U00100061", "\ufffd"]
 TEXTS = [
     *PLANES,
