@@ -174,6 +174,10 @@ class Differences:
 
         Rows may be dropped and rewritten on the way, but be given no other likeness.
         """
+        self._database.execute(
+            "CREATE INDEX IF NOT EXISTS by_likeness ON difference (model, likeness, operation)"
+            " WHERE likeness IS NOT NULL"
+        )
         last = b""
         while True:
             rows = self._database.execute(
@@ -195,9 +199,6 @@ class Differences:
 
     def index_keys(self) -> None:
         self._database.execute("CREATE INDEX by_key ON difference (model, key)")
-        self._database.execute(
-            "CREATE INDEX by_likeness ON difference (model, likeness, operation) WHERE likeness IS NOT NULL"
-        )
 
     def numbered(self) -> NumberedDifferences:
         """All of them, numbered."""
