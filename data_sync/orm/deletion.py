@@ -13,6 +13,7 @@ from django.db import ProgrammingError, connections, models
 from django.db.models.deletion import Collector
 from django.db.models.signals import post_delete, pre_delete
 
+from .among import among
 from .batches import batches
 from .cascades import Cascade, Reach, Row
 from .going import Going
@@ -47,7 +48,7 @@ def delete_rows(
         _untie(going, reaches.values(), is_doomed, using)
     for column in going.links:
         for batch in batches(going.keys[column.remote_field.model]):
-            _delete(table(column.model, using).filter(**{f"{column.attname}__in": batch}), using)
+            _delete(table(column.model, using).filter(among(column.attname, batch)), using)
     for model in going.keys:
         for rows in going.rows(model):
             _delete(rows, using)

@@ -11,6 +11,7 @@ from data_sync import registry
 from data_sync.core.ordering import CycleError, in_dependency_order
 from data_sync.registry.inheritance import tables_of
 
+from .among import among
 from .batches import batches
 from .cascades import Reach, Row
 from .inheritance import keys_in_table
@@ -46,7 +47,7 @@ class Going:
     def rows(self, model: Model) -> Iterator[models.QuerySet[Any]]:
         """Those of one table, in batches."""
         for batch in batches(self.keys[model]):
-            yield table(model, self._using).filter(pk__in=batch)
+            yield table(model, self._using).filter(among("pk", batch))
 
     def tied(self) -> Iterator[tuple[Any, list[Any]]]:
         """Columns by which rows refer to others that do not go later, with the primary keys of these rows."""

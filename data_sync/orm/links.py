@@ -42,7 +42,7 @@ def set_links(schema: ModelSchema, link: Link, writes: Sequence[Write], targets:
             else:
                 surplus.append(pk)
     for gone in batches(surplus):
-        through.filter(pk__in=gone).delete()
+        through.filter(among("pk", gone)).delete()
     columns: list[Any] = [link.through._meta.get_field(name) for name in (link.source_column, link.target_column)]
     missing = ((source, linked) for source, of_row in wanted.items() for linked in of_row)
     insert_plain(link.through, columns, (prepared(columns, pair, using) for pair in missing), using)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from django.db import models
 from django.db.models import QuerySet
 
 from data_sync.core import canonical
@@ -57,13 +58,27 @@ def stored_contents(changes: QuerySet[Change]) -> Iterator[str]:
     Whoever alters a stored text gives it another content, whether or not both texts mean the same.
     """
     raw = [as_stored(column) if isinstance(field, CanonicalJSONField) else column for column, field in _COLUMNS.items()]
-    texts = [_as_it_is if isinstance(field, CanonicalJSONField) else canonical.dumps for field in _COLUMNS.values()]
     for row in changes.values_list(*raw).iterator(chunk_size=500):
-        yield _FORM % tuple(to_text(value) for to_text, value in zip(texts, row, strict=True))
+        yield _FORM % tuple([to_text(value) for to_text, value in zip(_TO_TEXT, row, strict=True)])
 
 
 def _as_it_is(text: str | None) -> str:
     return "null" if text is None else text
+
+
+def _to_text(field: Any) -> Callable[[Any], str]:
+    match field:
+        case CanonicalJSONField():
+            return _as_it_is
+        case models.CharField() | models.TextField() if not field.null:
+            return canonical.quote
+        case models.IntegerField() if not field.null:
+            return str
+        case _:
+            return canonical.dumps
+
+
+_TO_TEXT = [_to_text(field) for field in _COLUMNS.values()]
 
 
 def after_record(change: Change) -> Record:

@@ -164,6 +164,8 @@ class Plan:
             last = rows[-1][0]
 
     def _with_pk(self, entry: Entry) -> Entry:
+        if entry.pk is not None and not entry.is_replaced:
+            return entry
         is_made = self.written.has_key(entry.number)
         return entry._replace(pk=self.written.key(entry.number)) if is_made else entry
 
@@ -201,7 +203,7 @@ class Plan:
     def _write(self, entry: Entry, before: str | None, after: str, files: str, carried: str) -> Write:
         """From the stored texts of a change, which the approval seal has vouched for."""
         key = tuple(_loads(entry.key_text))
-        beside = _loads(carried), {} if files == "{}" else _loads(files)
+        beside = _loads_object(carried), _loads_object(files)
         new = _record(entry.label, key, after, *beside, "after")
         old = None
         if before is not None and not entry.is_replaced:
@@ -302,6 +304,11 @@ class Plan:
         changes = self._changes()
         total = changes.count() if self._numbers is None else len(self._numbers)
         return {Outcome.APPLIED.value: total - len(self.dropped), Outcome.UNCHANGED.value: len(self.done)}
+
+
+def _loads_object(text: str) -> dict[str, Any]:
+    """Most are empty."""
+    return {} if text == "{}" else _loads(text)
 
 
 def _record(

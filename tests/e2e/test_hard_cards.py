@@ -77,15 +77,18 @@ def test_how_a_rename_is_written_is_chosen_on_its_card(arrive, script):
     card = person.page.get_by_role("article", name="UK to GB")
     expect(card.get_by_label("Keep the row, under the new key")).to_be_checked()
 
+    bar = person.page.locator(".ds-bar")
+
     card.get_by_label("Accept").check()
     if script:
-        expect(person.page.locator(".ds-bar")).to_contain_text("1 accepted")
+        expect(bar).to_contain_text("1 accepted")
     card.get_by_label("Delete the row and add a new one").check()
     if script:
         expect(person.page.get_by_role("status")).to_contain_text("#1 accepted")
         expect(card.locator("input[name=revision]")).to_have_value("2")
     else:
         card.get_by_role("button", name="Save").click()
+        expect(bar).to_contain_text("1 accepted")
 
     person.page.reload()
     expect(card.get_by_label("Delete the row and add a new one")).to_be_checked()
