@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import F, Q
 
@@ -100,17 +103,21 @@ def _lookup(child: Any, held: Held, *, of_null: bool | None) -> bool | None:
         wanted = held(_name(wanted))
         if wanted is None:
             return of_null
-    given = wanted if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
+    is_list = isinstance(wanted, list | tuple | set | frozenset)
+    given = [_like(value, one) for one in (wanted if is_list else [wanted])]
     if any(one is UNKNOWN or one is SOMETHING or hasattr(one, "resolve_expression") for one in (value, *given)):
         return None
     if value is None:
         return of_null
+    if any(_kind(value) is None or _kind(value) != _kind(one) for one in given):
+        return None
+    wanted = given if is_list else given[0]
     try:
         match lookup:
             case "" | "exact":
                 return bool(value == wanted)
             case "in":
-                return value in list(wanted)
+                return value in wanted
             case "range":
                 return bool(wanted[0] <= value <= wanted[1])
             case "gt":
@@ -125,3 +132,22 @@ def _lookup(child: Any, held: Held, *, of_null: bool | None) -> bool | None:
                 return None
     except (ValueError, TypeError):
         return None
+
+
+def _like(value: Any, wanted: Any) -> Any:
+    """What Django makes of a float that a decimal is compared with."""
+    return Decimal(repr(wanted)) if isinstance(value, Decimal) and isinstance(wanted, float) else wanted
+
+
+def _kind(value: Any) -> Any:
+    """Values of one kind are compared by Python as by a database. None where it cannot be told."""
+    match value:
+        case str() | bytes() | timedelta() | UUID() | time():
+            return next(kind for kind in (str, bytes, timedelta, UUID, time) if isinstance(value, kind))
+        case int() | float() | Decimal():
+            return int
+        case datetime():
+            return datetime, value.tzinfo is None
+        case date():
+            return date
+    return None

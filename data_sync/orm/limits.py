@@ -17,7 +17,7 @@ from data_sync.registry.inheritance import is_inner_link, is_own
 
 from .generics import generic_keys
 from .resolution import schemas, target_schema
-from .schema import ModelSchema, Reference, Value
+from .schema import ModelSchema, Path, Reference, Value
 from .values import Field, integers
 
 Problem = dict[str, str]
@@ -60,8 +60,21 @@ def validate(schema: ModelSchema, record: Record) -> None:
         if not _is_generic_target(record.fields[generic.name]):
             raise MalformedStream(f"The record {name} has a {generic.name} that is no label with a natural key.")
     for part, value in zip(schema.key, record.key, strict=True):
-        if len(part.path) == 1 and record.fields[part.path[0]] != value:
-            raise MalformedStream(f"The record {name} has another {part.path[0]} than its key says.")
+        for said in _said(schema, record, part.path):
+            if not same(said, value):
+                raise MalformedStream(f"The record {name} has another {part.path[0]} than its key says.")
+
+
+def _said(schema: ModelSchema, record: Record, path: Path) -> Iterator[Any]:
+    """What the fields of a record have where a part of its key comes from; nothing where they do not tell."""
+    name, *rest = path
+    if not rest:
+        yield record.fields[name]
+        return
+    for reference in schema.references:
+        if reference.name == name:
+            theirs = zip(target_schema(reference).key, record.fields[name] or (), strict=False)
+            yield from (value for part, value in theirs if part.path == tuple(rest))
 
 
 def _is_key(schema: ModelSchema, value: Any) -> bool:

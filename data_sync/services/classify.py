@@ -15,6 +15,7 @@ from data_sync.core.records import FileValue, Record, key_text
 from data_sync.core.source import Outside
 from data_sync.core.states import Operation
 from data_sync.models import Change, DataSource
+from data_sync.orm.check_problems import check_problems
 from data_sync.orm.limits import Problem, required_problems, value_problems
 from data_sync.orm.referred import ReferredColumns
 from data_sync.orm.rows import PK
@@ -73,6 +74,7 @@ class _Circumstances:
         requires, problems = self._targets.requirements(sides)
         collided, collisions = self._collisions.of(sides)
         problems += value_problems(schema, sides.before, sides.after, USING)
+        problems += check_problems(schema, sides.before, sides.after, USING)
         problems += collisions
         if sides.before is not None:
             problems += self._referred.problems(schema, sides.before, sides.after)

@@ -18,6 +18,7 @@ from data_sync.orm.batches import batches
 from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
 from data_sync.orm.limits import Problem, problem
 from data_sync.orm.references import KeysOfRows
+from data_sync.orm.resolution import target_schema
 from data_sync.orm.schema import Link, ModelSchema
 from data_sync.orm.tables import table
 
@@ -177,12 +178,13 @@ class Deletions:
         rows = table(link.through, self._using).filter(pk__in=unlinked)
         ends = list(rows.values_list("pk", link.source_column, link.target_column))
         keys = KeysOfRows(link.target, "pk", self._using).load([target for _, _, target in ends])
+        label, rekeying = target_schema(link).label, self._comparison.rekeying
         for pk, source, target in ends:
             change = self._comparison.change_of_row(schema.label, source)
             if change is not None and target in keys:
                 sides = self._comparison.sides_of(change)
                 linked = () if sides.after is None else sides.after.fields[link.name]
-                if canonical.array(keys[target]) in map(canonical.dumps, linked):
+                if rekeying.key(label, canonical.array(keys[target])).text in map(canonical.dumps, linked):
                     self._writers[unlinked[pk]] = _Writer(name_of(sides), f"keeps {link.name}, {_LEADS_AWAY}")
 
     def _add_referring(self, deleted: Sequence[Cascade]) -> None:

@@ -877,7 +877,10 @@ class Limits(models.Model):
     high = models.IntegerField(default=10)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(low__lte=F("high")), name="hard_low_up_to_high")]
+        constraints = [
+            models.CheckConstraint(condition=Q(low__lte=F("high")), name="hard_low_up_to_high"),
+            models.CheckConstraint(condition=Q(high__lt=F("low") + 1000), name="hard_not_too_far"),
+        ]
 
 
 @data_sync.register_model(natural_key=["name"])

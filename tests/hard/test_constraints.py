@@ -56,8 +56,9 @@ def unchecked(alias: str) -> Iterator[None]:
         "sqlite": ("PRAGMA ignore_check_constraints = ON", "PRAGMA ignore_check_constraints = OFF"),
         "mysql": ("SET check_constraint_checks = 0", "SET check_constraint_checks = 1"),
         "postgresql": (
-            "ALTER TABLE hard_limits DROP CONSTRAINT hard_low_up_to_high",
-            "ALTER TABLE hard_limits ADD CONSTRAINT hard_low_up_to_high CHECK (low <= high)",
+            "ALTER TABLE hard_limits DROP CONSTRAINT hard_low_up_to_high, DROP CONSTRAINT hard_not_too_far",
+            "ALTER TABLE hard_limits ADD CONSTRAINT hard_low_up_to_high CHECK (low <= high), "
+            "ADD CONSTRAINT hard_not_too_far CHECK (high < low + 1000)",
         ),
     }[connection.vendor]
     with connection.cursor() as cursor:
@@ -69,9 +70,22 @@ def unchecked(alias: str) -> Iterator[None]:
             cursor.execute(on)
 
 
-def test_what_the_check_of_the_target_refuses_names_the_row(environments: Environments) -> None:
+def test_what_a_check_of_the_target_forbids_is_known_before_approval(environments: Environments) -> None:
+    rows(Limits, "default").create(name="alters", low=1, high=2)
     with unchecked("source"):
         rows(Limits, "source").create(name="wrong", low=2, high=1)
+        rows(Limits, "source").create(name="alters", low=3, high=2)
+        rows(Limits, "source").create(name="right", low=1, high=2)
+        changeset = pending(environments)
+    problems = {change.key_text: change.problems for change in changeset.changes.all()}
+    assert [problem["code"] for problem in problems["wrong"]] == ["check"]
+    assert "hard_low_up_to_high" in problems["alters"][0]["message"] and problems["alters"][0]["field"] == "low"
+    assert problems["right"] == []
+
+
+def test_what_only_the_database_can_check_fails_the_apply_and_names_the_row(environments: Environments) -> None:
+    with unchecked("source"):
+        rows(Limits, "source").create(name="wrong", low=1, high=5000)
         rows(Limits, "source").create(name="right", low=1, high=2)
         changeset = pending(environments)
         environments.accept_all(changeset)

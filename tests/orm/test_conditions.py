@@ -37,6 +37,8 @@ from tests.hard.models import Edition
         (Q(name__in=["x", F("room")]), {}, None),
         (~Q(active=F("active")), {}, False),
         (Q(name=F("name")), {"name": None}, False),
+        (Q(name=1), {}, None),
+        (Q(active=1), {}, True),
     ],
 )
 def test_only_the_database_can_tell_some_of_them(condition: Q, fields: dict[str, Any], expected: bool | None) -> None:

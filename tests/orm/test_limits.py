@@ -54,6 +54,23 @@ def test_anything_else_in_its_place_is_refused(value: Any) -> None:
         validate(schemas()["hard.remark"], record("hard.remark", "a", code="a", about=value))
 
 
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        (["Hall", 1], {"library": ["Attic"], "shelf": 1}),
+        (["Hall", 1], {"library": ["Hall"], "shelf": 2}),
+        (["Hall", 1], {"library": ["Hall"], "shelf": True}),
+        (["Hall", 1], {"library": ["Hall"], "shelf": 1.0}),
+    ],
+    ids=str,
+)
+def test_a_key_is_what_the_fields_say(key: list[Any], fields: dict[str, Any]) -> None:
+    schema = schemas()["hard.book"]
+    validate(schema, record("hard.book", *key, library=["Hall"], shelf=1, title=""))
+    with pytest.raises(MalformedStream, match="than its key says"):
+        validate(schema, record("hard.book", *key, title="", **fields))
+
+
 def test_a_generic_target_that_is_not_registered_is_a_problem() -> None:
     assert problems(None, record("hard.remark", "a", code="a", about=["gone.model", [1]])) == [
         ("missing_reference", "about")

@@ -18,7 +18,7 @@ from data_sync.services.comparison import Comparison, Numbered, Sides
 from tests.direct import Direct
 from tests.environments import Environments
 from tests.hard.bringing import SIDES, applied, pending, put, rows
-from tests.hard.models import Library, OnSetDefault, Owner
+from tests.hard.models import Book, Library, Loan, OnSetDefault, Owner
 from tests.hard.models import Visit as LibraryVisit
 from tests.testapp.models import Category, Copy, Country, Currency, Folder, Language, Price, Product, Tag
 
@@ -156,6 +156,23 @@ def test_a_delete_must_not_unlink_a_row_that_a_write_links(environments: Environ
     assert "keeps related" in message
     apply_the_others(environments, changeset)
     assert Product.objects.get(sku="p").related.get().sku == "other"
+
+
+def test_a_delete_must_not_unlink_a_row_that_a_write_links_under_its_new_key(
+    environments: Environments, leaves: Leaves
+) -> None:
+    """The rename of its library gives the book that leaves the scope another key."""
+    for alias in SIDES:
+        library = rows(Library, alias).create(name=f"of {alias}", street="High Street")
+        goes, stays = (rows(Book, alias).create(library=library, shelf=n, title=f"{n}") for n in (1, 2))
+        rows(Loan, alias).create(code="loan", book=stays if alias == "source" else None).others.add(goes)
+    leaves(Book, title="1")
+    changeset = pending(environments, "hard.library", "hard.book", "hard.loan")
+    assert change_of(changeset, Operation.RENAME, "hard.library")
+    message = held(changeset, "hard.book", change_of(changeset, Operation.UPDATE, "hard.loan"))
+    assert "keeps others" in message
+    apply_the_others(environments, changeset)
+    assert Loan.objects.get().others.get().title == "1"
 
 
 # Deletes by the hundred
