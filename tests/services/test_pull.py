@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, connections
-from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.errors import InvalidTransition, NotPermitted
 from data_sync.core.source import Request
@@ -20,7 +19,6 @@ from data_sync.services.agreement import Agreement
 from tests.environments import Environments
 from tests.testapp.models import (
     Article,
-    Category,
     Copy,
     Country,
     Currency,
@@ -292,26 +290,3 @@ def test_the_source_is_read_in_one_snapshot(environments: Environments) -> None:
     assert text.count(f'["testapp.country",["{letters[0] * 2}"]') == 1
     assert '{"counts":{"testapp.country":3600,"testapp.tag":0}' in text
     assert Tag.objects.using("source").exists()
-
-
-# How much it asks
-
-
-def test_queries_grow_with_batches_not_with_rows(environments: Environments) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            environments.pull("testapp.product", "testapp.category", "testapp.tag")
-        return len([query for query in captured if query["sql"].startswith("SELECT")])
-
-    def fill(start: int, stop: int) -> None:
-        for number in range(start, stop):
-            category = environments.add(Category, slug=f"c{number}", only="source")
-            tag = environments.add(Tag, name=f"t{number}", only="source")
-            product = environments.add(Product, sku=f"p{number}", category=category, only="source")
-            product[0].tags.add(tag[0])
-
-    fill(0, 3)
-    queries()  # From now on there is a changeset to supersede.
-    few = queries()
-    fill(3, 40)
-    assert queries() <= few
