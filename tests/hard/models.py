@@ -35,6 +35,18 @@ class Node(models.Model):
     remarks = GenericRelation("hard.Remark")
 
 
+@data_sync.register_model(natural_key=["parent.slug", "slug"])
+class Region(models.Model):
+    """Named within its parent, which is named by its slug alone: keys are of rows of the same model."""
+
+    slug = models.CharField(max_length=50)
+    title = models.CharField(max_length=100, default="")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, related_name="children")
+
+    class Meta:
+        unique_together = [("parent", "slug")]
+
+
 @data_sync.register_model()
 class Chapter(models.Model):
     """A parent is required: a root is its own, or two rows are each other's."""
