@@ -101,7 +101,10 @@ class RowReader:
             chunk = self._read(rows.filter(pk__gt=chunk.pks[-1])[:CHUNK], spans=spans)
             count += len(chunk.pks)
         if count != expected:
-            raise RecordError(f"{expected} rows of {self.schema.label} were counted, but {count} could be read.")
+            raise RecordError(
+                f"{expected} rows of {self.schema.label} were counted, but {count} could be read. Does the "
+                "registration's queryset give a row twice, or are there primary keys that do not sort? Change that."
+            )
 
     def _records(self, chunk: Chunk) -> Iterator[tuple[str, str]]:
         """The JSON of what stands beside each record, and its canonical text."""

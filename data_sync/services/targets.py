@@ -137,7 +137,10 @@ class Targets:
         hidden = self._may_be_hidden(sides)
         if hidden is None or not self._rows[sides.entry.schema.label].count(hidden.text):
             return []
-        message = "A row with this natural key exists here, outside of the registration's queryset."
+        message = (
+            "A row with this natural key exists here, outside of the registration's queryset. "
+            "Change that row's key, or bring it into the queryset."
+        )
         return [problem("hidden_row", "", message)]
 
     def _may_be_hidden(self, sides: Sides) -> Moved | None:
