@@ -16,8 +16,9 @@ from data_sync.core.manifest import ModelManifest
 from data_sync.registry import Registration
 from data_sync.registry.inheritance import tables_of
 
+from .fingerprints import fingerprint
 from .tables import table
-from .values import Codec, Field, fingerprint
+from .values import Codec, Field
 
 if TYPE_CHECKING:
     from django.contrib.contenttypes.fields import GenericForeignKey
