@@ -31,12 +31,10 @@ class Agreement:
         return [*self.differences, *({"model": label, "field": "", "difference": words} for label in self.not_offered)]
 
     def shapes(self) -> dict[str, str]:
-        """By label, what digests are made of. What is agreed on of a part of a model says nothing of the whole: models
-        that have fields left out are not among them, and keep the baselines that they have."""
-        return {label: schema.shape() for label, schema in self.schemas.items() if not self._is_partial(label)}
-
-    def _is_partial(self, label: str) -> bool:
-        return bool(self.here.omitted.get(label) or self.there.omitted.get(label))
+        """By label, what digests are made of. What is agreed on of a part of a local record says nothing of the whole:
+        models that have fields left out here are not among them, and keep the baselines that they have. Fields that
+        only the source has are in no local record."""
+        return {label: schema.shape() for label, schema in self.schemas.items() if not schema.omitted}
 
     def omitted(self) -> dict[str, list[str]]:
         """By label, the fields here that were left out."""

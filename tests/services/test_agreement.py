@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from data_sync import registry
 from data_sync.core.errors import SchemaMismatch
 from data_sync.core.manifest import Manifest, ModelManifest
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset
 from data_sync.orm.read import LocalSource
-from data_sync.services import approval
+from data_sync.services import approval, sources
 from data_sync.services.agreement import agree
+from tests.direct import Direct
 from tests.environments import Environments
+from tests.registering import registered
 from tests.testapp.models import Category, Currency, Price, Product, Tag
 
 pytestmark = pytest.mark.django_db
@@ -131,27 +132,46 @@ def test_what_was_agreed_on_before_a_field_was_left_out_is_not_forgotten(environ
     environments.add(Category, slug="p", title="agreed")
     environments.pull(CATEGORY)
     Category.objects.filter(slug="a").update(title="edited here")
-    with registered_without(Category, "title"):
-        environments.pull(CATEGORY)
+    with registered(Category, exclude=("title",)):
+        without_title = Direct()
+    with mock.patch.object(sources, "open_source", lambda _: without_title):
+        done = environments.pull(CATEGORY)
+        assert done.report["schema"][0]["difference"] == "is only here"
     changeset = environments.changeset(CATEGORY)
     assert (changeset.updates, changeset.conflicts) == (1, 1)
 
 
+def test_an_edit_here_is_a_conflict_while_the_source_has_a_field_more(environments: Environments) -> None:
+    environments.add(Category, slug=("a", "a"), title="agreed")
+    environments.add(Category, slug="b", title=("new", "old"))
+    with registered(Category, exclude=("parent",)):
+        environments.apply(overridden(environments, environments.changeset(CATEGORY)))
+        for title, alias in (("edited here", "default"), ("edited there", "source")):
+            Category.objects.using(alias).update(title=title)
+        changeset = environments.changeset(CATEGORY)
+    assert changeset.omitted == {}
+    assert dict(changeset.changes.values_list("key_text", "is_conflict")) == {"a": True, "b": True}
+
+
+def test_rows_agreed_on_before_the_source_got_a_field_are_known(environments: Environments) -> None:
+    environments.add(Category, slug="a", title="agreed")
+    with registered(Category, exclude=("parent",)):
+        without_parent = Direct()
+        with mock.patch.object(sources, "open_source", lambda _: without_parent):
+            assert environments.pull(CATEGORY).report["schema"] == []
+        for title, alias in (("edited here", "default"), ("edited there", "source")):
+            Category.objects.using(alias).update(title=title)
+        assert environments.changeset(CATEGORY).conflicts == 1
+
+
+def overridden(environments: Environments, changeset: Changeset) -> Changeset:
+    """The changeset, with everything accepted and approved in spite of what the sides do not agree on."""
+    approval.override(changeset.pk, environments.actor, "the release is under way")
+    environments.accept_all(changeset)
+    return environments.approve(changeset)
+
+
 # Between two environments
-
-
-@contextmanager
-def registered_without(model: type[Any], *names: str) -> Iterator[None]:
-    """As if this side did not have some fields of a model, which the source has."""
-    before = registry.registration_of(model)
-    assert before is not None
-    registry.unregister(model)
-    registry.register(model, natural_key=before.natural_key, exclude=names)
-    try:
-        yield
-    finally:
-        registry.unregister(model)
-        registry.register(model, natural_key=before.natural_key)
 
 
 def test_agreed_fields_sync_and_a_person_has_to_say_that_this_is_right(environments: Environments) -> None:
@@ -159,7 +179,7 @@ def test_agreed_fields_sync_and_a_person_has_to_say_that_this_is_right(environme
     environments.add(Category, slug="b", title="only there", only="source")
     parent = environments.add(Category, slug="p")
     Category.objects.using("source").filter(slug="a").update(parent=parent[0])
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         changeset = environments.changeset(CATEGORY)
         assert changeset.state == ChangesetState.BLOCKED
         assert [(guard["code"], guard["model"]) for guard in changeset.guards] == [("schema_difference", CATEGORY)]
@@ -176,7 +196,7 @@ def test_agreed_fields_sync_and_a_person_has_to_say_that_this_is_right(environme
 
 def test_differences_of_schemas_alone_make_no_changeset_but_are_reported(environments: Environments) -> None:
     environments.add(Category, slug="a", title=("x", "y"))
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         done = environments.pull(CATEGORY)
     assert (done.state, done.report["schema"][0]["field"]) == (PullState.DONE, "title")
     assert not Changeset.objects.exists()
@@ -184,7 +204,7 @@ def test_differences_of_schemas_alone_make_no_changeset_but_are_reported(environ
 
 def test_after_the_release_the_field_that_was_left_out_is_compared(environments: Environments) -> None:
     environments.add(Category, slug="a", title=("x", "y"))
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         environments.pull(CATEGORY)
     changeset = environments.sync(CATEGORY)
     assert (changeset.state, changeset.updates, changeset.conflicts) == (ChangesetState.APPLIED, 1, 0)
@@ -196,6 +216,6 @@ def test_other_models_of_the_pull_are_whole(environments: Environments) -> None:
     environments.add(Product, sku="lamp", name=("Lamp", "lamp"))
     euro = environments.add(Currency, number=978, code="EUR")
     assert Price.objects.count() == 0 and euro
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         changeset = environments.changeset()
     assert set(changeset.changes.values_list("model", flat=True)) == {"testapp.tag", PRODUCT}
