@@ -19,12 +19,14 @@ Fields = Mapping[str, Mapping[str, Any]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelManifest:
     """One model's shape. `fields` and `files` map names to fingerprints, such as
-    `{"type": "CharField", "null": false, "max_length": 100}`; equal fingerprints mean equal columns."""
+    `{"type": "CharField", "null": false, "max_length": 100}`; equal fingerprints mean equal columns. `scoped`: whether
+    there may be rows out of scope; None where a side of an older version does not say."""
 
     key: tuple[str, ...]
     fields: Fields
     files: Fields = field(default_factory=dict)
     count: int = 0
+    scoped: bool | None = None
 
     def to_plain(self) -> dict[str, Any]:
         return {
@@ -32,6 +34,7 @@ class ModelManifest:
             "fields": dict(self.fields),
             "files": dict(self.files),
             "count": self.count,
+            **({} if self.scoped is None else {"scoped": self.scoped}),
         }
 
 
@@ -79,8 +82,9 @@ def _parse_model(label: str, model: Any) -> ModelManifest:
             and all(isinstance(shape, dict) for shape in (*fields.values(), *files.values()))
             and not isinstance(count, bool)
             and 0 <= count <= MAX_COUNT
+            and isinstance(model.get("scoped", False), bool)
         ):
-            return ModelManifest(key=tuple(key), fields=fields, files=files, count=count)
+            return ModelManifest(key=tuple(key), fields=fields, files=files, count=count, scoped=model.get("scoped"))
         case _:
             raise MalformedStream(f"The manifest describes {label} in a way this side does not know.")
 

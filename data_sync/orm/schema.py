@@ -222,6 +222,7 @@ class ModelSchema:
             fields=fields,
             files={file.name: {"type": "file", "null": file.field.null} for file in self.files},
             count=count,
+            scoped=self.registration.queryset is not None,
         )
 
 
