@@ -23,6 +23,7 @@ from tests.testapp.models import Category, Currency, Price, Product, Tag
 
 pytestmark = pytest.mark.django_db
 
+NODE, REMARK = "hard.node", "hard.remark"
 CATEGORY, PRODUCT, PRICE, CURRENCY = (f"testapp.{name}" for name in ("category", "product", "price", "currency"))
 
 
@@ -118,6 +119,41 @@ def test_a_reference_to_a_model_identified_otherwise_is_left_out() -> None:
     agreement = agree([CATEGORY, PRODUCT], LocalSource().manifest(), there)
     assert list(agreement.schemas) == [PRODUCT]
     assert agreement.omitted() == {PRODUCT: ["category"]}
+
+
+def test_a_key_that_covers_remarks_alone_is_told_how_their_targets_are_named() -> None:
+    assert LocalSource([REMARK]).manifest().keys[NODE] == {"key": ["slug"], "key_types": ["SlugField"]}
+    assert LocalSource([NODE]).manifest().keys == {}
+
+
+def remarks_alone(**keys: Any) -> tuple[Manifest, Manifest]:
+    """Of this side, and of a source that offers remarks alone, with other keys."""
+    here, there = LocalSource().manifest(), LocalSource([REMARK]).manifest()
+    return here, replace(there, keys={**there.keys, **keys})
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_left_out"),
+    [
+        ({}, False),
+        ({NODE: {"key": ["title"], "key_types": ["CharField"]}}, True),
+        ({NODE: {"key": ["slug"], "key_types": ["IntegerField"]}}, True),
+        ({"only.there": {"key": ["slug"], "key_types": ["SlugField"]}}, False),
+    ],
+)
+def test_targets_that_are_not_offered_count_by_how_the_source_names_them(
+    keys: dict[str, Any], is_left_out: bool
+) -> None:
+    agreement = agree([REMARK], *remarks_alone(**keys))
+    assert agreement.omitted() == ({REMARK: ["about"]} if is_left_out else {})
+    assert bool(agreement.guards()) is is_left_out
+
+
+def test_a_source_that_does_not_say_how_it_names_targets_is_not_asked_for_them() -> None:
+    here, there = remarks_alone()
+    agreement = agree([REMARK], here, replace(there, keys={}))
+    assert agreement.omitted() == {REMARK: ["about"]}
+    assert "the source does not say how it identifies their rows" in agreement.guards()[0]["message"]
 
 
 def test_where_nothing_is_left_the_pull_is_refused_with_every_difference() -> None:
