@@ -21,7 +21,7 @@ from django.db import OperationalError, connection
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from data_sync import sending
+from data_sync import sending, views
 from data_sync.core import canonical
 from data_sync.core.digests import DigestReader, Entry
 from data_sync.core.errors import DuplicateKey, RecordError, SourceUnavailable, WrongFile

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from data_sync.core.errors import DataSyncError, InvalidTransition, SchemaMismatch, WrongFile
-from data_sync.core.source import RecordSource
+from data_sync.core.source import Outside, RecordSource
 from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.models.time import UtcNow
@@ -21,7 +21,7 @@ from data_sync.orm.staging import is_staged, stage
 
 from . import sources
 from .actors import Actor
-from .agreement import agree
+from .agreement import Agreement, agree
 from .both_sides import BothSides
 from .comparison import Comparison
 from .reading import HERE, SMALL, THERE
@@ -143,7 +143,7 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
         both = BothSides(local, source, agreement, whole, stack)
         both.find(pull.source, lambda rows: _note_progress(pull, rows))
         _move(pull.pk, [PullState.READING], PullState.COMPARING)
-        outside = source.outside if lists else _nowhere
+        outside = _outside(source, agreement) if lists else _nowhere
         comparison = both.comparison(outside if pull.find_renames else None)
         fetched = _fetch_files(comparison, source)
         prepared = prepare(comparison, outside, pull.source)
@@ -166,6 +166,15 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
 def _note_progress(pull: DataPull, rows: int) -> None:
     with suppress(OperationalError):  # The database is busy: a number to look at is no reason to fail.
         DataPull.objects.filter(pk=pull.pk).update(rows_read=rows)
+
+
+def _outside(source: RecordSource, agreement: Agreement) -> Outside:
+    """Asks the source, but not about models of which it has no rows out of scope."""
+
+    def outside(label: str, key_texts: Collection[str]) -> set[str]:
+        return source.outside(label, key_texts) if label in agreement.scoped else set()
+
+    return outside
 
 
 def _nowhere(label: str, key_texts: Collection[str]) -> set[str]:

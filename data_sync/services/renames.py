@@ -97,11 +97,9 @@ class _Pairs:
                 self._differences.note_likeness((self._likeness(one), one.id) for one in batch)
         for pairs in batches(self._differences.alike(self._model)):
             rows = [(self._differences.get(gone), self._differences.get(new)) for gone, new in pairs]
-            left: set[str] = set()
             # The source knows rows below a renamed one by their new keys.
             asked = {old.id: self._rekeying.key(self._schema.label, old.key).text for old, _ in rows}
-            if self._schema.registration.queryset is not None:
-                left = outside(self._schema.label, list(asked.values()))
+            left = outside(self._schema.label, list(asked.values()))
             for old, new in rows:
                 if asked[old.id] not in left:
                     assert new.there_at is not None

@@ -13,6 +13,7 @@ from data_sync.core.states import ChangesetState, Decision, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.services import pull, review
 from tests.environments import Environments
+from tests.registering import registered
 from tests.testapp.models import Category, Comment, Detail, Everything, Page, Product, Tag
 
 
@@ -187,6 +188,15 @@ def test_a_row_that_left_the_scope_is_not_renamed(environments: Environments) ->
     changeset = environments.changeset()
     assert found(changeset) == [("page", "b", "create"), ("page", "a", "delete")]
     assert changeset.changes.get(key_text="a").left_scope
+
+
+def test_a_row_that_left_the_scope_of_the_source_alone_is_not_renamed(environments: Environments) -> None:
+    environments.add(Page, slug="a", title="Title")
+    environments.add(Page, slug="stays", title="Other")
+    Page.objects.using("source").filter(slug="a").update(published=False)
+    environments.add(Page, slug="b", title="Title", only="source")
+    with registered(Page, queryset=None):
+        assert found(environments.changeset()) == [("page", "b", "create"), ("page", "a", "delete")]
 
 
 def test_rows_below_a_renamed_row_of_their_own_model_follow(environments: Environments) -> None:
