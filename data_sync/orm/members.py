@@ -19,6 +19,7 @@ from data_sync.core.errors import MalformedStream, RecordError
 
 from .among import among
 from .batches import batches
+from .collation import known_forms
 from .columns import Column, column_of
 from .files import Checksums
 from .generic_targets import GenericKeys, NoTarget
@@ -208,9 +209,10 @@ class Members:
                 f"{self._row(source)} is linked by {link.name} to a row that does not exist ({target!r}). "
                 "Mend the link."
             )
+        same = known_forms(self._schema.pk, (source for source, _ in pairs), pks, self._using)
         linked: defaultdict[Any, list[str]] = defaultdict(list)
         for source, target in pairs:
-            linked[source].append(texts[target])
+            linked[same.get(source, source)].append(texts[target])
         return [f"[{','.join(sorted(linked[pk]))}]" if pk in linked else "[]" for pk in pks]
 
     def _generics(self, generic: Generic, type_place: int, object_place: int, chunk: Chunk) -> list[str]:

@@ -1049,6 +1049,16 @@ class Nickname(models.Model):
     text = models.TextField(default="")
 
 
+@data_sync.register_model()
+class Harbour(models.Model):
+    """A primary key that SQLite takes for equal whatever its case; links may name it in another."""
+
+    code = models.CharField(
+        max_length=10, primary_key=True, db_collation="nocase" if connection.vendor == "sqlite" else None
+    )
+    rooms = models.ManyToManyField(Room)
+
+
 # Two releases: a server with this variable runs the next one (see test_releases.py)
 
 NEXT = os.environ.get("DATA_SYNC_TEST_RELEASE") == "next"
