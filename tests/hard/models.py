@@ -846,12 +846,20 @@ class Slugged(models.Model):
         super().save(*args, **options)
 
 
-@data_sync.register_model(natural_key=["name"], fields=("name",), file_fields=("paper",))
+class Coarse(models.JSONField):
+    """Takes truth for a number."""
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        return super().get_db_prep_value(int(value) if value is True else value, connection, prepared)
+
+
+@data_sync.register_model(natural_key=["name"], fields=("name", "tally"), file_fields=("paper",))
 class Filed(models.Model):
     """No two rows have one file."""
 
     name = models.CharField(max_length=50, unique=True)
     paper = models.FileField(upload_to="papers", unique=True)
+    tally = Coarse(default=0)
 
 
 @data_sync.register_model()
