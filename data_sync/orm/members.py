@@ -57,13 +57,14 @@ UNREADABLE = (ValueError, TypeError, ArithmeticError, MalformedStream)
 class Members:
     """The members of one model's records. With a constant number of queries a chunk.
 
-    `columns` are to be selected. With `handles`, records carry primary keys; with `bare`, nothing stands beside them.
+    `columns` are to be selected; `checksums` are those of each field of files. With `handles`, records carry primary
+    keys; with `bare`, nothing stands beside them.
     """
 
     def __init__(self, schema: ModelSchema, using: str, *, handles: bool = False, bare: bool = False) -> None:
         self._schema = schema
         self._using = using
-        self._checksums = {file.name: Checksums(schema, file, using) for file in schema.files}
+        self.checksums = {file.name: Checksums(schema, file, using) for file in schema.files}
         self._keys = {
             reference.name: KeysOfRows(reference.target, reference.field.target_field.name, using)
             for reference in schema.references
@@ -229,7 +230,7 @@ class Members:
 
     def _files(self, name: str, place: int, chunk: Chunk) -> list[str]:
         names = chunk.columns[place]
-        stored = self._checksums[name].read([name for name in names if name])
+        stored = self.checksums[name].read([name for name in names if name])
         return [
             canonical.dumps({"checksum": stored[name].checksum, "size": stored[name].size}) if name else "null"
             for name in names
