@@ -858,12 +858,20 @@ class Slugged(models.Model):
         super().save(*args, **options)
 
 
-@data_sync.register_model(natural_key=["name"], fields=("name",), file_fields=("paper",))
+class Coarse(models.JSONField):
+    """Takes truth for a number."""
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        return super().get_db_prep_value(int(value) if value is True else value, connection, prepared)
+
+
+@data_sync.register_model(natural_key=["name"], fields=("name", "tally"), file_fields=("paper",))
 class Filed(models.Model):
     """No two rows have one file."""
 
     name = models.CharField(max_length=50, unique=True)
     paper = models.FileField(upload_to="papers", unique=True)
+    tally = Coarse(default=0)
 
 
 @data_sync.register_model()
@@ -1059,6 +1067,16 @@ class Nickname(models.Model):
         max_length=50, unique=True, db_collation="nocase" if connection.vendor == "sqlite" else None
     )
     text = models.TextField(default="")
+
+
+@data_sync.register_model()
+class Harbour(models.Model):
+    """A primary key that SQLite takes for equal whatever its case; links may name it in another."""
+
+    code = models.CharField(
+        max_length=10, primary_key=True, db_collation="nocase" if connection.vendor == "sqlite" else None
+    )
+    rooms = models.ManyToManyField(Room)
 
 
 # Two releases: a server with this variable runs the next one (see test_releases.py)

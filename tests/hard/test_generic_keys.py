@@ -16,7 +16,7 @@ from tests.direct import Direct
 from tests.environments import Environments
 from tests.registering import registered
 
-from .bringing import SIDES, bring, operations, pending, problems, put, rows
+from .bringing import SIDES, applied, bring, operations, pending, problems, put, rows
 from .models import Event, LocalProtect, Mark, Nation, Node, Owner, Remark
 
 pytestmark = pytest.mark.usefixtures("both_ways_of_reading")
@@ -153,6 +153,19 @@ def test_targets_that_are_unique_are_exchanged(environments: Environments) -> No
     bring(environments)
     slugs = dict(rows(Node, "default").values_list("pk", "slug"))
     assert {one.code: slugs[one.row] for one in rows(Mark, "default")} == {"m0": "a", "m1": "b", "m2": "c"}
+
+
+@pytest.mark.usefixtures("other_content_types")
+def test_a_content_type_that_is_not_here_yet_is_made_by_the_apply_not_by_the_pull(environments: Environments) -> None:
+    node, _ = environments.add(Node, slug="n")
+    mark("source", "m", node)
+    here = ContentType.objects.filter(app_label="hard", model="node")
+    here.delete()
+    ContentType.objects.clear_cache()
+    changeset = pending(environments)
+    assert not here.exists()
+    applied(environments, changeset)
+    assert rows(Mark, "default").get().kind == here.get()
 
 
 def test_a_target_that_is_not_registered_is_an_error_that_names_the_row(environments: Environments) -> None:
