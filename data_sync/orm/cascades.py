@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import models
 
 from .referring import Cascade, Effect, Referring, Row
+from .schema import ModelSchema
 from .tables import lock
 
 __all__ = ["Cascade", "Effect", "Reach", "Row", "reach_of"]
@@ -31,6 +32,7 @@ class Reach:
 def reach_of(
     roots: Iterable[Row],
     using: str,
+    compared: Mapping[str, ModelSchema],
     is_spared: Callable[[Cascade], bool] = lambda cascade: False,
     *,
     locked: bool = False,
@@ -40,13 +42,14 @@ def reach_of(
 
     A root is deleted from the tables of its schema: rows of registered multi-table parents stay. What goes
     along goes with all its parents, unless it goes as a child of what is deleted. Rows are told by the model that
-    is registered, roots too. A row that several roots reach is listed with each. `is_spared` says
+    is registered, roots too. A row that several roots reach is listed with each. `compared` has the schemas of the
+    records that were shown, by label: links that are in none are reached like any other row. `is_spared` says
     of a row that it will no longer refer by that column when the delete comes; it is not followed. `locked`:
     each level is locked before the next is looked for, so that none can be added until the transaction ends.
     `alone`: each root as if it were the only one.
     """
     reaches = {root: Reach() for root in roots}
-    referring = Referring(using)
+    referring = Referring(using, compared)
     level = _Level()
     level.own = {root: {root} for root in reaches}
     seen: set[tuple[Row, Row, str]] = set()

@@ -128,7 +128,8 @@ class Execution:
                 continue
             shown = self._plan.shown([entry.number for entry in replaced.values()])
             roots = ((schema.model, pk) for pk in replaced)
-            reaches = {pk: reach for (_, pk), reach in reach_of(roots, USING, locked=True).items()}
+            found = reach_of(roots, USING, self._plan.schemas, locked=True)
+            reaches = {pk: reach for (_, pk), reach in found.items()}
             for pk, reach in reaches.items():
                 entry = replaced[pk]
                 held = [*reach.obstacles, *reach.apart, *_unseen(reach, shown[entry.number])]
@@ -179,7 +180,8 @@ class Execution:
         by_pk = {entry.pk: entry for entry in entries}
         shown = self._plan.shown([entry.number for entry in entries])
         roots = ((schema.model, pk) for pk in by_pk)
-        reaches = {pk: reach for (_, pk), reach in reach_of(roots, USING, self._is_root, locked=locked).items()}
+        found = reach_of(roots, USING, self._plan.schemas, self._is_root, locked=locked)
+        reaches = {pk: reach for (_, pk), reach in found.items()}
         beyond = {by_pk[pk]: _beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
         return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in beyond.items() if more}
 
@@ -218,7 +220,7 @@ class Execution:
 
         Rows that changes of their own delete may go along. Gives the numbers of all deletes that are done with that.
         """
-        reaches = reach_of(((schema.model, pk) for pk in numbers), USING, locked=True, alone=True)
+        reaches = reach_of(((schema.model, pk) for pk in numbers), USING, self._plan.schemas, locked=True, alone=True)
         own = self._doomed(cascade for reach in reaches.values() for cascade in reach.cascades)
         shown = self._plan.shown([*numbers.values(), *own.values()])
         now: dict[Any, int] = {}

@@ -100,7 +100,7 @@ class Holding:
     def _can_go_at_once(self, doomed: Mapping[Any, Sides]) -> set[Any]:
         """Those rows whose deletes would reach no more than the review shows although nothing has been written yet."""
         by_row = {sides.row: pk for pk, sides in doomed.items() if sides.row is not None}
-        reaches = reach_of(by_row, self._using, alone=True) if by_row else {}
+        reaches = reach_of(by_row, self._using, self._comparison.schemas, alone=True) if by_row else {}
         return {
             by_row[row]
             for row, reach in reaches.items()

@@ -1061,6 +1061,7 @@ class NoticeOfToday(models.Model):
     shortened = models.CharField(max_length=50, default="")
     chosen = models.CharField(max_length=10, default="a", choices=[("a", "A"), ("b", "B")])
     dropped = models.TextField(default="")
+    unlinked = models.ManyToManyField(Room, related_name="+")
 
     class Meta:
         abstract = True
