@@ -224,7 +224,7 @@ class Execution:
         own = self._doomed(cascade for reach in reaches.values() for cascade in reach.cascades)
         shown = self._plan.shown([*numbers.values(), *own.values()])
         now: dict[Any, int] = {}
-        along: set[int] = set()
+        along: dict[int, set[int]] = {}
         for (_, pk), reach in reaches.items():
             doomed = [cascade for cascade in reach.cascades if _row(cascade) in own]
             seen = shown[numbers[pk]].union(*(shown[own[_row(cascade)]] for cascade in doomed))
@@ -233,9 +233,10 @@ class Execution:
             leaves_parents = any(self._plan.schemas[c.model._meta.label_lower].parent_link is not None for c in doomed)
             if not (unseen or reach.obstacles or reach.apart or leaves_parents):
                 now[pk] = numbers[pk]
-                along |= {own[_row(cascade)] for cascade in doomed if cascade.effect == "delete"}
+                along[numbers[pk]] = {own[_row(cascade)] for cascade in doomed if cascade.effect == "delete"}
         self.writer.delete(schema, now, {pk: reach for (_, pk), reach in reaches.items() if pk in now})
-        return {number for number in (*now.values(), *along) if number not in self._plan.dropped}
+        done = [number for number in now.values() if number not in self._plan.dropped]
+        return {*done, *(number for root in done for number in along[root])}
 
     def _doomed(self, cascades: Iterable[Cascade]) -> dict[tuple[Any, Any], int]:
         """The numbers of the changes that delete some of these rows, by model and primary key."""

@@ -14,7 +14,7 @@ from data_sync.core.states import ChangesetState
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 
-from .bringing import applied, bring, described, pending, problems, put, rows, words
+from .bringing import applied, bring, described, pending, problems, put, rows, without_renames, words
 from .models import (
     Barrow,
     Cart,
@@ -52,6 +52,19 @@ def heard(signal: Any, model: type[models.Model], name: str) -> Iterator[list[An
         signal.disconnect(receiver, sender=model)
 
 
+@contextmanager
+def referred_to_by_a_table_of_others(row: models.Model) -> Iterator[None]:
+    """One that Django does not know: the database alone refuses that the row goes."""
+    table, pk = row._meta.db_table, row._meta.pk.column
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE hard_others (row_id bigint, FOREIGN KEY (row_id) REFERENCES {table} ({pk}))")
+        try:
+            cursor.execute("INSERT INTO hard_others VALUES (%s)", [row.pk])
+            yield
+        finally:
+            cursor.execute("DROP TABLE hard_others")
+
+
 def desks(environments: Environments) -> Any:
     """Ann sits at another desk at the source, and her old one is gone. Gives the old one."""
     there, here = environments.add(Member, name="ann")
@@ -82,6 +95,19 @@ def test_rows_that_changes_of_their_own_delete_go_along(environments: Environmen
     assert sorted(seen) == ["d0", "d1", "d2"]
 
 
+@needs_conditions
+def test_what_would_have_gone_along_with_a_refused_delete_goes_by_itself(environments: Environments) -> None:
+    there, here = environments.add(Room, name="hall")
+    old = rows(Edition, "default").create(name="old", room=here, active=True)
+    rows(Page, "default").create(name="p", edition=old)
+    rows(Edition, "source").create(name="new", room=there, active=True)
+    changeset = without_renames(environments)
+    number = changeset.changes.get(model="hard.edition", operation="delete").number
+    with referred_to_by_a_table_of_others(old):
+        found = rehearse(changeset.pk, environments.actor)
+    assert found.errors.keys() == {number} and "refused" in found.errors[number]
+
+
 def test_a_row_more_than_was_shown_ends_the_apply_by_name(environments: Environments) -> None:
     old = desks(environments)
     changeset = environments.approved()
@@ -101,7 +127,8 @@ def test_an_active_row_goes_with_what_was_shown(environments: Environments) -> N
     old = rows(Edition, "default").create(name="old", room=room[1], active=True)
     rows(Page, "default").create(name="p", edition=old)
     rows(Edition, "source").create(name="new", room=room[0], active=True)
-    bring(environments)
+    applied(environments, without_renames(environments))
+    environments.assert_equal()
 
 
 def test_receivers_of_deletes_see_what_the_row_had(environments: Environments) -> None:

@@ -12,11 +12,11 @@ from django.db.models.signals import post_delete
 
 from data_sync.core.states import ChangesetState, Decision, Operation, RenameChoice
 from data_sync.models import Changeset
-from data_sync.services import pull, review
+from data_sync.services import review
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 
-from .bringing import applied, operations, pending, rows
+from .bringing import applied, operations, pending, rows, without_renames
 from .models import Library, Seat, Stall
 
 KEEPING = {
@@ -102,8 +102,7 @@ def test_a_row_that_is_replaced_and_stays_is_named(environments: Environments) -
 def test_a_row_that_takes_over_a_primary_key_is_another(environments: Environments) -> None:
     rows(Stall, "source").create(code="A", name="new")
     rows(Stall, "default").create(code="A", name="gone")
-    asked = pull.request_pull(environments.source, [], environments.actor, find_renames=False)
-    changeset = Changeset.objects.get(pull=pull.run_pull(asked.pk))
+    changeset = without_renames(environments)
     assert sorted(operations(changeset).values()) == [Operation.CREATE, Operation.DELETE]
     applied(environments, changeset)
     environments.assert_equal()
