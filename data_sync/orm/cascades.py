@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from .referring import Cascade, Effect, Referring, Row
 from .schema import ModelSchema
 from .tables import lock
 
-__all__ = ["Cascade", "Effect", "Reach", "Row", "reach_of"]
+__all__ = ["Cascade", "Effect", "Reach", "Reaches", "Row", "reach_at_once", "reach_of"]
 
 
 @dataclass(slots=True)
@@ -27,6 +27,10 @@ class Reach:
     cascades: list[Cascade] = field(default_factory=list)
     obstacles: list[Cascade] = field(default_factory=list)
     apart: list[Cascade] = field(default_factory=list)
+
+
+Reaches = Mapping[Row, Reach]
+"""What each of some rows reaches that are deleted together."""
 
 
 def reach_of(
@@ -79,6 +83,49 @@ def reach_of(
     for reach in reaches.values():
         _lift_restrictions(reach)
     return reaches
+
+
+def reach_at_once(
+    roots: Iterable[Row],
+    using: str,
+    compared: Mapping[str, ModelSchema],
+    find_doomed: Callable[[Iterable[Cascade]], Collection[Row]],
+    *,
+    locked: bool = False,
+) -> dict[Row, Reaches]:
+    """What has to go with each of these rows if it goes at once: the row, and doomed ones that refer to it.
+
+    `find_doomed` says which of some rows are deleted by changes of their own. They are roots, too: their parents stay.
+    """
+    rows = dict.fromkeys(roots)
+    wanted = list(rows)
+    reaches = reach_of(rows, using, compared, locked=locked)
+    while True:
+        more = find_doomed(
+            cascade
+            for reach in reaches.values()
+            for cascade in (*reach.cascades, *reach.obstacles)
+            if cascade.effect not in _STAYING
+        )
+        if rows.keys() >= set(more):
+            return {row: _together(row, reaches) for row in wanted}
+        rows |= dict.fromkeys(more)
+        reaches = reach_of(rows, using, compared, locked=locked)
+
+
+_STAYING = frozenset({"null", "default"})
+
+
+def _together(row: Row, reaches: Reaches) -> Reaches:
+    """The row, and those of the others that go because it does."""
+    found: dict[Row, Reach] = {}
+    stack = [row]
+    while stack:
+        one = stack.pop()
+        if one not in found:
+            found[one] = reaches[one]
+            stack += ((apart.model, apart.pk) for apart in reaches[one].apart if apart.effect not in _STAYING)
+    return found
 
 
 class _Level:

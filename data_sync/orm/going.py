@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db import models
@@ -13,7 +13,7 @@ from data_sync.registry.inheritance import tables_of
 
 from .among import among
 from .batches import batches
-from .cascades import Reach, Row
+from .cascades import Reaches, Row
 from .inheritance import keys_in_table
 from .referring import rows_known_as
 from .tables import table
@@ -28,7 +28,7 @@ class Going:
     which are part of the rows that go, refer to those.
     """
 
-    def __init__(self, reaches: Mapping[Row, Reach], using: str) -> None:
+    def __init__(self, reaches: Reaches, using: str) -> None:
         self._using = using
         rows: dict[Model, dict[Any, None]] = {}
         for (model, pk), reach in reaches.items():

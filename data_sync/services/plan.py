@@ -239,7 +239,7 @@ class Plan:
     def after(self, numbers: Sequence[int]) -> dict[int, Record]:
         return {change.number: after_record(change) for change in self.changeset.changes.filter(number__in=numbers)}
 
-    def shown(self, numbers: Sequence[int]) -> dict[int, Shown]:
+    def shown(self, numbers: Iterable[int]) -> dict[int, Shown]:
         """The cascades that the reviewer was shown of deletes."""
         shown = self.changeset.changes.filter(number__in=numbers).values_list("number", "cascades")
         return {

@@ -152,6 +152,27 @@ class Drawer(models.Model):
     desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
 
 
+@data_sync.register_model(natural_key=["name"])
+class Furniture(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Cabinet(Furniture):
+    """Goes with its desk; what it is as furniture may stay."""
+
+    desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Lamp(models.Model):
+    """Forbids that its desk goes."""
+
+    name = models.CharField(max_length=50, unique=True)
+    desk = models.ForeignKey(Desk, on_delete=models.PROTECT)
+    spare = models.ForeignKey(Desk, null=True, on_delete=models.SET_NULL, related_name="+")
+
+
 class Sticker(models.Model):
     """A local row on one of several things, with which it goes."""
 

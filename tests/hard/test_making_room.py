@@ -17,12 +17,15 @@ from tests.environments import Environments
 from .bringing import applied, bring, described, pending, problems, put, rows, without_renames, words
 from .models import (
     Barrow,
+    Cabinet,
     Cart,
     Chapter,
     Desk,
     Drawer,
     Edition,
+    Furniture,
     Grade,
+    Lamp,
     Member,
     Page,
     Plate,
@@ -93,6 +96,21 @@ def test_rows_that_changes_of_their_own_delete_go_along(environments: Environmen
     with heard(pre_delete, Drawer, "name") as seen:
         bring(environments)
     assert sorted(seen) == ["d0", "d1", "d2"]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_child_goes_along_and_leaves_the_parents_row(environments: Environments, stays: bool) -> None:
+    cabinet = rows(Cabinet, "default").create(name="c", desk=desks(environments))
+    rows(Furniture, "source").create(name="c" if stays else "other")
+    bring(environments)
+    assert rows(Furniture, "default").filter(pk=cabinet.pk).exists() == stays
+
+
+def test_rows_that_forbid_the_delete_and_go_too_go_along(environments: Environments) -> None:
+    old = desks(environments)
+    other = rows(Desk, "default").create(name="o", sitter=environments.add(Member, name="eve")[1])
+    rows(Lamp, "default").create(name="l", desk=old, spare=other)
+    bring(environments)
 
 
 @needs_conditions
