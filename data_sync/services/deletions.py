@@ -51,8 +51,9 @@ class Deletions:
         self._claims = claims
         self._writers: dict[Cascade, _Writer] = {}
         self._defaults: dict[tuple[type[models.Model], str], bool] = {}
-        self._reaches = reach_of(_rows(batch, Operation.DELETE), using, self._is_apart)
-        self._replaced = reach_of(_rows(batch, Operation.RENAME), using, self._moves_away, alone=True)
+        compared = comparison.schemas
+        self._reaches = reach_of(_rows(batch, Operation.DELETE), using, compared, self._is_apart)
+        self._replaced = reach_of(_rows(batch, Operation.RENAME), using, compared, self._moves_away, alone=True)
         taken = [cascade for reach in self._reaches.values() for cascade in reach.cascades]
         self._add_linking(cascade for cascade in taken if cascade.effect == "unlink")
         self._add_referring([cascade for cascade in taken if cascade.effect == "delete"])

@@ -164,6 +164,27 @@ class Drawer(models.Model):
     desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
 
 
+@data_sync.register_model(natural_key=["name"])
+class Furniture(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Cabinet(Furniture):
+    """Goes with its desk; what it is as furniture may stay."""
+
+    desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Lamp(models.Model):
+    """Forbids that its desk goes."""
+
+    name = models.CharField(max_length=50, unique=True)
+    desk = models.ForeignKey(Desk, on_delete=models.PROTECT)
+    spare = models.ForeignKey(Desk, null=True, on_delete=models.SET_NULL, related_name="+")
+
+
 class Sticker(models.Model):
     """A local row on one of several things, with which it goes."""
 
@@ -1091,6 +1112,7 @@ class NoticeOfToday(models.Model):
     shortened = models.CharField(max_length=50, default="")
     chosen = models.CharField(max_length=10, default="a", choices=[("a", "A"), ("b", "B")])
     dropped = models.TextField(default="")
+    unlinked = models.ManyToManyField(Room, related_name="+")
 
     class Meta:
         abstract = True
