@@ -30,16 +30,18 @@ CACHED_KEYS = 100_000
 class KeysOfRows:
     """Finds the natural key of rows of one model, by primary key or by another unique column.
 
-    Keeps what it found, up to `CACHED_KEYS` rows. Reads past scopes and default managers.
+    Keeps what it found, up to `CACHED_KEYS` rows. Reads past scopes and default managers. Raises `RecordError` for a
+    row without natural key; `leaves_out`: that is not among what is found.
     """
 
-    def __init__(self, model: type[models.Model], column: str, using: str) -> None:
+    def __init__(self, model: type[models.Model], column: str, using: str, *, leaves_out: bool = False) -> None:
         schema = schema_of(model)
         if schema is None:
             raise RecordError(f"{model._meta.label} is not registered.")
         self._schema = schema
         self._column = column
         self._using = using
+        self._leaves_out = leaves_out
         self._keys: dict[Any, KeyParts] = {}
 
     def load(self, identifiers: Collection[Any]) -> Mapping[Any, KeyParts]:
@@ -56,6 +58,8 @@ class KeysOfRows:
             rows = self._schema.every_row(self._using).filter(among(self._column, batch))
             found = []
             for identifier, *parts in rows.values_list(self._column, *lookups):
+                if self._leaves_out and None in parts:
+                    continue
                 self._keys[identifier] = _key_parts(self._schema, parts, f"{self._column}={identifier!r}")
                 found.append(identifier)
             self._add_folded([identifier for identifier in batch if identifier not in self._keys], found)
