@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import Error, OperationalError, connections, transaction
 
 from data_sync.core.errors import ChangeFailed, InvalidTransition
 from data_sync.core.states import ChangesetState, Decision
@@ -64,7 +64,7 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
             # SQLite refuses to write in a transaction that has read what another has altered since.
             if last or connections[USING].vendor != "sqlite":
                 raise InvalidTransition(f"The database is busy: {error}. Nothing was written; try again.") from error
-        except DatabaseError as error:
+        except Error as error:
             reason = f"The database broke the rehearsal off: {error}. Nothing was written."
             raise InvalidTransition(reason) from error
     raise AssertionError
