@@ -13,7 +13,7 @@ from data_sync.models import Change, Changeset
 from data_sync.orm.snapshot import read_what_is_committed
 
 from .actors import Actor
-from .deferred import broken_at_the_end
+from .deferred import broken_at_the_end, dangling_before
 from .execution import Execution
 from .plan import USING, Plan
 from .read_back import mismatches
@@ -104,13 +104,14 @@ class _Attempt:
     def result(self) -> Rehearsal:
         plan = self._plan = self._planned()
         self._fail_all(stale_rows(plan))
+        before = dangling_before(plan)
         execution = Execution(plan, self._fail, is_rehearsal=True)
         execution.write()
         execution.close()
         self._fail_all(execution.check_deletes())
         execution.delete()
         refusals = []
-        for number, reason in broken_at_the_end(plan):
+        for number, reason in broken_at_the_end(plan, before):
             if number is None:
                 refusals.append(f"When it commits, the database would refuse it all: {reason}")
             else:
