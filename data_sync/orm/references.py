@@ -146,6 +146,10 @@ class RowsOfKeys:
     def count(self, key: KeyText) -> int:
         return len(self._found[key])
 
+    def size(self) -> int:
+        """How many keys are known, those without a row among them."""
+        return len(self._found)
+
 
 def _python_values(part: KeyPart, plain: Iterable[Any], using: str) -> Iterator[Any]:
     """Each value once; values that no row can have are left out: those of another type, and too large integers."""
