@@ -149,10 +149,15 @@ class Deletions:
             )
 
     def _default_goes(self, cascade: Cascade) -> bool:
-        """Whether the row that a reference would get by default is deleted too, maybe in another batch."""
+        """Whether the row that a reference would get by default is deleted too, maybe in another batch.
+
+        The default that a database gives (`DB_SET_DEFAULT`) is not known.
+        """
         which = (cascade.model, cascade.column)
+        column: Any = cascade.model._meta.get_field(cascade.column)
+        if column.remote_field.on_delete is not models.SET_DEFAULT:
+            return False
         if which not in self._defaults:
-            column: Any = cascade.model._meta.get_field(cascade.column)
             registration = registry.registration_of(column.related_model)
             default = column.get_default()
             change = None
