@@ -30,10 +30,11 @@ CACHED_KEYS = 100_000
 class KeysOfRows:
     """Finds the natural key of rows of one model, by primary key or by another unique column.
 
-    Keeps what it found, up to `CACHED_KEYS` rows. Reads past scopes and default managers.
+    Keeps what it found, up to `CACHED_KEYS` rows. Reads past scopes and default managers. Raises `RecordError` for a
+    row without natural key; `leaves_out`: that is not among what is found.
     """
 
-    def __init__(self, model: type[models.Model], column: str, using: str) -> None:
+    def __init__(self, model: type[models.Model], column: str, using: str, *, leaves_out: bool = False) -> None:
         schema = schema_of(model)
         if schema is None:
             raise RecordError(f"{model._meta.label} is not registered.")
@@ -41,6 +42,7 @@ class KeysOfRows:
         self._column = column
         self._field: Any = model._meta.pk if column == "pk" else model._meta.get_field(column)
         self._using = using
+        self._leaves_out = leaves_out
         self._keys: dict[Any, KeyParts] = {}
 
     def load(self, identifiers: Collection[Any]) -> Mapping[Any, KeyParts]:
@@ -57,6 +59,8 @@ class KeysOfRows:
             rows = self._schema.every_row(self._using).filter(among(self._column, batch))
             found = []
             for identifier, *parts in rows.values_list(self._column, *lookups):
+                if self._leaves_out and None in parts:
+                    continue
                 self._keys[identifier] = _key_parts(self._schema, parts, f"{self._column}={identifier!r}")
                 found.append(identifier)
             for identifier, same in known_forms(self._field, batch, found, self._using).items():
@@ -131,6 +135,10 @@ class RowsOfKeys:
 
     def count(self, key: KeyText) -> int:
         return len(self._found[key])
+
+    def size(self) -> int:
+        """How many keys are known, those without a row among them."""
+        return len(self._found)
 
 
 def _python_values(part: KeyPart, plain: Iterable[Any], using: str) -> Iterator[Any]:

@@ -163,10 +163,15 @@ class Deletions:
             )
 
     def _default_goes(self, cascade: Cascade) -> bool:
-        """Whether the row that a reference would get by default is deleted too, maybe in another batch."""
+        """Whether the row that a reference would get by default is deleted too, maybe in another batch.
+
+        The default that a database gives (`DB_SET_DEFAULT`) is not known.
+        """
         which = (cascade.model, cascade.column)
+        column: Any = cascade.model._meta.get_field(cascade.column)
+        if column.remote_field.on_delete is not models.SET_DEFAULT:
+            return False
         if which not in self._defaults:
-            column: Any = cascade.model._meta.get_field(cascade.column)
             registration = registry.registration_of(column.related_model)
             default = column.get_default()
             change = None
@@ -190,12 +195,17 @@ class Deletions:
 
     def _add_linking_by(self, schema: ModelSchema, link: Link, unlinked: dict[Any, Cascade]) -> None:
         rows = table(link.through, self._using).filter(pk__in=unlinked)
-        ends = list(rows.values_list("pk", link.source_column, link.target_column))
-        keys = KeysOfRows(link.target, "pk", self._using).load([target for _, _, target in ends])
+        changes = {
+            (pk, target): change
+            for pk, source, target in rows.values_list("pk", link.source_column, link.target_column)
+            if (change := self._comparison.change_of_row(schema.label, source)) is not None
+        }
+        if not changes:
+            return
+        keys = KeysOfRows(link.target, "pk", self._using, leaves_out=True).load([target for _, target in changes])
         label, rekeying = target_schema(link).label, self._comparison.rekeying
-        for pk, source, target in ends:
-            change = self._comparison.change_of_row(schema.label, source)
-            if change is not None and target in keys:
+        for (pk, target), change in changes.items():
+            if target in keys:
                 sides = self._comparison.sides_of(change)
                 linked = () if sides.after is None else sides.after.fields[link.name]
                 if rekeying.key(label, canonical.array(keys[target])).text in map(canonical.dumps, linked):

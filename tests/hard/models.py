@@ -784,6 +784,28 @@ class Permit(models.Model):
     live = models.BooleanField(default=True)
 
 
+@data_sync.register_model(natural_key=["nation.code", "name"], queryset=lambda rows: rows.exclude(nation=None))
+class Article(models.Model):
+    """A draft is out of scope, and has no key."""
+
+    nation = models.ForeignKey(Nation, null=True, on_delete=models.CASCADE)
+    name = models.CharField(max_length=50)
+    slug = models.SlugField(unique=True)
+    author = models.ForeignKey(Owner, null=True, on_delete=models.CASCADE)
+
+    class Meta:
+        unique_together = [("nation", "name")]
+
+
+@data_sync.register_model(natural_key=["name"], queryset=lambda rows: rows.filter(live=True))
+class Issue(models.Model):
+    """One that is out of scope may have drafts."""
+
+    name = models.CharField(max_length=50, unique=True)
+    articles = models.ManyToManyField(Article)
+    live = models.BooleanField(default=True)
+
+
 @data_sync.register_model(exclude=["visible"], queryset=lambda rows: rows.filter(visible=True))
 class Banner(models.Model):
     """What decides about the scope is not synced: a new row lands outside of it."""

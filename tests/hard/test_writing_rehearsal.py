@@ -21,6 +21,7 @@ from tests.hard.models import (
     Filed,
     Late,
     Limits,
+    LocalNothing,
     Node,
     OnCascade,
     Owner,
@@ -32,7 +33,7 @@ from tests.hard.models import (
 )
 from tests.testapp.models import Comment, Document, Product
 
-from .bringing import SIDES, pending, rows
+from .bringing import SIDES, applied, pending, rows
 from .test_constraints import unchecked
 
 
@@ -159,6 +160,18 @@ def test_what_would_only_fail_at_commit_is_found_and_attributed(environments: En
     assert "owner" in found.errors[numbers(changeset)["dangling"]]
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others look at what is written only")
+def test_a_row_that_dangled_before_refuses_nothing(environments: Environments) -> None:
+    with connection.constraint_checks_disabled():
+        rows(LocalNothing, "default").create(owner_id=424242)
+    environments.add(Owner, name="new", only="source")
+    environments.add(Owner, name="gone", only="default")
+    changeset = pending(environments)
+    found = rehearsed(environments, changeset)
+    assert (found.errors, found.refusals, found.written) == ({}, [], 2)
+    applied(environments, changeset)
+
+
 def test_writes_that_would_land_out_of_scope_and_values_that_come_back_otherwise_are_found(
     environments: Environments,
 ) -> None:
@@ -274,7 +287,7 @@ def test_a_refusal_that_is_nobodys_fault_is_one_of_everything(
 ) -> None:
     environments.add(Stamp, name="a", only="source")
     changeset = pending(environments)
-    monkeypatch.setattr("data_sync.services.rehearsal.broken_at_the_end", lambda plan: [(None, "Too late.")])
+    monkeypatch.setattr("data_sync.services.rehearsal.broken_at_the_end", lambda *_: [(None, "Too late.")])
     found = rehearsed(environments, changeset)
     assert (found.written, found.errors, found.is_clean) == (0, {}, False)
     assert found.refusals == ["When it commits, the database would refuse it all: Too late."]
