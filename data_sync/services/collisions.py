@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any
 
 from data_sync.core import canonical
 from data_sync.core.claims import Claims
 from data_sync.orm.collation import equal_texts, folds
 from data_sync.orm.conditions import is_met
 from data_sync.orm.holders import alike, fields_of, locks_out, touches
-from data_sync.orm.limits import Problem, problem
+from data_sync.orm.limits import Problem
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.unique_values import UniqueValues
 from data_sync.orm.uniqueness import UniqueSet, unique_sets
 from data_sync.orm.writes import changed, columns_of
 
+from .collision_problems import held_by, wanted_by
 from .comparison import Comparison, Sides
-from .holding import Fate, Holder, Holding
+from .holding import Holding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,43 +107,7 @@ class Collisions:
             holder = found[pk]
             if holder.number is not None:
                 self._note(wish).requires.add(holder.number)
-            self._judge(unique, wish, holder, is_exact=wish.values == held)
-
-    def _judge(self, unique: UniqueSet, wish: _Wish, holder: Holder, *, is_exact: bool) -> None:
-        what = " and ".join(unique.names)
-        name = wish.sides.record.name
-        match holder.fate:
-            case Fate.CAN_GO_FIRST:
-                pass
-            case Fate.CHANGES_TOO_LATE:
-                self._add(
-                    wish,
-                    "unique_exchange",
-                    unique,
-                    f"{name} takes {what} from {holder.name}, which takes another: both cannot be written one after "
-                    "the other, and no column of these can hold another value meanwhile. Make one of them nullable, or "
-                    f"clear it here in {holder.name} first.",
-                )
-            case Fate.GOES_TOO_LATE:
-                self._add(
-                    wish,
-                    "unique_exchange",
-                    unique,
-                    f"{name} takes {what} from {holder.name}, which is deleted only after what refers to it has been "
-                    "moved or deleted, and no column of these can hold another value meanwhile. Move here what refers "
-                    f"to {holder.name}, or make a column of these nullable; then pull again.",
-                )
-            case Fate.KEEPS:
-                equal = "is" if is_exact else "is, for the collation of this database,"
-                self._add(
-                    wish,
-                    "unique_collision",
-                    unique,
-                    f"{what} of {name} {equal} that of {holder.name} here, which keeps it; the database allows it "
-                    "once. Change one of the two.",
-                )
-            case _:
-                assert_never(holder.fate)
+            self._note(wish).problems += held_by(wish.sides, unique, holder, is_exact=wish.values == held)
 
     # Writes of the same changeset
 
@@ -178,7 +143,7 @@ class Collisions:
             for wish in of_text:
                 other = self._other_claimant(schema, unique, wish, claimants)
                 if other is not None:
-                    self._collide(unique, wish, other)
+                    self._note(wish).problems.append(wanted_by(wish.sides, unique, other))
 
     def _other_claimant(
         self, schema: ModelSchema, unique: UniqueSet, wish: _Wish, claimants: Mapping[tuple[str, ...], Sequence[Sides]]
@@ -196,16 +161,6 @@ class Collisions:
                 sides = self._comparison.sides_of(entry)
                 if sides.after is not None:
                     yield sides
-
-    def _collide(self, unique: UniqueSet, wish: _Wish, other: Sides) -> None:
-        self._add(
-            wish,
-            "unique_collision",
-            unique,
-            f"{' and '.join(unique.names)} of {wish.sides.record.name} would be that of {other.record.name} too "
-            f"(#{other.entry.number}), which "
-            "these changes write as well; the database here allows it once. Change one of the two at the source.",
-        )
 
     # What is equal
 
@@ -227,9 +182,6 @@ class Collisions:
 
     def _note(self, wish: _Wish) -> _Found:
         return self._found.setdefault(wish.sides.entry.number, _Found())
-
-    def _add(self, wish: _Wish, code: str, unique: UniqueSet, message: str) -> None:
-        self._note(wish).problems.append(problem(code, unique.names[0], message))
 
 
 def _takes(schema: ModelSchema, unique: UniqueSet, sides: Sides, *, folding: bool) -> bool:
