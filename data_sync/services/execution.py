@@ -17,6 +17,7 @@ from data_sync.orm.writes import Node, levels, self_references
 from .plan import BATCH, USING, Entry, Plan, Shown
 
 Fail = Callable[[int, str], None]
+FailStale = Callable[[dict[int, str]], None]
 
 
 def write_rows(plan: Plan) -> None:
@@ -25,24 +26,27 @@ def write_rows(plan: Plan) -> None:
     def fail(number: int, reason: str) -> None:
         raise ChangeFailed({number: reason})
 
-    execution = Execution(plan, fail)
+    def fail_stale(reasons: dict[int, str]) -> None:
+        raise StaleChangeset(reasons)
+
+    execution = Execution(plan, fail, fail_stale)
     execution.write()
     execution.close()
-    stale = execution.check_deletes()
-    if stale:
-        raise StaleChangeset(stale)
+    execution.check_deletes()
     execution.delete()
 
 
 class Execution:
     """The steps of writing a plan, to be taken in this order: `write`, `close`, `check_deletes`, `delete`.
 
-    What cannot be written is told to `fail`; if that returns, the change is left out.
+    What cannot be written is told to `fail`, and deletes that would reach what was not shown to `fail_stale`; if that
+    returns, the changes are left out.
     """
 
-    def __init__(self, plan: Plan, fail: Fail, *, is_rehearsal: bool = False) -> None:
+    def __init__(self, plan: Plan, fail: Fail, fail_stale: FailStale, *, is_rehearsal: bool = False) -> None:
         self._plan = plan
         self._fail = fail
+        self._fail_stale = fail_stale
         self._roots: dict[Any, frozenset[Any]] = {}
         self.writer = Writer(
             USING,
@@ -57,6 +61,12 @@ class Execution:
     def _give_up(self, number: int, reason: str) -> None:
         self._fail(number, reason)
         self._plan.drop(number)
+
+    def _give_up_stale(self, reasons: dict[int, str]) -> None:
+        if reasons:
+            self._fail_stale(reasons)
+        for number in reasons:
+            self._plan.drop(number)
 
     def _renamed_rows(self) -> dict[str, dict[str, Any]]:
         return {
@@ -157,8 +167,8 @@ class Execution:
 
     # Deletes
 
-    def check_deletes(self) -> dict[int, str]:
-        """Computes once more what the deletes take along; one row more than was shown is told, by number."""
+    def check_deletes(self) -> None:
+        """Computes once more what the deletes take along, before any of them is done."""
         stale: dict[int, str] = {}
         self._roots = {
             schema.model: frozenset(
@@ -170,8 +180,8 @@ class Execution:
             for batch in self._plan.entries(label, Operation.DELETE):
                 left = [entry for entry in batch if entry.number not in self.writer.deleted]
                 _, more = self._reaches(schema, left, locked=True)
-                stale |= {number: f"{reason} Pull again." for number, reason in more.items()}
-        return stale
+                stale |= more
+        self._give_up_stale(stale)
 
     def _reaches(
         self, schema: ModelSchema, entries: Sequence[Entry], *, locked: bool = False
@@ -202,13 +212,12 @@ class Execution:
             for entries in self._delete_batches(label, schema):
                 left = [entry for entry in entries if entry.number not in self.writer.deleted]
                 reaches, more = self._reaches(schema, left)
-                for number, reason in more.items():
-                    self._give_up(number, reason)
+                self._give_up_stale(more)
                 self.writer.delete(
                     {
                         entry.number: {(schema.model, entry.pk): reaches[entry.pk]}
                         for entry in left
-                        if entry.number not in more
+                        if entry.number not in self._plan.dropped
                     }
                 )
 
@@ -270,7 +279,7 @@ def _as_shown(cascade: Cascade) -> tuple[str, str, str, str]:
 def _beyond(reach: Reach, shown: Shown) -> str:
     """What a delete would reach beyond what was shown, in words; "" if nothing."""
     more = _unseen(reach, shown) + reach.obstacles
-    return f"deleting it would now also reach {_rows(more)}, which was not shown." if more else ""
+    return f"deleting it would now also reach {_rows(more)}, which was not shown. Pull again." if more else ""
 
 
 def _rows(cascades: Sequence[Cascade]) -> str:

@@ -104,10 +104,10 @@ class _Attempt:
     def result(self) -> Rehearsal:
         plan = self._plan = self._planned()
         self._fail_all(stale_rows(plan))
-        execution = Execution(plan, self._fail, is_rehearsal=True)
+        execution = Execution(plan, self._fail, self._fail_all, is_rehearsal=True)
         execution.write()
         execution.close()
-        self._fail_all(execution.check_deletes())
+        execution.check_deletes()
         execution.delete()
         refusals = []
         for number, reason in broken_at_the_end(plan):
