@@ -47,16 +47,22 @@ class Execution:
         self._plan = plan
         self._fail = fail
         self._fail_stale = fail_stale
-        self._roots: dict[Any, frozenset[Any]] = {}
+        self._deletes = {
+            schema.model: {entry.pk: entry.number for batch in plan.entries(label, Operation.DELETE) for entry in batch}
+            for label, schema in plan.schemas.items()
+        }
         self.writer = Writer(
             USING,
             fail=self._give_up,
-            find_leaving=lambda table, pks: plan.leaving(table, pks, self.writer.written),
+            find_leaving=lambda table, pks: plan.leaving(table, pks, self._is_done),
             delete_now=self._delete_now,
             is_doomed=self._is_doomed,
             renamed=self._renamed_rows(),
             is_rehearsal=is_rehearsal,
         )
+
+    def _is_done(self, number: int) -> bool:
+        return number in self.writer.written or number in self.writer.deleted
 
     def _give_up(self, number: int, reason: str) -> None:
         self._fail(number, reason)
@@ -170,12 +176,6 @@ class Execution:
     def check_deletes(self) -> None:
         """Computes once more what the deletes take along, before any of them is done."""
         stale: dict[int, str] = {}
-        self._roots = {
-            schema.model: frozenset(
-                entry.pk for batch in self._plan.entries(label, Operation.DELETE) for entry in batch
-            )
-            for label, schema in self._plan.schemas.items()
-        }
         for label, schema in self._plan.schemas.items():
             for batch in self._plan.entries(label, Operation.DELETE):
                 left = [entry for entry in batch if entry.number not in self.writer.deleted]
@@ -199,9 +199,10 @@ class Execution:
         return self._is_doomed((cascade.model, cascade.pk))
 
     def _is_doomed(self, row: Row) -> bool:
-        """Whether a row is deleted by a change of its own."""
+        """Whether a change of its own has still to delete a row."""
         model, pk = row
-        return pk in self._roots.get(model, ())
+        number = self._deletes.get(model, {}).get(pk)
+        return number is not None and number not in self._plan.dropped and number not in self.writer.deleted
 
     def delete(self) -> None:
         """The deletes, in reverse order: what refers to others goes first.
@@ -260,7 +261,7 @@ class Execution:
             (model, pk): number
             for model, pks in by_model.items()
             if (label := model._meta.label_lower) in self._plan.schemas
-            for pk, number in self._plan.doomed(label, pks, self.writer.written).items()
+            for pk, number in self._plan.doomed(label, pks, self._is_done).items()
         }
 
 
