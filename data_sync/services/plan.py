@@ -244,10 +244,10 @@ class Plan:
 
     def shown(self, numbers: Iterable[int]) -> dict[int, Shown]:
         """The cascades that the reviewer was shown of deletes."""
-        shown = self.changeset.changes.filter(number__in=numbers).values_list("number", "cascades")
         return {
             number: frozenset((c["model"], c["pk"], c["effect"], c["column"]) for c in cascades)
-            for number, cascades in shown
+            for some in batches(numbers)
+            for number, cascades in self.changeset.changes.filter(number__in=some).values_list("number", "cascades")
         }
 
     def leaving(self, table: type[models.Model], pks: Collection[Any], is_done: IsDone) -> Iterator[Leaving]:
