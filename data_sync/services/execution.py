@@ -137,25 +137,25 @@ class Execution:
         return nodes
 
     def _replace(self, schema: ModelSchema) -> None:
-        """Deletes the rows that are to be made anew under another key: only where the review showed what goes along."""
+        """Deletes the rows that are to be made anew under another key, as long as nothing refers to them."""
         for batch in self._plan.entries(schema.label, Operation.RENAME):
-            replaced = {entry.pk: entry for entry in batch if entry.is_replaced}
-            if not replaced:
-                continue
-            shown = self._plan.shown([entry.number for entry in replaced.values()])
-            roots = ((schema.model, pk) for pk in replaced)
-            found = reach_of(roots, USING, self._plan.schemas, locked=True)
-            reaches = {pk: reach for (_, pk), reach in found.items()}
-            for pk, reach in reaches.items():
-                entry = replaced[pk]
-                held = [*reach.obstacles, *reach.apart, *_unseen(reach, shown[entry.number])]
+            replaced = {(schema.model, entry.pk): entry for entry in batch if entry.is_replaced}
+            reaches = reach_of(replaced, USING, self._plan.schemas, locked=True)
+            for row, entry in replaced.items():
+                reach = reaches[row]
+                held = [*reach.obstacles, *reach.apart, *reach.cascades]
                 if held:
                     self._give_up(
                         entry.number,
                         f"{entry.name} cannot be replaced: {_rows(held)} refer to it. Choose to rename it instead.",
                     )
-            left = [entry for entry in replaced.values() if entry.number not in self._plan.dropped]
-            self.writer.delete({entry.number: {(schema.model, entry.pk): reaches[entry.pk]} for entry in left})
+            self.writer.delete(
+                {
+                    entry.number: {row: reaches[row]}
+                    for row, entry in replaced.items()
+                    if entry.number not in self._plan.dropped
+                }
+            )
 
     def _make_room_for_spans(self, schema: ModelSchema) -> None:
         """Where a constraint excludes more than equal values, rows that nothing refers to are deleted first."""

@@ -57,12 +57,12 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
     if changeset is None or changeset.state not in STATES:
         raise InvalidTransition(refusal(changeset_id, "be rehearsed"))
     chosen = _chosen(changeset) if numbers is None else set(numbers)
-    for last in (False, False, True):
+    for attempt in range(1, TRIES + 1):
         try:
             return _rehearse(changeset, chosen)
         except OperationalError as error:
             # SQLite refuses to write in a transaction that has read what another has altered since.
-            if last or connections[USING].vendor != "sqlite":
+            if attempt == TRIES or connections[USING].vendor != "sqlite":
                 raise InvalidTransition(f"The database is busy: {error}. Nothing was written; try again.") from error
         except DatabaseError as error:
             reason = f"The database broke the rehearsal off: {error}. Nothing was written."
