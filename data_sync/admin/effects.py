@@ -58,6 +58,12 @@ def _words(effect: str, count: int, names: str, column: str) -> str:
                 "Sets %(column)s to its default in %(n)s rows of %(names)s",
                 count,
             )
+        case "set":
+            text = ngettext(
+                "Sets %(column)s to another value in %(n)s row of %(names)s",
+                "Sets %(column)s to another value in %(n)s rows of %(names)s",
+                count,
+            )
         case _:
             text = ngettext("Removes %(n)s link (%(names)s)", "Removes %(n)s links (%(names)s)", count)
     return text % {"n": count, "names": names, "column": column}

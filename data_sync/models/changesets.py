@@ -120,7 +120,7 @@ class Change(models.Model):
     file|null}}` with file = `{"name", "size", "checksum": "sha256:<hex>"}`, for every file field.
     `carried` is `{"before": {...}, "after": {...}}`: values that travel but are not compared
     (`auto_now`). `requires` lists numbers of changes that this one needs. `cascades` lists what a
-    delete takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"unlink"}`.
+    delete takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"set"|"unlink"}`.
     `problems` lists why it cannot be applied: `{"code", "field", "message"}`; empty for most. `warnings`
     has the same shape and forbids nothing (validators of the model).
 

@@ -75,7 +75,7 @@ def _delete(rows: Any, using: str) -> None:
 def _write_what_stays(reaches: Iterable[Reach], using: str) -> None:
     """The rows that are not deleted, but no longer refer to what is."""
     cascades = (cascade for reach in reaches for cascade in reach.cascades)
-    written = _by_column(cascade for cascade in cascades if cascade.effect in ("null", "default"))
+    written = _by_column(cascade for cascade in cascades if cascade.effect in ("null", "default", "set"))
     for (model, name), pks in written.items():
         column: Any = model._meta.get_field(name)
         on_delete = column.remote_field.on_delete

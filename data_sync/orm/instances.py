@@ -29,7 +29,8 @@ class Instances:
         self._own_keys = OwnKeys(using)
 
     def load(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
-        """Looks up, in batches, the rows that what changes refers to. Instances of these writes are filled next."""
+        """Begins a batch: looks up the rows that what changes refers to. Instances of these writes are filled next."""
+        self._targets.begin()
         self._own_keys.expect(_count_own(schema, writes))
         for reference in schema.references:
             values = _changed(writes, reference.name)

@@ -20,7 +20,7 @@ from .schema import ModelSchema
 from .tables import table
 from .values import integers
 
-Effect = Literal["delete", "null", "default", "protect", "restrict", "nothing", "unlink"]
+Effect = Literal["delete", "null", "default", "set", "protect", "restrict", "nothing", "unlink"]
 Model = type[models.Model]
 Row = tuple[Model, Any]
 """A row by model and primary key. The model is the one that is registered, where one is: a proxy, or the child of an
@@ -95,7 +95,7 @@ class Referring:
         target = column.target_field.attname
         on_delete = getattr(relation.on_delete, "__name__", "") or str(relation.on_delete)
         is_link = referring._meta.auto_created and registry.registration_of(referring) is None
-        effect: Effect = "unlink" if is_link else _EFFECTS.get(on_delete, "default")
+        effect: Effect = "unlink" if is_link else _EFFECTS.get(on_delete, "set")
         if effect == "default" and not self._default_stays(column, pks):
             effect = "protect"
         for batch in batches(pks):

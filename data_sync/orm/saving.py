@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import DatabaseError, models
+from django.db import Error, models
 
 from data_sync.core.errors import ChangeFailed
 
@@ -19,7 +19,7 @@ def save_rows(rows: Sequence[tuple[Write, models.Model]], using: str, *, are_new
         try:
             # A new row is inserted or refused: left to itself, save() would update whoever has its primary key.
             row.save(force_insert=are_new, using=using)
-        except DatabaseError:
+        except Error:
             raise
         except Exception as error:  # the project's own code
             reason = f"{write.name}: its save() raised {type(error).__name__}: {error}"

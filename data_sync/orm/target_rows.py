@@ -12,7 +12,7 @@ from .schema import ModelSchema
 from .tables import table
 
 REMEMBERED = 50_000
-"""So many keys are remembered of one model; beyond them, all are looked up anew."""
+"""With more keys of one model than that, those of a new batch are all looked up anew."""
 
 Renamed = Mapping[str, Mapping[KeyText, Any]]
 """Rows that are being renamed: by label and new key, the primary key."""
@@ -28,15 +28,16 @@ class TargetRows:
         self._using = using
         self._renamed = renamed or {}
         self._rows: dict[tuple[str, str], RowsOfKeys] = {}
-        self._loaded: dict[tuple[str, str], int] = {}
+
+    def begin(self) -> None:
+        """Begins a batch: what is looked up from here on stays known until the next one begins."""
+        self._rows = {place: rows for place, rows in self._rows.items() if rows.size() <= REMEMBERED}
 
     def load(self, schema: ModelSchema, column: str, texts: Iterable[KeyText]) -> None:
-        """Looks these keys up, unless they are known. What is known of others may be forgotten by that."""
+        """Looks these keys up, unless they are known."""
         place, wanted = (schema.label, column), list(texts)
-        count = self._loaded.get(place, 0) + len(wanted)
-        if place not in self._rows or count > REMEMBERED:
-            self._rows[place], count = RowsOfKeys(schema, column, self._using), len(wanted)
-        self._loaded[place] = count
+        if place not in self._rows:
+            self._rows[place] = RowsOfKeys(schema, column, self._using)
         renamed = self._renamed.get(schema.label, {})
         self._load_renamed(schema, column, {text: renamed[text] for text in wanted if text in renamed})
         self._rows[place].load(text for text in wanted if text not in renamed)
@@ -68,4 +69,3 @@ class TargetRows:
     def forget(self) -> None:
         """Has everything looked up anew: keys have changed."""
         self._rows.clear()
-        self._loaded.clear()

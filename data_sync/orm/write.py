@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, models, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models.signals import ModelSignal, post_save, pre_save
 
 from data_sync.core import canonical
@@ -22,6 +22,7 @@ from .instances import Instances
 from .links import set_links
 from .parking import DeleteNow, FindLeaving, Parking, Taker
 from .references import RowsOfKeys
+from .refusals import is_about_rows
 from .saving import save_rows
 from .schema import ModelSchema
 from .stand_ins import fill_stand_ins
@@ -123,7 +124,7 @@ class Writer:
                 failed |= error.reasons
                 writes = rest
             except REFUSED as error:
-                if isinstance(error, OperationalError | InterfaceError) and not _is_about_rows(self._using):
+                if not is_about_rows(error, self._using):
                     raise
                 self._undo(schema, writes, created)
                 if len(writes) == 1:
@@ -291,6 +292,8 @@ class Writer:
             with transaction.atomic(using=self._using):
                 delete_rows(together, self._using, self._is_doomed, silently=self._is_rehearsal)
         except DatabaseError as error:
+            if not is_about_rows(error, self._using):
+                raise
             numbers = list(reaches)
             if len(numbers) == 1:
                 self._fail(numbers[0], f"the delete was refused: {error}. Remove what refers to it first.")
@@ -305,12 +308,6 @@ def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Mode
     for taker in takers:
         groups.setdefault(tuple(taker.given), []).append(taker.row)
     return groups
-
-
-def _is_about_rows(using: str) -> bool:
-    """Whether an `OperationalError` can be about a value: MySQL's drivers have more in that class than others."""
-    connection = connections[using]
-    return connection.vendor == "mysql" and connection.is_usable()
 
 
 def _refusal(error: Exception) -> str:

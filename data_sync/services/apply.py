@@ -11,7 +11,7 @@ import logging
 import secrets
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import Q, Value
 
 from data_sync import conf
@@ -112,6 +112,9 @@ def run_apply(changeset_id: int) -> Changeset:
         _give_up(changeset, token, actor, ChangesetState.STALE, Outcome.STALE, error.reasons, str(error))
     except ChangeFailed as error:
         _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, error.reasons, str(error))
+    except (OperationalError, InterfaceError) as error:
+        reason = f"The database is busy or was lost: {error}. Nothing was written; approve and apply again."
+        _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
     except (DataSyncError, DatabaseError) as error:
         _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, str(error))
     except Exception as error:

@@ -12,7 +12,7 @@ from data_sync.models import Changeset
 from .actors import Actor
 from .selection import KEPT_ROW
 
-_OF_EFFECT = {"delete": "delete", "null": "change", "default": "change"}
+_OF_EFFECT = {"delete": "delete", "null": "change", "default": "change", "set": "change"}
 
 
 def requester(changeset: Changeset) -> Actor:

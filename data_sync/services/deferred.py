@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ MOST = 1000
 
 Broken = tuple[int | None, str]
 """The number of the change that breaks a constraint, None where that cannot be told, and how."""
+Dangling = tuple[str, int, str, int]
+"""A row of SQLite that refers to none: its table, its rowid, the other table, the number of the constraint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,21 @@ class _Place:
     values: Sequence[Any]
 
 
-def broken_at_the_end(plan: Plan) -> Iterator[Broken]:
-    """Every constraint that what was written breaks, as far as the database tells; MariaDB looks at once."""
+def dangling_before(plan: Plan) -> frozenset[Dangling]:
+    """What dangles before anything is written. Only SQLite finds that again at the end, and commits all the same."""
+    return frozenset(_dangling_rows(plan)) if connections[USING].vendor == "sqlite" else frozenset()
+
+
+def broken_at_the_end(plan: Plan, before: Collection[Dangling]) -> Iterator[Broken]:
+    """Every constraint that what was written breaks, as far as the database tells; MariaDB looks at once.
+
+    `before`: see `dangling_before`.
+    """
     match connections[USING].vendor:
         case "postgresql":
             yield from _of_postgresql(plan)
         case "sqlite":
-            yield from _of_sqlite(plan)
+            yield from _of_sqlite(plan, before)
 
 
 def _of_postgresql(plan: Plan) -> Iterator[Broken]:
@@ -130,24 +140,31 @@ def _error_of(constraint: str) -> DatabaseError | None:
     return None
 
 
-def _of_sqlite(plan: Plan) -> Iterator[Broken]:
+def _of_sqlite(plan: Plan, before: Collection[Dangling]) -> Iterator[Broken]:
     quote = connections[USING].ops.quote_name
+    columns: dict[tuple[str, int], str] = {}
+    for dangling in _dangling_rows(plan):
+        if dangling in before:
+            continue
+        name, row, target, constraint = dangling
+        with connections[USING].cursor() as cursor:
+            if (name, constraint) not in columns:
+                cursor.execute(f"PRAGMA foreign_key_list({quote(name)})")
+                columns |= {(name, found[0]): found[3] for found in cursor.fetchall()}
+            column = columns[name, constraint]
+            cursor.execute(
+                f"SELECT {quote(column)} FROM {quote(name)} WHERE rowid = %s",  # noqa: S608
+                [row],
+            )
+            place = _Place(name, (column,), cursor.fetchone())
+        yield _cause(plan, place), _dangling(place, target)
+
+
+def _dangling_rows(plan: Plan) -> Iterator[Dangling]:
     for name in sorted(_tables_concerned(plan)):
         with connections[USING].cursor() as cursor:
-            cursor.execute(f"PRAGMA foreign_key_check({quote(name)})")
-            broken = cursor.fetchall()
-            columns = {}
-            if broken:
-                cursor.execute(f"PRAGMA foreign_key_list({quote(name)})")
-                columns = {row[0]: row[3] for row in cursor.fetchall()}
-            for _, row, target, constraint in broken:
-                column = columns[constraint]
-                cursor.execute(
-                    f"SELECT {quote(column)} FROM {quote(name)} WHERE rowid = %s",  # noqa: S608
-                    [row],
-                )
-                place = _Place(name, (column,), cursor.fetchone())
-                yield _cause(plan, place), _dangling(place, target)
+            cursor.execute(f"PRAGMA foreign_key_check({connections[USING].ops.quote_name(name)})")
+            yield from cursor.fetchall()
 
 
 def _tables_concerned(plan: Plan) -> set[str]:

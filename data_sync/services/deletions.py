@@ -57,6 +57,8 @@ class Deletions:
         taken = [cascade for reach in self._reaches.values() for cascade in reach.cascades]
         self._add_linking(cascade for cascade in taken if cascade.effect == "unlink")
         self._add_referring([cascade for cascade in taken if cascade.effect == "delete"])
+        rows = {claim_of(*row): row for row in self._reaches}
+        self._referred_to_by = {rows[text]: name for text, name in claims.of(rows)}
         shown = [reach.cascades for reach in self._reaches.values()]
         shown += [_held_by_old(reach) for reach in self._replaced.values()]
         self._labels = self._load_labels(cascade for cascades in shown for cascade in cascades[:LABELLED])
@@ -124,7 +126,18 @@ class Deletions:
             *(_protected(*which, count, "which forbids the delete") for which, count in obstacles.items()),
             *(_protected(*which, count, 'and are registered with deletes="never"') for which, count in kept.items()),
             *self._held(reach),
+            *self._referred_to(row),
         ]
+
+    def _referred_to(self, row: Row) -> Iterator[Problem]:
+        """A problem where a write is about to refer to the very row: the source has it, outside of what is synced."""
+        if row in self._referred_to_by:
+            yield problem(
+                "protected",
+                "",
+                f"Change {self._referred_to_by[row]} refers to it. At the source, let that refer to another row, or "
+                "bring this one into what is synced; or reject this delete.",
+            )
 
     def _held(self, reach: Reach) -> Iterator[Problem]:
         """A problem for each column by which other changes would have what goes with the delete."""
@@ -143,10 +156,15 @@ class Deletions:
             )
 
     def _default_goes(self, cascade: Cascade) -> bool:
-        """Whether the row that a reference would get by default is deleted too, maybe in another batch."""
+        """Whether the row that a reference would get by default is deleted too, maybe in another batch.
+
+        The default that a database gives (`DB_SET_DEFAULT`) is not known.
+        """
         which = (cascade.model, cascade.column)
+        column: Any = cascade.model._meta.get_field(cascade.column)
+        if column.remote_field.on_delete is not models.SET_DEFAULT:
+            return False
         if which not in self._defaults:
-            column: Any = cascade.model._meta.get_field(cascade.column)
             registration = registry.registration_of(column.related_model)
             default = column.get_default()
             change = None
@@ -170,12 +188,17 @@ class Deletions:
 
     def _add_linking_by(self, schema: ModelSchema, link: Link, unlinked: dict[Any, Cascade]) -> None:
         rows = table(link.through, self._using).filter(pk__in=unlinked)
-        ends = list(rows.values_list("pk", link.source_column, link.target_column))
-        keys = KeysOfRows(link.target, "pk", self._using).load([target for _, _, target in ends])
+        changes = {
+            (pk, target): change
+            for pk, source, target in rows.values_list("pk", link.source_column, link.target_column)
+            if (change := self._comparison.change_of_row(schema.label, source)) is not None
+        }
+        if not changes:
+            return
+        keys = KeysOfRows(link.target, "pk", self._using, leaves_out=True).load([target for _, target in changes])
         label, rekeying = target_schema(link).label, self._comparison.rekeying
-        for pk, source, target in ends:
-            change = self._comparison.change_of_row(schema.label, source)
-            if change is not None and target in keys:
+        for (pk, target), change in changes.items():
+            if target in keys:
                 sides = self._comparison.sides_of(change)
                 linked = () if sides.after is None else sides.after.fields[link.name]
                 if rekeying.key(label, canonical.array(keys[target])).text in map(canonical.dumps, linked):

@@ -128,10 +128,10 @@ class Holding:
         return sides.after is not None and cascade.column in changed(sides.before, sides.after)
 
     def _names(self, pks: Sequence[Any]) -> dict[Any, str]:
-        """What problems call these rows: by natural key where they are of a registered model."""
+        """What problems call these rows: by natural key where they are of a registered model and have one."""
         names = {pk: f"{self._owner._meta.label_lower} {pk!r}" for pk in pks}
         for schema in reversed(self._schemas.values()):
             parts = {pk: part for part, pk in rows_in_table(schema, self._owner, pks, self._using).items()}
-            keys = KeysOfRows(schema.model, "pk", self._using).load(parts) if parts else {}
+            keys = KeysOfRows(schema.model, "pk", self._using, leaves_out=True).load(parts) if parts else {}
             names |= {parts[pk]: f"{schema.label} {canonical.array(keys[pk])}" for pk in parts if pk in keys}
         return names

@@ -327,10 +327,10 @@ def _record(
     )
 
 
-def differing(one: Record, other: Record) -> list[str]:
+def differing(one: Record, other: Record, *, with_files: bool = True) -> list[str]:
     """Names of the fields and files in which two records of a row differ."""
     names = [name for name, value in one.fields.items() if not same(value, other.fields.get(name))]
-    for name, file in one.files.items():
+    for name, file in one.files.items() if with_files else ():
         theirs = other.files.get(name)
         if (file and (file.checksum, file.size)) != (theirs and (theirs.checksum, theirs.size)):
             names.append(name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_sync.core.errors import ChangeFailed
-from data_sync.core.records import RecordText
+from data_sync.core.records import Record, RecordText
 from data_sync.core.states import Operation
 from data_sync.orm.among import among
 from data_sync.orm.references import RowsOfKeys
@@ -83,11 +83,17 @@ class _Reading:
                 )
             elif self._by_digest and record.digest() != entry.after_digest:
                 altered.append(entry)
-            elif not self._by_digest and after[entry.number].fields != record.record().fields:
+            elif not self._by_digest and self._is_altered(after[entry.number], record.record()):
                 altered.append(entry)
             elif entry.pk not in in_scope:
                 failed[entry.number] = f"{entry.name}: it would lie outside of the registration's queryset here."
         return self._twins(entries) | self._alterations(altered, now) | failed
+
+    def _is_altered(self, after: Record, record: Record) -> bool:
+        return after.key_text != record.key_text or bool(self._differing(after, record))
+
+    def _differing(self, after: Record, record: Record) -> list[str]:
+        return differing(after, record, with_files=self._by_digest)
 
     def _in_scope(self, pks: Sequence[Any]) -> set[Any]:
         if self._schema.registration.queryset is None:
@@ -102,7 +108,7 @@ class _Reading:
             why = "it cannot hold this one exactly, or a signal receiver altered it."
         failed = {}
         for entry in entries:
-            names = ", ".join(differing(after[entry.number], now[entry.pk].record())) or "its natural key"
+            names = ", ".join(self._differing(after[entry.number], now[entry.pk].record())) or "its natural key"
             failed[entry.number] = (
                 f"{entry.name}: the database gave back another value than was written for {names}; {why}"
             )

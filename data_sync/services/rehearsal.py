@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import Error, OperationalError, connections, transaction
 
 from data_sync.core.errors import ChangeFailed, InvalidTransition
 from data_sync.core.states import ChangesetState, Decision
@@ -13,7 +13,7 @@ from data_sync.models import Change, Changeset
 from data_sync.orm.snapshot import read_what_is_committed
 
 from .actors import Actor
-from .deferred import broken_at_the_end
+from .deferred import broken_at_the_end, dangling_before
 from .execution import Execution
 from .plan import USING, Plan
 from .read_back import mismatches
@@ -64,7 +64,7 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
             # SQLite refuses to write in a transaction that has read what another has altered since.
             if attempt == TRIES or connections[USING].vendor != "sqlite":
                 raise InvalidTransition(f"The database is busy: {error}. Nothing was written; try again.") from error
-        except DatabaseError as error:
+        except Error as error:
             reason = f"The database broke the rehearsal off: {error}. Nothing was written."
             raise InvalidTransition(reason) from error
     raise AssertionError
@@ -104,13 +104,14 @@ class _Attempt:
     def result(self) -> Rehearsal:
         plan = self._plan = self._planned()
         self._fail_all(stale_rows(plan))
+        before = dangling_before(plan)
         execution = Execution(plan, self._fail, self._fail_all, is_rehearsal=True)
         execution.write()
         execution.close()
         execution.check_deletes()
         execution.delete()
         refusals = []
-        for number, reason in broken_at_the_end(plan):
+        for number, reason in broken_at_the_end(plan, before):
             if number is None:
                 refusals.append(f"When it commits, the database would refuse it all: {reason}")
             else:

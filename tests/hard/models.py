@@ -35,6 +35,18 @@ class Node(models.Model):
     remarks = GenericRelation("hard.Remark")
 
 
+@data_sync.register_model(natural_key=["parent.slug", "slug"])
+class Region(models.Model):
+    """Named within its parent, which is named by its slug alone: keys are of rows of the same model."""
+
+    slug = models.CharField(max_length=50)
+    title = models.CharField(max_length=100, default="")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, related_name="children")
+
+    class Meta:
+        unique_together = [("parent", "slug")]
+
+
 @data_sync.register_model()
 class Chapter(models.Model):
     """A parent is required: a root is its own, or two rows are each other's."""
@@ -773,6 +785,28 @@ class Permit(models.Model):
     live = models.BooleanField(default=True)
 
 
+@data_sync.register_model(natural_key=["nation.code", "name"], queryset=lambda rows: rows.exclude(nation=None))
+class Article(models.Model):
+    """A draft is out of scope, and has no key."""
+
+    nation = models.ForeignKey(Nation, null=True, on_delete=models.CASCADE)
+    name = models.CharField(max_length=50)
+    slug = models.SlugField(unique=True)
+    author = models.ForeignKey(Owner, null=True, on_delete=models.CASCADE)
+
+    class Meta:
+        unique_together = [("nation", "name")]
+
+
+@data_sync.register_model(natural_key=["name"], queryset=lambda rows: rows.filter(live=True))
+class Issue(models.Model):
+    """One that is out of scope may have drafts."""
+
+    name = models.CharField(max_length=50, unique=True)
+    articles = models.ManyToManyField(Article)
+    live = models.BooleanField(default=True)
+
+
 @data_sync.register_model(exclude=["visible"], queryset=lambda rows: rows.filter(visible=True))
 class Banner(models.Model):
     """What decides about the scope is not synced: a new row lands outside of it."""
@@ -868,12 +902,20 @@ class Slugged(models.Model):
         super().save(*args, **options)
 
 
-@data_sync.register_model(natural_key=["name"], fields=("name",), file_fields=("paper",))
+class Coarse(models.JSONField):
+    """Takes truth for a number."""
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        return super().get_db_prep_value(int(value) if value is True else value, connection, prepared)
+
+
+@data_sync.register_model(natural_key=["name"], fields=("name", "tally"), file_fields=("paper",))
 class Filed(models.Model):
     """No two rows have one file."""
 
     name = models.CharField(max_length=50, unique=True)
     paper = models.FileField(upload_to="papers", unique=True)
+    tally = Coarse(default=0)
 
 
 @data_sync.register_model()
@@ -1069,6 +1111,16 @@ class Nickname(models.Model):
         max_length=50, unique=True, db_collation="nocase" if connection.vendor == "sqlite" else None
     )
     text = models.TextField(default="")
+
+
+@data_sync.register_model()
+class Harbour(models.Model):
+    """A primary key that SQLite takes for equal whatever its case; links may name it in another."""
+
+    code = models.CharField(
+        max_length=10, primary_key=True, db_collation="nocase" if connection.vendor == "sqlite" else None
+    )
+    rooms = models.ManyToManyField(Room)
 
 
 # Two releases: a server with this variable runs the next one (see test_releases.py)

@@ -26,6 +26,7 @@ from .models import (
     OnSetNull,
     OnSetValue,
     Owner,
+    nobody,
 )
 
 REQUIRED = (OnCascade, OnProtect, OnNothing)
@@ -146,6 +147,21 @@ def test_a_local_row_gets_its_default_and_the_review_shows_it(environments: Envi
     (cascade,) = changeset.changes.get().cascades
     assert (cascade["model"], cascade["pk"], cascade["column"]) == ("hard.localsetdefault", str(one.pk), "owner")
     assert rows(LocalSetDefault, "default").get().owner_id == 1
+
+
+def test_the_default_of_a_column_that_gets_another_value_forbids_nothing(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row that it has by default is deleted too."""
+    monkeypatch.setattr(LocalSetDefault._meta.get_field("owner").remote_field, "on_delete", models.SET(nobody))
+    rows(Owner, "default").create(pk=1, name="the first")
+    mine = {name: rows(Owner, "default").create(pk=pk, name=name) for pk, name in ((77, "gone"), (78, "nobody"))}
+    owners("source", "nobody")
+    local(LocalSetDefault, owner=mine["gone"])
+    changeset = bring(environments)
+    (cascade,) = changeset.changes.get(has_cascades=True).cascades
+    assert (cascade["effect"], cascade["column"]) == ("set", "owner")
+    assert rows(LocalSetDefault, "default").get().owner == mine["nobody"]
 
 
 def test_a_default_that_is_not_there_forbids_the_delete_before_approval(environments: Environments) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,8 @@ from data_sync.models import Changeset
 from data_sync.orm.tables import lock
 from tests.environments import Environments
 
-from .bringing import SIDES, pending
-from .models import Car, Cart, Taxi, Vehicle, VehicleNote
+from .bringing import SIDES, pending, rows
+from .models import Car, Cart, Seat, Taxi, Vehicle, VehicleNote
 
 pytestmark = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
 
@@ -104,3 +105,47 @@ def test_each_table_is_locked_once_and_parents_first_as_save_writes_them(environ
         lock(Taxi, [taxi.pk for taxi in taxis], "default")
     names = [table._meta.db_table for table in (Vehicle, Car, Taxi)]
     assert [next(name for name in names if name in query["sql"]) for query in captured] == names
+
+
+def test_a_deadlock_is_told_as_one_and_no_row_is_blamed(environments: Environments) -> None:
+    """Another session has the place that a new seat is to get, and waits for a seat that the apply has locked."""
+    environments.add(Seat, name="held", place=(1, 2))
+    rows(Seat, "source").create(name="new", place=9)
+    changeset = environments.approved()
+    holds, waits = threading.Event(), threading.Event()
+
+    def session() -> None:
+        try:
+            with transaction.atomic():
+                # The database gives up whoever has written less.
+                Seat.objects.bulk_create(Seat(name=f"other {number}", place=9 + number) for number in range(100))
+                holds.set()
+                waits.wait()
+                Seat.objects.filter(name="held").update(badge="x")
+                raise InterruptedError
+        except InterruptedError:
+            pass
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=session)
+
+    def meet(instance: Seat, **_: Any) -> None:
+        if instance.name == "new":
+            other.start()
+            holds.wait()
+            waits.set()
+            # PostgreSQL looks for deadlocks after a second, and gives up who looks.
+            time.sleep(2)
+
+    pre_save.connect(meet, sender=Seat)
+    try:
+        with environments.untouched():
+            done = environments.apply(changeset)
+            other.join()
+    finally:
+        pre_save.disconnect(meet, sender=Seat)
+    assert done.state == ChangesetState.FAILED
+    assert "deadlock" in done.state_reason.lower() and "approve and apply again" in done.state_reason
+    assert not changeset.changes.filter(outcome="failed").exists()
+    assert environments.apply(environments.approve(changeset)).state == ChangesetState.APPLIED

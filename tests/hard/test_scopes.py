@@ -13,11 +13,14 @@ from data_sync.core.states import ChangesetState, Operation
 from data_sync.orm.resolution import schema_of
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
+from data_sync.services import sources
 from data_sync.services.rehearsal import rehearse
+from tests.direct import Direct
 from tests.environments import Environments
+from tests.registering import registered
 
-from .bringing import SIDES, applied, bring, operations, pending, problems, rows
-from .models import Banner, Memo, Node, Permit, Post, Reply
+from .bringing import SIDES, applied, bring, operations, pending, problems, rows, words
+from .models import Article, Banner, Issue, Memo, Nation, Node, Owner, Permit, Post, Reply
 
 
 def test_a_row_that_the_manager_hides_here_is_updated_and_not_made_twice(environments: Environments) -> None:
@@ -58,6 +61,36 @@ def test_a_row_that_leaves_the_scope_at_the_source_is_a_delete_that_says_so(envi
     assert set(rows(Post, "default").values_list("slug", flat=True)) == {"stays"}
 
 
+def two_of_three_leave() -> None:
+    for alias in SIDES:
+        for slug in ("stays", "leaves", "gone"):
+            rows(Post, alias).create(slug=slug)
+    rows(Post, "source").filter(slug="leaves").update(live=False)
+    rows(Post, "source").get(slug="gone").delete()
+
+
+LEFT = {"leaves": True, "gone": False}
+
+
+def test_a_scope_that_only_the_source_has_is_left_too(environments: Environments) -> None:
+    two_of_three_leave()
+    with registered(Post, queryset=None):
+        changeset = environments.changeset()
+    assert dict(changeset.changes.values_list("key_text", "left_scope")) == LEFT
+
+
+def test_a_source_that_does_not_say_whether_it_has_a_scope_is_asked(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_of_three_leave()
+    older = Direct()
+    told = older.manifest()
+    silent = {label: replace(model, scoped=None) for label, model in told.models.items()}
+    monkeypatch.setattr(older, "manifest", lambda: replace(told, models=silent))
+    monkeypatch.setattr(sources, "open_source", lambda _: older)
+    assert dict(environments.changeset().changes.values_list("key_text", "left_scope")) == LEFT
+
+
 def test_a_row_that_enters_the_scope_is_a_create(environments: Environments) -> None:
     rows(Post, "source").create(slug="enters")
     changeset = bring(environments)
@@ -80,6 +113,25 @@ def test_rows_out_of_scope_stay_as_they_are(environments: Environments) -> None:
     bring(environments)
     held = set(rows(Permit, "default").values_list("pk", "name", "number", "live"))
     assert len(held) == 2 and (mine.pk, "out here", 3, False) in held
+
+
+def test_who_has_a_value_is_named_by_primary_key_where_it_has_no_natural_key(environments: Environments) -> None:
+    rows(Nation, "source").create(code="FR")
+    rows(Article, "source").create(nation_id="FR", name="new", slug="x")
+    draft = rows(Article, "default").create(name="draft", slug="x")
+    changeset = pending(environments)
+    assert problems(changeset) == {("hard.article", "FR · new"): ["unique_collision"]}
+    assert f"hard.article {draft.pk} here" in words(changeset, "unique_collision")
+
+
+def test_a_row_without_natural_key_goes_with_its_links(environments: Environments) -> None:
+    author = rows(Owner, "default").create(name="ann")
+    draft = rows(Article, "default").create(name="draft", slug="x", author=author)
+    rows(Issue, "default").create(name="plan", live=False).articles.add(draft)
+    changeset = pending(environments)
+    assert [cascade["effect"] for cascade in changeset.changes.get().cascades] == ["delete", "unlink"]
+    applied(environments, changeset)
+    assert not rows(Article, "default").exists()
 
 
 def test_a_row_that_left_the_scope_here_since_the_pull_makes_the_apply_stale(environments: Environments) -> None:

@@ -8,12 +8,26 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.states import ChangesetState
+from data_sync.orm import target_rows
 from data_sync.orm.tables import table
 from data_sync.services import apply, plan
 from tests.environments import Environments
-from tests.hard.models import Car, Chapter, Edition, Lesson, Member, Node, Remark, Room, Seat, Stamp
+from tests.hard.models import (
+    Acquaintance,
+    Actor,
+    Car,
+    Chapter,
+    Edition,
+    Lesson,
+    Member,
+    Node,
+    Remark,
+    Room,
+    Seat,
+    Stamp,
+)
 
-from .bringing import pending, put, rows
+from .bringing import bring, pending, put, rows
 
 
 def fill(environments: Environments, first: int, count: int) -> None:
@@ -98,3 +112,18 @@ def test_small_batches_and_plans_that_are_read_anew_come_to_the_same(
         kind = table(ContentType, alias).get_or_create(app_label="hard", model="node")[0]
         rows(Remark, alias).create(code="r", content_type=kind, object_id=str(node.pk))
     statements(environments)
+
+
+@pytest.mark.parametrize("remembered", [0, 3])
+def test_rows_that_refer_twice_to_more_rows_than_are_remembered(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr(plan, "BATCH", 7)
+    monkeypatch.setattr(target_rows, "REMEMBERED", remembered)
+    actors = [environments.add(Actor, name=f"{number}")[0] for number in range(10)]
+    members = [environments.add(Member, name=f"{number}")[0] for number in range(10)]
+    for number in range(10):
+        rows(Acquaintance, "source").create(one=actors[number], other=actors[number - 1])
+        members[number].follows.add(members[number - 1])
+        members[number].friends.add(members[number - 2])
+    bring(environments)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, connections
 from django.db.models.signals import post_delete, post_save, pre_save
 
 from data_sync.core.errors import InvalidTransition, NotPermitted
@@ -21,6 +21,7 @@ from tests.hard.models import (
     Filed,
     Late,
     Limits,
+    LocalNothing,
     Node,
     OnCascade,
     Owner,
@@ -32,7 +33,7 @@ from tests.hard.models import (
 )
 from tests.testapp.models import Comment, Document, Product
 
-from .bringing import pending, rows
+from .bringing import SIDES, applied, pending, rows
 from .test_constraints import unchecked
 
 
@@ -159,6 +160,18 @@ def test_what_would_only_fail_at_commit_is_found_and_attributed(environments: En
     assert "owner" in found.errors[numbers(changeset)["dangling"]]
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others look at what is written only")
+def test_a_row_that_dangled_before_refuses_nothing(environments: Environments) -> None:
+    with connection.constraint_checks_disabled():
+        rows(LocalNothing, "default").create(owner_id=424242)
+    environments.add(Owner, name="new", only="source")
+    environments.add(Owner, name="gone", only="default")
+    changeset = pending(environments)
+    found = rehearsed(environments, changeset)
+    assert (found.errors, found.refusals, found.written) == ({}, [], 2)
+    applied(environments, changeset)
+
+
 def test_writes_that_would_land_out_of_scope_and_values_that_come_back_otherwise_are_found(
     environments: Environments,
 ) -> None:
@@ -178,6 +191,21 @@ def test_writes_that_would_land_out_of_scope_and_values_that_come_back_otherwise
     known = numbers(changeset)
     assert "another value" in found.errors[known["a"]] or "queryset" in found.errors[known["a"]]
     assert "another value than was written for text" in found.errors[known["b"]]
+
+
+def test_one_is_not_true_to_a_rehearsal_of_rows_with_files(environments: Environments) -> None:
+    """Else it would be clean, and the apply refused."""
+    for name, tally in (("a", 0), ("b", 1)):
+        for alias in SIDES:
+            rows(Filed, alias).create(name=name, paper=f"paper-{name}", tally=tally)
+    with connections["source"].cursor() as cursor:
+        cursor.execute("UPDATE hard_filed SET tally = 'true'")
+    environments.put("paper-b", b"b", only="source")
+    changeset = pending(environments)
+    found = rehearsed(environments, changeset)
+    known = numbers(changeset)
+    assert found.errors.keys() == set(known.values())
+    assert "another value than was written for tally; " in found.errors[known["b"]]
 
 
 def test_exchanges_deletes_and_trees_are_rehearsed_as_they_are_applied(environments: Environments) -> None:
@@ -259,7 +287,7 @@ def test_a_refusal_that_is_nobodys_fault_is_one_of_everything(
 ) -> None:
     environments.add(Stamp, name="a", only="source")
     changeset = pending(environments)
-    monkeypatch.setattr("data_sync.services.rehearsal.broken_at_the_end", lambda plan: [(None, "Too late.")])
+    monkeypatch.setattr("data_sync.services.rehearsal.broken_at_the_end", lambda *_: [(None, "Too late.")])
     found = rehearsed(environments, changeset)
     assert (found.written, found.errors, found.is_clean) == (0, {}, False)
     assert found.refusals == ["When it commits, the database would refuse it all: Too late."]

@@ -87,7 +87,7 @@ def test_each_kind_of_on_delete_has_its_effect(default_owner: Owner) -> None:
         ("OnCascade", rows[OnCascade], "delete", "owner"),
         ("OnSetNull", rows[OnSetNull], "null", "owner"),
         ("OnSetDefault", rows[OnSetDefault], "default", "owner"),
-        ("OnSetValue", rows[OnSetValue], "default", "owner"),
+        ("OnSetValue", rows[OnSetValue], "set", "owner"),
     }
     assert told(found.obstacles) == {
         ("OnProtect", rows[OnProtect], "protect", "owner"),

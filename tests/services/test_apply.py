@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from django.db import connection, connections
-from django.db.models.signals import ModelSignal, post_delete, post_save, pre_save
+from django.db import Error, InterfaceError, OperationalError, connection, connections
+from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
 from django.utils import timezone
 
 from data_sync.core.errors import InvalidTransition, NotPermitted
@@ -433,6 +433,32 @@ def test_a_receiver_that_raises_fails_it_and_nothing_is_written(three: Environme
         changeset = three.apply(changeset)
     assert changeset.state == ChangesetState.FAILED
     assert "the receiver's own trouble" in changeset.state_reason
+
+
+@pytest.mark.parametrize("signal", [pre_save, pre_delete], ids=["write", "delete"])
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError(1205, "Lock wait timeout exceeded"), InterfaceError("already closed")],
+    ids=["busy", "lost"],
+)
+def test_a_database_that_is_busy_or_lost_is_no_rows_fault(
+    three: Environments, signal: ModelSignal, error: Error
+) -> None:
+    """Nor is the same asked of every row again."""
+    changeset = three.approved()
+    asked: list[int] = []
+
+    def wait(**_: Any) -> None:
+        asked.append(1)
+        raise error
+
+    with receiving(signal, Product, wait), three.untouched():
+        failed = three.apply(changeset)
+    assert failed.state == ChangesetState.FAILED
+    assert str(error) in failed.state_reason and "approve and apply again" in failed.state_reason
+    assert Outcome.FAILED not in outcomes(changeset).values()
+    assert len(asked) == 1
+    assert three.apply(three.approve(changeset)).state == ChangesetState.APPLIED
 
 
 def test_a_row_that_would_land_outside_of_the_scope_here_fails(environments: Environments) -> None:

@@ -23,6 +23,7 @@ EFFECTS = {
     "delete": "is deleted with it",
     "null": "loses its reference to it",
     "default": "gets its default reference",
+    "set": "gets another reference",
     "unlink": "is unlinked from it",
 }
 

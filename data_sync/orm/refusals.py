@@ -1,0 +1,21 @@
+"""What a database's refusal is about: the rows that were to be written, or the database itself."""
+
+from __future__ import annotations
+
+from django.db import Error, InterfaceError, OperationalError, connections
+
+_NOT_ABOUT_ROWS = frozenset({1020, 1205, 1213, 2006, 2013})
+"""MySQL's codes for rows that another altered, a lock that did not come, a deadlock, and lost connections."""
+
+
+def is_about_rows(error: Exception, using: str) -> bool:
+    """Whether other rows, or fewer, may still be written after this, in the transaction that it was raised in.
+
+    Ask after the savepoint around what raised it: where that is lost, so is the whole transaction.
+    """
+    connection = connections[using]
+    if isinstance(error, InterfaceError) or connection.needs_rollback:
+        return False
+    if isinstance(error, Error) and connection.vendor == "mysql":
+        return not error.args or error.args[0] not in _NOT_ABOUT_ROWS
+    return not isinstance(error, OperationalError)
