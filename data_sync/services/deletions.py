@@ -53,7 +53,7 @@ class Deletions:
         self._defaults: dict[tuple[type[models.Model], str], bool] = {}
         compared = comparison.schemas
         self._reaches = reach_of(_rows(batch, Operation.DELETE), using, compared, self._is_apart)
-        self._replaced = reach_of(_rows(batch, Operation.RENAME), using, compared, self._moves_away, alone=True)
+        self._replaced = reach_of(_rows(batch, Operation.RENAME), using, compared, alone=True)
         taken = [cascade for reach in self._reaches.values() for cascade in reach.cascades]
         self._add_linking(cascade for cascade in taken if cascade.effect == "unlink")
         self._add_referring([cascade for cascade in taken if cascade.effect == "delete"])
@@ -80,13 +80,6 @@ class Deletions:
             self._writers[cascade] = _Writer(name_of(sides), f"keeps {cascade.column}, {_LEADS_AWAY}")
         return False
 
-    def _moves_away(self, cascade: Cascade) -> bool:
-        """Whether an update among the changes gives the row another value in the referring column."""
-        change = self._change(cascade)
-        if change is None or change.operation == Operation.DELETE:
-            return False
-        return _is_moved(self._comparison.sides_of(change), cascade.column)
-
     def _change(self, cascade: Cascade) -> Numbered | None:
         return self._comparison.change_of_row(cascade.model._meta.label_lower, cascade.pk)
 
@@ -95,7 +88,7 @@ class Deletions:
         return self._plain(self._reaches[row].cascades)
 
     def cascades_of_replacement(self, row: Row) -> list[dict[str, Any]]:
-        """The same for a renamed row, and what forbids its delete as well."""
+        """The same for a renamed row, and all else that refers to it: it would be replaced before anything moves."""
         return self._plain(_held_by_old(self._replaced[row]))
 
     def _plain(self, cascades: list[Cascade]) -> list[dict[str, Any]]:

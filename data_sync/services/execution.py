@@ -17,6 +17,7 @@ from data_sync.orm.writes import Node, levels, self_references
 from .plan import BATCH, USING, Entry, Plan, Shown
 
 Fail = Callable[[int, str], None]
+FailStale = Callable[[dict[int, str]], None]
 
 
 def write_rows(plan: Plan) -> None:
@@ -25,38 +26,53 @@ def write_rows(plan: Plan) -> None:
     def fail(number: int, reason: str) -> None:
         raise ChangeFailed({number: reason})
 
-    execution = Execution(plan, fail)
+    def fail_stale(reasons: dict[int, str]) -> None:
+        raise StaleChangeset(reasons)
+
+    execution = Execution(plan, fail, fail_stale)
     execution.write()
     execution.close()
-    stale = execution.check_deletes()
-    if stale:
-        raise StaleChangeset(stale)
+    execution.check_deletes()
     execution.delete()
 
 
 class Execution:
     """The steps of writing a plan, to be taken in this order: `write`, `close`, `check_deletes`, `delete`.
 
-    What cannot be written is told to `fail`; if that returns, the change is left out.
+    What cannot be written is told to `fail`, and deletes that would reach what was not shown to `fail_stale`; if that
+    returns, the changes are left out.
     """
 
-    def __init__(self, plan: Plan, fail: Fail, *, is_rehearsal: bool = False) -> None:
+    def __init__(self, plan: Plan, fail: Fail, fail_stale: FailStale, *, is_rehearsal: bool = False) -> None:
         self._plan = plan
         self._fail = fail
-        self._roots: dict[Any, frozenset[Any]] = {}
+        self._fail_stale = fail_stale
+        self._deletes = {
+            schema.model: {entry.pk: entry.number for batch in plan.entries(label, Operation.DELETE) for entry in batch}
+            for label, schema in plan.schemas.items()
+        }
         self.writer = Writer(
             USING,
             fail=self._give_up,
-            find_leaving=lambda table, pks: plan.leaving(table, pks, self.writer.written),
+            find_leaving=lambda table, pks: plan.leaving(table, pks, self._is_done),
             delete_now=self._delete_now,
             is_doomed=self._is_doomed,
             renamed=self._renamed_rows(),
             is_rehearsal=is_rehearsal,
         )
 
+    def _is_done(self, number: int) -> bool:
+        return number in self.writer.written or number in self.writer.deleted
+
     def _give_up(self, number: int, reason: str) -> None:
         self._fail(number, reason)
         self._plan.drop(number)
+
+    def _give_up_stale(self, reasons: dict[int, str]) -> None:
+        if reasons:
+            self._fail_stale(reasons)
+        for number in reasons:
+            self._plan.drop(number)
 
     def _renamed_rows(self) -> dict[str, dict[str, Any]]:
         return {
@@ -121,25 +137,25 @@ class Execution:
         return nodes
 
     def _replace(self, schema: ModelSchema) -> None:
-        """Deletes the rows that are to be made anew under another key: only where the review showed what goes along."""
+        """Deletes the rows that are to be made anew under another key, as long as nothing refers to them."""
         for batch in self._plan.entries(schema.label, Operation.RENAME):
-            replaced = {entry.pk: entry for entry in batch if entry.is_replaced}
-            if not replaced:
-                continue
-            shown = self._plan.shown([entry.number for entry in replaced.values()])
-            roots = ((schema.model, pk) for pk in replaced)
-            found = reach_of(roots, USING, self._plan.schemas, locked=True)
-            reaches = {pk: reach for (_, pk), reach in found.items()}
-            for pk, reach in reaches.items():
-                entry = replaced[pk]
-                held = [*reach.obstacles, *reach.apart, *_unseen(reach, shown[entry.number])]
+            replaced = {(schema.model, entry.pk): entry for entry in batch if entry.is_replaced}
+            reaches = reach_of(replaced, USING, self._plan.schemas, locked=True)
+            for row, entry in replaced.items():
+                reach = reaches[row]
+                held = [*reach.obstacles, *reach.apart, *reach.cascades]
                 if held:
                     self._give_up(
                         entry.number,
                         f"{entry.name} cannot be replaced: {_rows(held)} refer to it. Choose to rename it instead.",
                     )
-            left = [entry for entry in replaced.values() if entry.number not in self._plan.dropped]
-            self.writer.delete({entry.number: {(schema.model, entry.pk): reaches[entry.pk]} for entry in left})
+            self.writer.delete(
+                {
+                    entry.number: {row: reaches[row]}
+                    for row, entry in replaced.items()
+                    if entry.number not in self._plan.dropped
+                }
+            )
 
     def _make_room_for_spans(self, schema: ModelSchema) -> None:
         """Where a constraint excludes more than equal values, rows that nothing refers to are deleted first."""
@@ -157,21 +173,15 @@ class Execution:
 
     # Deletes
 
-    def check_deletes(self) -> dict[int, str]:
-        """Computes once more what the deletes take along; one row more than was shown is told, by number."""
+    def check_deletes(self) -> None:
+        """Computes once more what the deletes take along, before any of them is done."""
         stale: dict[int, str] = {}
-        self._roots = {
-            schema.model: frozenset(
-                entry.pk for batch in self._plan.entries(label, Operation.DELETE) for entry in batch
-            )
-            for label, schema in self._plan.schemas.items()
-        }
         for label, schema in self._plan.schemas.items():
             for batch in self._plan.entries(label, Operation.DELETE):
                 left = [entry for entry in batch if entry.number not in self.writer.deleted]
                 _, more = self._reaches(schema, left, locked=True)
-                stale |= {number: f"{reason} Pull again." for number, reason in more.items()}
-        return stale
+                stale |= more
+        self._give_up_stale(stale)
 
     def _reaches(
         self, schema: ModelSchema, entries: Sequence[Entry], *, locked: bool = False
@@ -189,9 +199,10 @@ class Execution:
         return self._is_doomed((cascade.model, cascade.pk))
 
     def _is_doomed(self, row: Row) -> bool:
-        """Whether a row is deleted by a change of its own."""
+        """Whether a change of its own has still to delete a row."""
         model, pk = row
-        return pk in self._roots.get(model, ())
+        number = self._deletes.get(model, {}).get(pk)
+        return number is not None and number not in self._plan.dropped and number not in self.writer.deleted
 
     def delete(self) -> None:
         """The deletes, in reverse order: what refers to others goes first.
@@ -202,13 +213,12 @@ class Execution:
             for entries in self._delete_batches(label, schema):
                 left = [entry for entry in entries if entry.number not in self.writer.deleted]
                 reaches, more = self._reaches(schema, left)
-                for number, reason in more.items():
-                    self._give_up(number, reason)
+                self._give_up_stale(more)
                 self.writer.delete(
                     {
                         entry.number: {(schema.model, entry.pk): reaches[entry.pk]}
                         for entry in left
-                        if entry.number not in more
+                        if entry.number not in self._plan.dropped
                     }
                 )
 
@@ -251,7 +261,7 @@ class Execution:
             (model, pk): number
             for model, pks in by_model.items()
             if (label := model._meta.label_lower) in self._plan.schemas
-            for pk, number in self._plan.doomed(label, pks, self.writer.written).items()
+            for pk, number in self._plan.doomed(label, pks, self._is_done).items()
         }
 
 
@@ -270,7 +280,7 @@ def _as_shown(cascade: Cascade) -> tuple[str, str, str, str]:
 def _beyond(reach: Reach, shown: Shown) -> str:
     """What a delete would reach beyond what was shown, in words; "" if nothing."""
     more = _unseen(reach, shown) + reach.obstacles
-    return f"deleting it would now also reach {_rows(more)}, which was not shown." if more else ""
+    return f"deleting it would now also reach {_rows(more)}, which was not shown. Pull again." if more else ""
 
 
 def _rows(cascades: Sequence[Cascade]) -> str:

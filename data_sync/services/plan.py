@@ -35,6 +35,9 @@ REMEMBERED = 20_000
 Shown = frozenset[tuple[str, str, str, str]]
 """Cascades that the reviewer was shown: model, pk, effect, column."""
 
+IsDone = Callable[[int], bool]
+"""Says whether a change has been carried out already: another row may have its row's primary key by then."""
+
 WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
 _LIGHT = ("number", "operation", "before_digest", "acknowledged_digest", "after_digest", "rename_choice")
 _TEXTS = ("key", "previous_key", "local_pk")
@@ -241,18 +244,18 @@ class Plan:
 
     def shown(self, numbers: Iterable[int]) -> dict[int, Shown]:
         """The cascades that the reviewer was shown of deletes."""
-        shown = self.changeset.changes.filter(number__in=numbers).values_list("number", "cascades")
         return {
             number: frozenset((c["model"], c["pk"], c["effect"], c["column"]) for c in cascades)
-            for number, cascades in shown
+            for some in batches(numbers)
+            for number, cascades in self.changeset.changes.filter(number__in=some).values_list("number", "cascades")
         }
 
-    def leaving(self, table: type[models.Model], pks: Collection[Any], written: Numbers) -> Iterator[Leaving]:
+    def leaving(self, table: type[models.Model], pks: Collection[Any], is_done: IsDone) -> Iterator[Leaving]:
         """Which rows, by primary key in a table, changes of the plan have still to alter or delete."""
         for label, schema in self.schemas.items():
             if table not in schema.tables:
                 continue
-            entries = self._still_to_do(label, rows_in_table(schema, table, list(pks), USING).values(), written)
+            entries = self._still_to_do(label, rows_in_table(schema, table, list(pks), USING).values(), is_done)
             doomed = {entry.number: entry.pk for entry in entries if entry.operation == Operation.DELETE}
             for number, record in self.before(list(doomed)).items() if doomed else ():
                 yield Leaving(schema=schema, pk=doomed[number], number=number, before=record, after=None)
@@ -262,12 +265,12 @@ class Plan:
                         schema=schema, pk=write.pk, number=write.number, before=write.before, after=write.after
                     )
 
-    def doomed(self, label: str, pks: Collection[Any], written: Numbers) -> dict[Any, int]:
+    def doomed(self, label: str, pks: Collection[Any], is_done: IsDone) -> dict[Any, int]:
         """The numbers of the changes that have still to delete some of these rows, by primary key."""
-        entries = self._still_to_do(label, pks, written)
+        entries = self._still_to_do(label, pks, is_done)
         return {entry.pk: entry.number for entry in entries if entry.operation == Operation.DELETE}
 
-    def _still_to_do(self, label: str, pks: Iterable[Any], written: Numbers) -> list[Entry]:
+    def _still_to_do(self, label: str, pks: Iterable[Any], is_done: IsDone) -> list[Entry]:
         if label not in self._leaving:
             self._leaving[label] = {
                 entry.pk: entry.number
@@ -275,7 +278,7 @@ class Plan:
                 for entry in batch
             }
         known = self._leaving[label]
-        numbers = [known[pk] for pk in pks if pk in known and known[pk] not in written]
+        numbers = [known[pk] for pk in pks if pk in known and not is_done(known[pk])]
         return [entry for some in batches(numbers) for entry in self.of_numbers(label, some)]
 
     # What became of them

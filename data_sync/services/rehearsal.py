@@ -57,12 +57,12 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
     if changeset is None or changeset.state not in STATES:
         raise InvalidTransition(refusal(changeset_id, "be rehearsed"))
     chosen = _chosen(changeset) if numbers is None else set(numbers)
-    for last in (False, False, True):
+    for attempt in range(1, TRIES + 1):
         try:
             return _rehearse(changeset, chosen)
         except OperationalError as error:
             # SQLite refuses to write in a transaction that has read what another has altered since.
-            if last or connections[USING].vendor != "sqlite":
+            if attempt == TRIES or connections[USING].vendor != "sqlite":
                 raise InvalidTransition(f"The database is busy: {error}. Nothing was written; try again.") from error
         except Error as error:
             reason = f"The database broke the rehearsal off: {error}. Nothing was written."
@@ -105,10 +105,10 @@ class _Attempt:
         plan = self._plan = self._planned()
         self._fail_all(stale_rows(plan))
         before = dangling_before(plan)
-        execution = Execution(plan, self._fail, is_rehearsal=True)
+        execution = Execution(plan, self._fail, self._fail_all, is_rehearsal=True)
         execution.write()
         execution.close()
-        self._fail_all(execution.check_deletes())
+        execution.check_deletes()
         execution.delete()
         refusals = []
         for number, reason in broken_at_the_end(plan, before):

@@ -498,10 +498,11 @@ class Portrait(models.Model):
 
 @data_sync.register_model(natural_key=["name"], fields=("code", "name"), save="model")
 class Booth(models.Model):
-    """As `Stall`, written by `save()`."""
+    """As `Stall`, written by `save()`. Who rents it is said here only."""
 
     code = models.CharField(max_length=10, primary_key=True)
     name = models.CharField(max_length=50, unique=True)
+    tenant = models.ForeignKey("Owner", null=True, on_delete=models.CASCADE)
 
 
 @data_sync.register_model(natural_key=["id"], fields=("id", "text"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models.signals import post_delete, pre_delete
+from django.db.models.signals import post_delete, pre_delete, pre_save
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.states import ChangesetState, Operation
@@ -18,9 +18,10 @@ from data_sync.orm import write
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 
-from .bringing import applied, bring, operations, pending, problems, put, rows, words
+from .bringing import applied, bring, operations, pending, problems, put, rows, without_renames, words
 from .models import (
     Bar,
+    Booth,
     Branch,
     Chapter,
     Clerk,
@@ -253,9 +254,27 @@ def test_a_row_that_a_receiver_adds_does_not_go_unseen(environments: Environment
     approved = environments.approve(changeset)
     with receiving(pre_delete, Line, receiver), environments.untouched():
         done = environments.apply(approved)
-    assert done.state == ChangesetState.FAILED
+    assert done.state == ChangesetState.STALE
     reason = done.changes.get(model="hard.place").outcome_reason
-    assert "hard.placenote" in reason and "not shown" in reason
+    assert "hard.placenote" in reason and "not shown. Pull again." in reason
+
+
+def test_a_new_row_is_not_taken_for_the_deleted_one_that_had_its_primary_key(environments: Environments) -> None:
+    owner = rows(Owner, "default").create(name="gone")
+    rows(Booth, "default").create(code="A", name="gone")
+    rows(Booth, "source").create(code="A", name="new")
+    environments.add(Owner, name="stays")
+
+    def receiver(instance: Booth, **_: Any) -> None:
+        instance.tenant = owner
+
+    changeset = without_renames(environments)
+    environments.accept_all(changeset)
+    approved = environments.approve(changeset)
+    with receiving(pre_save, Booth, receiver), environments.untouched():
+        done = environments.apply(approved)
+    assert done.state == ChangesetState.STALE
+    assert "hard.booth A" in done.changes.get(model="hard.owner").outcome_reason
 
 
 def test_receivers_hear_of_each_row_that_goes_once_and_see_what_it_had(environments: Environments) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -104,6 +105,21 @@ def test_a_child_goes_along_and_leaves_the_parents_row(environments: Environment
     rows(Furniture, "source").create(name="c" if stays else "other")
     bring(environments)
     assert rows(Furniture, "default").filter(pk=cabinet.pk).exists() == stays
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the limit of other databases is not to be set")
+def test_more_rows_go_along_than_a_statement_takes_parameters(environments: Environments) -> None:
+    old = desks(environments)
+    rows(Drawer, "default").bulk_create(Drawer(name=f"d{number}", desk=old) for number in range(1300))
+    changeset = pending(environments)
+    environments.accept_all(changeset)
+    approved = environments.approve(changeset)
+    limit = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1250)
+    try:
+        environments.apply(approved)
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, limit)
+    assert not rows(Drawer, "default").exists()
 
 
 def test_rows_that_forbid_the_delete_and_go_too_go_along(environments: Environments) -> None:

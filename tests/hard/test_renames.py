@@ -14,7 +14,22 @@ from data_sync.services import pull, review
 from tests.environments import Environments
 
 from .bringing import applied, bring, operations, pending, rows
-from .models import Amount, Book, Ingredient, Library, Mark, Node, Pizzeria, Place, Profile, Recipe, Unit, Visit, Word
+from .models import (
+    Amount,
+    Book,
+    Bookmark,
+    Ingredient,
+    Library,
+    Mark,
+    Node,
+    Pizzeria,
+    Place,
+    Profile,
+    Recipe,
+    Unit,
+    Visit,
+    Word,
+)
 from .models import Member as Person
 
 NAMES = (("source", "new name"), ("default", "old name"))
@@ -155,6 +170,22 @@ def test_a_rename_that_others_refer_to_cannot_be_replaced(environments: Environm
     changeset = pending(environments)
     with environments.untouched(), pytest.raises(InvalidTransition, match="refer to the row"):
         everything(environments, changeset, rename_choice=RenameChoice.REPLACE)
+
+
+def test_the_choice_to_replace_a_row_does_not_outlive_that_another_refers_to_it(environments: Environments) -> None:
+    """That one moves away, but only once the row would have been replaced."""
+    for alias, shelf in (("source", 2), ("default", 1)):
+        library = rows(Library, alias).create(name="l")
+        rows(Book, alias).create(library=library, shelf=shelf, title="one")
+    changeset = pending(environments)
+    rename = review.Selection(numbers=(1,))
+    options = {"revision": None, "rename_choice": RenameChoice.REPLACE}
+    review.decide(changeset.pk, rename, Decision.ACCEPTED, environments.actor, **options)
+    rows(Bookmark, "source").create(code="b", book=None)
+    rows(Bookmark, "default").create(code="b", book=rows(Book, "default").get())
+    change = pending(environments).changes.get(operation=Operation.RENAME.value)
+    assert (change.decision, change.rename_choice) == (Decision.UNDECIDED, RenameChoice.RENAME)
+    assert [cascade["model"] for cascade in change.cascades] == ["hard.bookmark"]
 
 
 def test_no_renames_are_looked_for_where_nobody_wants_them(environments: Environments) -> None:
