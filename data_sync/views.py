@@ -7,17 +7,13 @@ An answer is sent only once it is complete, so an error is always a status with 
 from __future__ import annotations
 
 import logging
-import os
-import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
-from typing import IO, Any, TypeAlias
+from typing import TypeAlias
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_not_required
-from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from data_sync.core import canonical
@@ -25,10 +21,10 @@ from data_sync.core.errors import DataSyncError, InvalidInput, NotPermitted, Wro
 from data_sync.core.source import MAX_BODY, Request
 from data_sync.services import asked, export, keys
 
+from .sending import accepts_gzip, range_of, send, send_records, size_of
+
 View: TypeAlias = Callable[..., HttpResponseBase]
 
-BLOCK = 1 << 16
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _logger = logging.getLogger(__name__)
 
 
@@ -89,15 +85,15 @@ def manifest(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
 @_endpoint()
 def stream(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
     """`GET data_sync/export?models=a.b,c.d&omit=a.b.field`: every record in scope, as one stream."""
-    compress = _accepts_gzip(request)
-    return _send_records(request, export.spool_export(_request(request, labels), compress=compress), compress)
+    compress = accepts_gzip(request)
+    return send_records(request, export.spool_export(_request(request, labels), compress=compress), compress)
 
 
 @_endpoint()
 def digests(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
     """`GET data_sync/digests?models=a.b,c.d&omit=a.b.field`: key hash, digest and handle of every record in scope."""
     spool = export.spool_digests(_request(request, labels))
-    response = _send(request, spool, 0, _size(spool))
+    response = send(request, spool, 0, size_of(spool))
     # Said outright, because hashes do not compress: a GZipMiddleware leaves them alone.
     response["Content-Encoding"] = "identity"
     return response
@@ -108,8 +104,8 @@ def records(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
     """`POST data_sync/records`: the records behind some handles, or which keys lie outside the scope."""
     match asked.some_records(_body(request), labels):
         case asked.SomeRecords() as some:
-            compress = _accepts_gzip(request)
-            return _send_records(request, export.spool_records(some, compress=compress), compress)
+            compress = accepts_gzip(request)
+            return send_records(request, export.spool_records(some, compress=compress), compress)
         case asked.KeysOutside() as keys_outside:
             return HttpResponse(canonical.dumps(export.outside(keys_outside)), content_type="application/json")
 
@@ -118,16 +114,16 @@ def records(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
 def file(request: HttpRequest, labels: frozenset[str], checksum: str) -> HttpResponseBase:
     """`GET data_sync/files/<sha256>`: one file's bytes, or one range of them."""
     stored = export.open_file(checksum, labels)
-    size = _size(stored)
+    size = size_of(stored)
     try:
-        asked = _range(request, size, checksum)
+        asked = range_of(request, size, checksum)
     except ValueError:
         stored.close()
         response = _error(416, f"The file has {size} bytes.")
         response["Content-Range"] = f"bytes */{size}"
         return response
     start, stop = asked or (0, size)
-    sent = _send(request, stored, start, stop)
+    sent = send(request, stored, start, stop)
     if asked is not None:
         sent.status_code = 206
         sent["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
@@ -171,88 +167,3 @@ def _body(request: HttpRequest) -> bytes:
     if len(body) > MAX_BODY or (announced.isdecimal() and int(announced) > MAX_BODY):
         raise _TooLarge(f"The body is larger than {MAX_BODY} bytes; ask for fewer rows at a time.")
     return body
-
-
-def _send_records(request: HttpRequest, spool: IO[bytes], is_compressed: bool) -> StreamingHttpResponse:
-    response = _send(request, spool, 0, _size(spool))
-    response["Content-Type"] = "application/x-ndjson"
-    response["Vary"] = "Accept-Encoding"
-    if is_compressed:
-        response["Content-Encoding"] = "gzip"
-    return response
-
-
-def _accepts_gzip(request: HttpRequest) -> bool:
-    for part in request.headers.get("Accept-Encoding", "").lower().split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip() == "gzip":
-            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight) is None
-    return False
-
-
-def _range(request: HttpRequest, size: int, checksum: str) -> tuple[int, int] | None:
-    """The bytes asked for, from and up to; None where the header is absent or of a kind to be ignored.
-
-    Raises `ValueError` for a range that lies outside (RFC 9110, sections 14.1.2 and 15.5.17).
-    """
-    asked = _RANGE.fullmatch(request.headers.get("Range", ""))
-    if asked is None or request.headers.get("If-Range", f'"{checksum}"') != f'"{checksum}"':
-        return None
-    match asked.groups():
-        case ("", ""):
-            return None
-        case ("", last):
-            start, stop = max(0, size - int(last)), size
-        case (first, ""):
-            start, stop = int(first), size
-        case (first, last):
-            start, stop = int(first), min(size, int(last) + 1)
-            if int(last) < start:
-                return None
-    if start >= stop:
-        raise ValueError
-    return start, stop
-
-
-def _size(spool: IO[bytes]) -> int:
-    return os.fstat(spool.fileno()).st_size
-
-
-def _send(request: HttpRequest, spool: IO[bytes], start: int, stop: int) -> StreamingHttpResponse:
-    """Sends these bytes of a spool, which is closed, and with that gone, when the response is."""
-    spool.seek(start)
-    body = AsyncBody if isinstance(request, ASGIRequest) else Body
-    response = StreamingHttpResponse(body(spool, stop - start), content_type="application/octet-stream")
-    response["Content-Length"] = str(stop - start)
-    return response
-
-
-class _Spooled:
-    def __init__(self, spool: IO[bytes], size: int) -> None:
-        self._spool = spool
-        self._left = size
-
-    def close(self) -> None:
-        self._spool.close()
-
-    def _next(self) -> bytes:
-        block = self._spool.read(min(BLOCK, self._left))
-        self._left -= len(block)
-        return block
-
-
-class Body(_Spooled):
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._next, b"")
-
-
-class AsyncBody(_Spooled):
-    """For ASGI, where Django would read a plain iterator to its end before it sends anything."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._blocks()
-
-    async def _blocks(self) -> AsyncIterator[bytes]:
-        read: Any = sync_to_async(self._next, thread_sensitive=False)
-        while block := await read():
-            yield block

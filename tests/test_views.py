@@ -21,7 +21,7 @@ from django.db import OperationalError, connection
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from data_sync import views
+from data_sync import sending, views
 from data_sync.core import canonical
 from data_sync.core.digests import DigestReader, Entry
 from data_sync.core.errors import DuplicateKey, RecordError, SourceUnavailable, WrongFile
@@ -743,7 +743,7 @@ def test_under_asgi_the_body_comes_in_blocks_without_a_warning(recwarn: pytest.W
         response, blocks = thread.submit(async_to_sync(read)).result()
     assert response.is_async
     assert b"".join(blocks) == BYTES
-    assert max(len(block) for block in blocks) == views.BLOCK
+    assert max(len(block) for block in blocks) == sending.BLOCK
     assert not [warning for warning in recwarn if "StreamingHttpResponse" in str(warning.message)]
 
 

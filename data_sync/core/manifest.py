@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,17 +14,23 @@ MAX_COUNT = 1 << 40
 """More rows than a model can have; sums of counts have to fit a column."""
 Fields = Mapping[str, Mapping[str, Any]]
 """Fingerprints by field name, such as `{"type": "CharField", "null": false, "max_length": 100}`."""
+Keys = Mapping[str, Mapping[str, list[str]]]
+"""How rows are named, by model: `{"key": ["country.code", "code"], "key_types": ["CharField", "CharField"]}`."""
+GENERIC = "GenericForeignKey"
+"""The type of a member that may name a row of any model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelManifest:
     """One model's shape. `fields` and `files` map names to fingerprints, such as
-    `{"type": "CharField", "null": false, "max_length": 100}`; equal fingerprints mean equal columns."""
+    `{"type": "CharField", "null": false, "max_length": 100}`; equal fingerprints mean equal columns. `scoped`: whether
+    there may be rows out of scope; None where a side of an older version does not say."""
 
     key: tuple[str, ...]
     fields: Fields
     files: Fields = field(default_factory=dict)
     count: int = 0
+    scoped: bool | None = None
 
     def to_plain(self) -> dict[str, Any]:
         return {
@@ -32,14 +38,17 @@ class ModelManifest:
             "fields": dict(self.fields),
             "files": dict(self.files),
             "count": self.count,
+            **({} if self.scoped is None else {"scoped": self.scoped}),
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """`features` names what a side offers beyond the protocol's least: "digests"."""
+    """`features` names what a side offers beyond the protocol's least: "digests". `keys` has every model that is
+    registered there, offered or not, where one that is offered has generic foreign keys; else it may be empty."""
 
     models: Mapping[str, ModelManifest]
+    keys: Keys = field(default_factory=dict)
     protocol: int = PROTOCOL
     features: tuple[str, ...] = ()
 
@@ -49,6 +58,7 @@ class Manifest:
             "features": list(self.features),
             "protocol": self.protocol,
             "models": {label: model.to_plain() for label, model in self.models.items()},
+            **({"keys": dict(self.keys)} if self.keys else {}),
         }
 
 
@@ -67,9 +77,22 @@ def parse_manifest(document: Any) -> Manifest:
     features = document.get("features", [])
     if not isinstance(features, list) or not all(isinstance(feature, str) for feature in features):
         raise MalformedStream("The manifest's features are not a list of names.")
+    keys = document.get("keys", {})
+    if not isinstance(keys, dict) or not all(map(_is_key, keys.values())):
+        raise MalformedStream("The manifest's keys are not the natural keys of models.")
     return Manifest(
-        models={label: _parse_model(label, model) for label, model in models.items()}, features=tuple(features)
+        models={label: _parse_model(label, model) for label, model in models.items()},
+        keys=keys,
+        features=tuple(features),
     )
+
+
+def _is_key(value: Any) -> bool:
+    match value:
+        case {"key": list(paths), "key_types": list(types)}:
+            return all(isinstance(part, str) for part in (*paths, *types))
+        case _:
+            return False
 
 
 def _parse_model(label: str, model: Any) -> ModelManifest:
@@ -79,8 +102,9 @@ def _parse_model(label: str, model: Any) -> ModelManifest:
             and all(isinstance(shape, dict) for shape in (*fields.values(), *files.values()))
             and not isinstance(count, bool)
             and 0 <= count <= MAX_COUNT
+            and isinstance(model.get("scoped", False), bool)
         ):
-            return ModelManifest(key=tuple(key), fields=fields, files=files, count=count)
+            return ModelManifest(key=tuple(key), fields=fields, files=files, count=count, scoped=model.get("scoped"))
         case _:
             raise MalformedStream(f"The manifest describes {label} in a way this side does not know.")
 
@@ -90,14 +114,29 @@ def schema_differences(here: Manifest, there: Manifest, models: Iterable[str]) -
 
     `difference` is words that follow the names ("is only here"); `field` is "" where it is the model's.
     """
+    unlike = list(_unlike_targets(here.keys, there.keys))
     return [
         {"model": label, "field": name, "difference": difference}
         for label in models
-        for name, difference in _model_differences(here.models.get(label), there.models.get(label))
+        for name, difference in _model_differences(here.models.get(label), there.models.get(label), unlike)
     ]
 
 
-def _model_differences(ours: ModelManifest | None, theirs: ModelManifest | None) -> Iterator[tuple[str, str]]:
+def _unlike_targets(ours: Keys, theirs: Keys) -> Iterator[str]:
+    """Why what generic foreign keys hold may mean another row on the other side."""
+    if not theirs:
+        yield "can refer to any model, and the source does not say how it identifies their rows"
+    for label in sorted(ours.keys() & theirs.keys()):
+        mine, other = ours[label], theirs[label]
+        for trait in ("key", "key_types"):
+            if mine[trait] != other[trait]:
+                yield f"can refer to {label}, which has {trait} {mine[trait]} here and {other[trait]} at the source"
+                break
+
+
+def _model_differences(
+    ours: ModelManifest | None, theirs: ModelManifest | None, unlike_targets: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     if ours is None or theirs is None:
         yield "", f"is not registered {'here' if ours is None else 'at the source, or its key may not read it'}"
         return
@@ -105,6 +144,9 @@ def _model_differences(ours: ModelManifest | None, theirs: ModelManifest | None)
         yield "", f"has the natural key {list(ours.key)} here and {list(theirs.key)} at the source"
     yield from _field_differences(ours.fields, theirs.fields)
     yield from _field_differences(ours.files, theirs.files)
+    for name in sorted(ours.fields.keys() & theirs.fields.keys()):
+        if ours.fields[name].get("type") == theirs.fields[name].get("type") == GENERIC:
+            yield from ((name, difference) for difference in unlike_targets)
 
 
 def _field_differences(ours: Fields, theirs: Fields) -> Iterator[tuple[str, str]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import models
 
 from .referring import Cascade, Effect, Referring, Row
+from .schema import ModelSchema
 from .tables import lock
 
-__all__ = ["Cascade", "Effect", "Reach", "Row", "reach_of"]
+__all__ = ["Cascade", "Effect", "Reach", "Reaches", "Row", "reach_at_once", "reach_of"]
 
 
 @dataclass(slots=True)
@@ -28,9 +29,14 @@ class Reach:
     apart: list[Cascade] = field(default_factory=list)
 
 
+Reaches = Mapping[Row, Reach]
+"""What each of some rows reaches that are deleted together."""
+
+
 def reach_of(
     roots: Iterable[Row],
     using: str,
+    compared: Mapping[str, ModelSchema],
     is_spared: Callable[[Cascade], bool] = lambda cascade: False,
     *,
     locked: bool = False,
@@ -40,13 +46,14 @@ def reach_of(
 
     A root is deleted from the tables of its schema: rows of registered multi-table parents stay. What goes
     along goes with all its parents, unless it goes as a child of what is deleted. Rows are told by the model that
-    is registered, roots too. A row that several roots reach is listed with each. `is_spared` says
+    is registered, roots too. A row that several roots reach is listed with each. `compared` has the schemas of the
+    records that were shown, by label: links that are in none are reached like any other row. `is_spared` says
     of a row that it will no longer refer by that column when the delete comes; it is not followed. `locked`:
     each level is locked before the next is looked for, so that none can be added until the transaction ends.
     `alone`: each root as if it were the only one.
     """
     reaches = {root: Reach() for root in roots}
-    referring = Referring(using)
+    referring = Referring(using, compared)
     level = _Level()
     level.own = {root: {root} for root in reaches}
     seen: set[tuple[Row, Row, str]] = set()
@@ -76,6 +83,49 @@ def reach_of(
     for reach in reaches.values():
         _lift_restrictions(reach)
     return reaches
+
+
+def reach_at_once(
+    roots: Iterable[Row],
+    using: str,
+    compared: Mapping[str, ModelSchema],
+    find_doomed: Callable[[Iterable[Cascade]], Collection[Row]],
+    *,
+    locked: bool = False,
+) -> dict[Row, Reaches]:
+    """What has to go with each of these rows if it goes at once: the row, and doomed ones that refer to it.
+
+    `find_doomed` says which of some rows are deleted by changes of their own. They are roots, too: their parents stay.
+    """
+    rows = dict.fromkeys(roots)
+    wanted = list(rows)
+    reaches = reach_of(rows, using, compared, locked=locked)
+    while True:
+        more = find_doomed(
+            cascade
+            for reach in reaches.values()
+            for cascade in (*reach.cascades, *reach.obstacles)
+            if cascade.effect not in _STAYING
+        )
+        if rows.keys() >= set(more):
+            return {row: _together(row, reaches) for row in wanted}
+        rows |= dict.fromkeys(more)
+        reaches = reach_of(rows, using, compared, locked=locked)
+
+
+_STAYING = frozenset({"null", "default"})
+
+
+def _together(row: Row, reaches: Reaches) -> Reaches:
+    """The row, and those of the others that go because it does."""
+    found: dict[Row, Reach] = {}
+    stack = [row]
+    while stack:
+        one = stack.pop()
+        if one not in found:
+            found[one] = reaches[one]
+            stack += ((apart.model, apart.pk) for apart in reaches[one].apart if apart.effect not in _STAYING)
+    return found
 
 
 class _Level:

@@ -51,7 +51,8 @@ def _surely_held(schema: ModelSchema, condition: Q, record: Record, using: str) 
     held, ordered, refers = held_by(schema, record), set(_ordered(condition)), _refers(condition)
 
     def surely_held(name: str) -> Any:
-        value, field = held(name), schema.model._meta.get_field(name)
+        value = held(name)
+        field: Any = schema.model._meta.get_field(name)
         is_own_kind = not type(field).__module__.startswith("django.db.models.")
         is_collated = isinstance(value, str) and (name in ordered or folds(field, using))
         return SOMETHING if is_own_kind or is_collated or (isinstance(value, float) and refers) else value

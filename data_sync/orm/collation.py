@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from django.db import connections, models
 
@@ -41,6 +42,25 @@ def equal_texts(field: Field, texts: Collection[str], using: str) -> dict[str, i
         cursor.execute(sql, [part for pair in numbers.items() for part in pair])
         classes = dict(cursor.fetchall())
     return {text: classes[number] for text, number in numbers.items()}
+
+
+def known_forms(field: Field, values: Iterable[Any], known: Collection[Any], using: str) -> dict[Any, Any]:
+    """For values of a column that are not among the known ones: the known one that the column takes for equal, if any.
+
+    Where a column folds, the database lets `fr` refer to the row `FR`. `field` may be a reference itself.
+    """
+    column: Any = field
+    while column.remote_field is not None:
+        column = column.target_field
+    if not folds(column, using):
+        return {}
+    known = dict.fromkeys(known)
+    others = [value for value in dict.fromkeys(values) if value not in known]
+    if not known or not others:
+        return {}
+    classes = equal_texts(column, [*known, *others], using)
+    by_class = {classes[value]: value for value in known}
+    return {value: by_class[classes[value]] for value in others if classes[value] in by_class}
 
 
 def weights_of(field: Field, texts: Collection[str], using: str) -> dict[str, str]:

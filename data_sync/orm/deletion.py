@@ -6,7 +6,7 @@ rows, and what refers to those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import ProgrammingError, connections, models
@@ -15,7 +15,7 @@ from django.db.models.signals import post_delete, pre_delete
 
 from .among import among
 from .batches import batches
-from .cascades import Cascade, Reach, Row
+from .cascades import Cascade, Reach, Reaches, Row
 from .going import Going
 from .tables import table
 
@@ -27,7 +27,7 @@ IsDoomed = Callable[[Row], bool]
 
 
 def delete_rows(
-    reaches: Mapping[Row, Reach],
+    reaches: Reaches,
     using: str,
     is_doomed: IsDoomed = lambda row: False,
     *,

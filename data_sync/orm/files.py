@@ -12,6 +12,7 @@ from django.core.files.storage import Storage
 from django.db import connections
 
 from data_sync.core.errors import RecordError
+from data_sync.core.flags import Flags
 from data_sync.core.records import MISSING, FileValue
 from data_sync.models import FileChecksum
 
@@ -24,8 +25,9 @@ CHUNK = 1 << 16
 class Checksums:
     """The checksums of one file field's files.
 
-    `read` never writes to the database; `remember` stores what was hashed anew, and is to be called
-    outside of a read-only snapshot.
+    `read` never writes to the database; `refresh` and `remember` store what was hashed anew, and are to be called
+    outside of a read-only snapshot. The storage is not asked again about what was refreshed: that may take a request
+    for each file, and a snapshot would stay open for as long.
     """
 
     def __init__(self, schema: ModelSchema, file: File, using: str) -> None:
@@ -33,10 +35,20 @@ class Checksums:
         self._file = file
         self._using = using
         self._new: dict[str, FileChecksum] = {}
+        self._is_missing = Flags()
 
     @property
     def storage(self) -> Storage:
         return self._file.field.storage
+
+    def refresh(self, names: Iterable[str]) -> None:
+        """Asks the storage about files, and hashes those that are new or changed since last time."""
+        for batch in batches(dict.fromkeys(names)):
+            known = self._known(batch)
+            for name in batch:
+                value = self._ask(name, known.get(name))
+                self._is_missing.add(_short_hash(name), value.checksum == MISSING)
+        self.remember()
 
     def read(self, names: Iterable[str]) -> dict[str, FileValue]:
         """A `FileValue` by name; a file that the storage lacks has the checksum `missing`."""
@@ -44,7 +56,8 @@ class Checksums:
         for batch in batches(dict.fromkeys(names)):
             known = self._known(batch)
             for name in batch:
-                values[name] = self._value(name, self._new.get(name) or known.get(name))
+                checksum = self._new.get(name) or known.get(name)
+                values[name] = self._as_refreshed(name, checksum) or self._ask(name, checksum)
         return values
 
     def remember(self) -> None:
@@ -66,7 +79,15 @@ class Checksums:
         )
         return {row.name: row for row in rows}
 
-    def _value(self, name: str, known: FileChecksum | None) -> FileValue:
+    def _as_refreshed(self, name: str, known: FileChecksum | None) -> FileValue | None:
+        match self._is_missing.get(_short_hash(name)):
+            case True:
+                return _missing(name)
+            case False if known is not None:
+                return _value(known)
+        return None
+
+    def _ask(self, name: str, known: FileChecksum | None) -> FileValue:
         try:
             size, modified = stat(self.storage, name)
             # Without a time, other bytes of the same length would go unseen.
@@ -84,10 +105,10 @@ class Checksums:
                 )
                 self._new[name] = known
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return FileValue(name=name, size=0, checksum=MISSING)
+            return _missing(name)
         except SuspiciousFileOperation as error:
             raise self._refused(name, error) from None
-        return FileValue(name=name, size=known.size, checksum=f"sha256:{known.checksum}")
+        return _value(known)
 
     def _refused(self, name: str, error: Exception) -> RecordError:
         rows = self._schema.every_row(self._using).filter(**{self._file.name: name})
@@ -100,6 +121,18 @@ class Checksums:
 
 def name_hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _short_hash(name: str) -> bytes:
+    return bytes.fromhex(name_hash(name)[:16])
+
+
+def _missing(name: str) -> FileValue:
+    return FileValue(name=name, size=0, checksum=MISSING)
+
+
+def _value(known: FileChecksum) -> FileValue:
+    return FileValue(name=known.name, size=known.size, checksum=f"sha256:{known.checksum}")
 
 
 def stat(storage: Storage, name: str) -> tuple[int, str]:

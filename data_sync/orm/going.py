@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db import models
@@ -13,9 +13,9 @@ from data_sync.registry.inheritance import tables_of
 
 from .among import among
 from .batches import batches
-from .cascades import Reach, Row
+from .cascades import Reaches, Row
 from .inheritance import keys_in_table
-from .referring import Referring
+from .referring import rows_known_as
 from .tables import table
 
 Model = type[models.Model]
@@ -28,7 +28,7 @@ class Going:
     which are part of the rows that go, refer to those.
     """
 
-    def __init__(self, reaches: Mapping[Row, Reach], using: str) -> None:
+    def __init__(self, reaches: Reaches, using: str) -> None:
         self._using = using
         rows: dict[Model, dict[Any, None]] = {}
         for (model, pk), reach in reaches.items():
@@ -72,10 +72,10 @@ class Going:
     def one_that_stays(self, column: Any, is_doomed: Callable[[Row], bool]) -> Any | None:
         """What a reference to a row holds that goes neither now nor, being doomed, later; None if there is none."""
         target = _target(column)
-        going, referring = set(self.keys.get(target, ())), Referring(self._using)
+        going = set(self.keys.get(target, ()))
         rows = table(target, self._using).order_by("pk").values_list("pk", column.target_field.attname)
         for some in batches(rows.iterator(chunk_size=2000)):
-            known = referring.known_as(target, [pk for pk, _ in some])
+            known = rows_known_as(target, [pk for pk, _ in some], self._using)
             for pk, value in some:
                 if pk not in going and not is_doomed(known[pk]):
                     return value

@@ -20,6 +20,10 @@ from .resolution import schemas, target_schema
 from .schema import ModelSchema, Path, Reference, Value
 from .values import Field, integers
 
+_MEND = "Mend that at the source, then pull again."
+_FILL = "Fill it in at the source, or allow null here."
+_CHANGE = "Change it at the source, or widen the column here."
+
 Problem = dict[str, str]
 """`{"code", "field", "message"}`: why a change cannot be applied."""
 
@@ -32,37 +36,39 @@ def validate(schema: ModelSchema, record: Record) -> None:
     """Raises `MalformedStream` unless a record from outside has the schema's members and its key agrees."""
     name = f"{schema.label} {canonical.dumps(list(record.key))}"
     if record.model != schema.label:
-        raise MalformedStream(f"The record {name} says that it is one of {record.model}.")
+        raise MalformedStream(f"The record {name} says that it is one of {record.model}. {_MEND}")
     expected = set(schema.field_names)
     if record.fields.keys() != expected:
         odd = ", ".join(sorted(record.fields.keys() ^ expected))
-        raise MalformedStream(f"The record {name} lacks fields or has unknown ones: {odd}.")
+        raise MalformedStream(f"The record {name} lacks fields or has unknown ones: {odd}. {_MEND}")
     if record.files.keys() != {file.name for file in schema.files}:
-        raise MalformedStream(f"The record {name} does not have the file fields of its model.")
+        raise MalformedStream(f"The record {name} does not have the file fields of its model. {_MEND}")
     if not record.carried.keys() <= {value.name for value in schema.carried}:
-        raise MalformedStream(f"The record {name} carries values its model does not have.")
+        raise MalformedStream(f"The record {name} carries values its model does not have. {_MEND}")
     if not _is_key(schema, list(record.key)):
-        raise MalformedStream(f"The record {name} does not have the natural key of its model.")
+        raise MalformedStream(f"The record {name} does not have the natural key of its model. {_MEND}")
     if None in record.key:
-        raise MalformedStream(f"The record {name} has null in its natural key. Fill it in at the source.")
+        raise MalformedStream(f"The record {name} has null in its natural key. Fill it in there, then pull again.")
     for reference in schema.references:
         value = record.fields[reference.name]
         if value is not None and not _is_key(target_schema(reference), value):
-            raise MalformedStream(f"The record {name} has a {reference.name} that is no natural key.")
+            raise MalformedStream(f"The record {name} has a {reference.name} that is no natural key. {_MEND}")
     for link in schema.links:
         values = record.fields[link.name]
         if not isinstance(values, list) or not all(_is_key(target_schema(link), value) for value in values):
-            raise MalformedStream(f"The record {name} has {link.name} that are not natural keys.")
+            raise MalformedStream(f"The record {name} has {link.name} that are not natural keys. {_MEND}")
         texts = [canonical.dumps(value) for value in values]
         if texts != sorted(set(texts)):
-            raise MalformedStream(f"The record {name} has {link.name} twice or not in canonical order.")
+            raise MalformedStream(f"The record {name} has {link.name} twice or not in canonical order. {_MEND}")
     for generic in schema.generics:
         if not _is_generic_target(record.fields[generic.name]):
-            raise MalformedStream(f"The record {name} has a {generic.name} that is no label with a natural key.")
+            raise MalformedStream(
+                f"The record {name} has a {generic.name} that is no label with a natural key. {_MEND}"
+            )
     for part, value in zip(schema.key, record.key, strict=True):
         for said in _said(schema, record, part.path):
             if not same(said, value):
-                raise MalformedStream(f"The record {name} has another {part.path[0]} than its key says.")
+                raise MalformedStream(f"The record {name} has another {part.path[0]} than its key says. {_MEND}")
 
 
 def _said(schema: ModelSchema, record: Record, path: Path) -> Iterator[Any]:
@@ -108,13 +114,16 @@ def _value_problems(schema: ModelSchema, before: Record | None, after: Record, u
             continue
         if plain is None:
             if not value.field.null:
-                yield problem("null", value.name, f"{value.name} is null, and the column here takes no null.")
+                yield problem("null", value.name, f"{value.name} is null, and the column here takes no null. {_FILL}")
             continue
         try:
             python = value.codec.from_plain(plain)
         except ValueError as error:
             yield problem(
-                "type", value.name, f"{value.name} cannot be read as {type(value.field).__name__}: {str(error)[:300]}."
+                "type",
+                value.name,
+                f"{value.name} cannot be read as {type(value.field).__name__}: {str(error)[:300]}. "
+                "Correct it at the source, or bring both sides to one schema.",
             )
             continue
         reason = _capacity(value.field, python, using)
@@ -122,7 +131,9 @@ def _value_problems(schema: ModelSchema, before: Record | None, after: Record, u
             yield problem("capacity", value.name, f"{value.name} {reason}")
     for reference in schema.references:
         if after.fields[reference.name] is None and not reference.field.null:
-            yield problem("null", reference.name, f"{reference.name} is null, and the column here takes no null.")
+            yield problem(
+                "null", reference.name, f"{reference.name} is null, and the column here takes no null. {_FILL}"
+            )
     yield from _generic_problems(schema, before, after)
     primary_key = changed_primary_key(schema, before, after)
     if primary_key is not None:
@@ -148,7 +159,7 @@ def _generic_problems(schema: ModelSchema, before: Record | None, after: Record)
         if before is not None and same(before.fields[generic.name], value):
             continue
         if value is None and not generic.null:
-            yield problem("null", generic.name, f"{generic.name} is null, and its columns here take no null.")
+            yield problem("null", generic.name, f"{generic.name} is null, and its columns here take no null. {_FILL}")
         elif value is not None and value[0] not in schemas():
             yield problem(
                 "missing_reference",
@@ -176,18 +187,18 @@ def _capacity(field: Field, value: Any, using: str) -> str:
             return f"has {len(value)} characters; the column here takes {limit}. Shorten it at the source."
         case models.DecimalField(max_digits=int(digits), decimal_places=int(places)), Decimal():
             if not value.is_finite():
-                return f"is {value}, which the column here cannot hold."
+                return f"is {value}, which the column here cannot hold. {_CHANGE}"
             whole = max(value.adjusted() + 1, 0) if value else 0
             if whole > digits - places:
-                return f"has {whole} digits before the point; the column here takes {digits - places}."
+                return f"has {whole} digits before the point; the column here takes {digits - places}. {_CHANGE}"
         case models.FloatField(), float() if not math.isfinite(value):
             takes = {"postgresql": True, "sqlite": not math.isnan(value)}
             if not takes.get(connection.vendor, False):
-                return f"is {value}, which the column here cannot hold."
+                return f"is {value}, which the column here cannot hold. {_CHANGE}"
         case models.IntegerField(), int() if value not in (taken := integers(field, using)):
-            return f"is {value}; the column here takes {taken.start} to {taken.stop - 1}."
+            return f"is {value}; the column here takes {taken.start} to {taken.stop - 1}. {_CHANGE}"
         case models.BinaryField(max_length=int(limit)), bytes() if len(value) > limit:
-            return f"has {len(value)} bytes; the column here takes {limit}."
+            return f"has {len(value)} bytes; the column here takes {limit}. {_CHANGE}"
     return ""
 
 

@@ -9,6 +9,7 @@ from data_sync.core import canonical
 
 from .among import among
 from .batches import batches
+from .collation import known_forms
 from .insertion import insert_plain, prepared
 from .resolution import target_schema
 from .schema import Link, ModelSchema
@@ -36,9 +37,12 @@ def set_links(schema: ModelSchema, link: Link, writes: Sequence[Write], targets:
     surplus: list[Any] = []
     for batch in batches(wanted):
         existing = through.filter(among(link.source_column, batch))
-        for pk, source, linked in existing.values_list("pk", link.source_column, link.target_column):
-            if linked in wanted[source]:
-                del wanted[source][linked]
+        rows = list(existing.values_list("pk", link.source_column, link.target_column))
+        same = known_forms(schema.pk, (source for _, source, _ in rows), batch, using)
+        for pk, source, linked in rows:
+            of_row = wanted[same.get(source, source)]
+            if linked in of_row:
+                del of_row[linked]
             else:
                 surplus.append(pk)
     for gone in batches(surplus):

@@ -19,6 +19,7 @@ from data_sync.core.errors import MalformedStream, RecordError
 
 from .among import among
 from .batches import batches
+from .collation import known_forms
 from .columns import Column, column_of
 from .files import Checksums
 from .generic_targets import GenericKeys, NoTarget
@@ -56,13 +57,14 @@ UNREADABLE = (ValueError, TypeError, ArithmeticError, MalformedStream)
 class Members:
     """The members of one model's records. With a constant number of queries a chunk.
 
-    `columns` are to be selected. With `handles`, records carry primary keys; with `bare`, nothing stands beside them.
+    `columns` are to be selected; `checksums` are those of each field of files. With `handles`, records carry primary
+    keys; with `bare`, nothing stands beside them.
     """
 
     def __init__(self, schema: ModelSchema, using: str, *, handles: bool = False, bare: bool = False) -> None:
         self._schema = schema
         self._using = using
-        self._checksums = {file.name: Checksums(schema, file, using) for file in schema.files}
+        self.checksums = {file.name: Checksums(schema, file, using) for file in schema.files}
         self._keys = {
             reference.name: KeysOfRows(reference.target, reference.field.target_field.name, using)
             for reference in schema.references
@@ -208,9 +210,10 @@ class Members:
                 f"{self._row(source)} is linked by {link.name} to a row that does not exist ({target!r}). "
                 "Mend the link."
             )
+        same = known_forms(self._schema.pk, (source for source, _ in pairs), pks, self._using)
         linked: defaultdict[Any, list[str]] = defaultdict(list)
         for source, target in pairs:
-            linked[source].append(texts[target])
+            linked[same.get(source, source)].append(texts[target])
         return [f"[{','.join(sorted(linked[pk]))}]" if pk in linked else "[]" for pk in pks]
 
     def _generics(self, generic: Generic, type_place: int, object_place: int, chunk: Chunk) -> list[str]:
@@ -227,7 +230,7 @@ class Members:
 
     def _files(self, name: str, place: int, chunk: Chunk) -> list[str]:
         names = chunk.columns[place]
-        stored = self._checksums[name].read([name for name in names if name])
+        stored = self.checksums[name].read([name for name in names if name])
         return [
             canonical.dumps({"checksum": stored[name].checksum, "size": stored[name].size}) if name else "null"
             for name in names

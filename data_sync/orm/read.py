@@ -23,6 +23,7 @@ from .handles import is_key, kind_of, primary_keys
 from .references import RowsOfKeys
 from .resolution import schemas
 from .rows import RowReader
+from .schema import natural_keys
 from .snapshot import snapshot
 
 
@@ -49,6 +50,7 @@ class LocalSource:
             models={
                 label: schema.manifest(schema.rows(self._using).count()) for label, schema in self._schemas.items()
             },
+            keys=natural_keys() if any(schema.generics for schema in self._schemas.values()) else {},
             features=("digests",),
         )
 

@@ -14,7 +14,7 @@ from data_sync.core.records import Record
 
 from .among import among
 from .batches import batches
-from .collation import equal_texts, folds
+from .collation import known_forms
 from .resolution import schema_of, schemas, target_schema
 from .schema import KeyPart, ModelSchema
 from .values import integers
@@ -40,6 +40,7 @@ class KeysOfRows:
             raise RecordError(f"{model._meta.label} is not registered.")
         self._schema = schema
         self._column = column
+        self._field: Any = model._meta.pk if column == "pk" else model._meta.get_field(column)
         self._using = using
         self._leaves_out = leaves_out
         self._keys: dict[Any, KeyParts] = {}
@@ -62,20 +63,9 @@ class KeysOfRows:
                     continue
                 self._keys[identifier] = _key_parts(self._schema, parts, f"{self._column}={identifier!r}")
                 found.append(identifier)
-            self._add_folded([identifier for identifier in batch if identifier not in self._keys], found)
+            for identifier, same in known_forms(self._field, batch, found, self._using).items():
+                self._keys[identifier] = self._keys[same]
         return self._keys
-
-    def _add_folded(self, missing: list[Any], found: list[Any]) -> None:
-        """Where the column folds, the database lets `fr` refer to the row `FR`."""
-        meta = self._schema.model._meta
-        field: Any = meta.pk if self._column == "pk" else meta.get_field(self._column)
-        if not missing or not folds(field, self._using):
-            return
-        classes = equal_texts(field, [*found, *missing], self._using)
-        by_class = {classes[identifier]: identifier for identifier in found}
-        for identifier in missing:
-            if classes[identifier] in by_class:
-                self._keys[identifier] = self._keys[by_class[classes[identifier]]]
 
 
 def _key_parts(schema: ModelSchema, values: Iterable[Any], which: str) -> KeyParts:

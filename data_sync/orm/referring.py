@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from data_sync import registry
 from data_sync.registry.inheritance import is_inner_link, parent_links, tables_of
 
 from .batches import batches
-from .resolution import schemas
+from .resolution import schema_of, schemas
 from .schema import ModelSchema
 from .tables import table
 from .values import integers
@@ -56,14 +55,14 @@ class Cascade:
 
 
 class Referring:
-    """Finds the rows that refer to others, in a handful of queries for each model and batch."""
+    """Finds the rows that refer to others, in a handful of queries for each model and batch.
 
-    def __init__(self, using: str) -> None:
+    `compared` has the schemas that are less than those of the registrations: what they leave out is in no record.
+    """
+
+    def __init__(self, using: str, compared: Mapping[str, ModelSchema]) -> None:
         self._using = using
-
-    @cached_property
-    def _schemas(self) -> list[ModelSchema]:
-        return list(schemas().values())
+        self._compared = compared
 
     def to(self, model: Model, pks: list[Any], *, whole: bool) -> Iterator[tuple[Cascade, Row]]:
         """Every row that refers to one of these, with that one.
@@ -106,7 +105,7 @@ class Referring:
             rows = table(referring, self._using).filter(**{f"{column.attname}__in": list(values)}).order_by("pk")
             found = rows.values_list("pk", column.attname).iterator(chunk_size=2000)
             for some in batches(found):
-                known = self.known_as(referring, [pk for pk, _ in some])
+                known = rows_known_as(referring, [pk for pk, _ in some], self._using)
                 for pk, value in some:
                     cascade = Cascade(*known[pk], effect, column.name, not column.remote_field.parent_link)
                     yield cascade, (model, values[value])
@@ -125,23 +124,12 @@ class Referring:
         pk = rows.values_list("pk", flat=True).first()
         return pk is not None and pk not in going
 
-    def known_as(self, model: Model, pks: list[Any]) -> Mapping[Any, Row]:
-        """The registered rows that these rows of a table are; the rows themselves where they are of none."""
-        found: dict[Any, Row] = {pk: (_known_as(model), pk) for pk in pks}
-        if registry.registration_of(model) is None:
-            for schema in self._schemas:
-                if model in schema.tables:
-                    attname = model._meta.pk.attname
-                    rows = table(schema.model, self._using).filter(**{f"{attname}__in": pks})
-                    found |= {part: (schema.model, pk) for part, pk in rows.values_list(attname, "pk")}
-        return found
-
     def _own_links(self, model: Model, *, whole: bool) -> list[Any]:
         """The many-to-many fields whose rows are part of the record of what is deleted."""
-        schema = next((schema for schema in self._schemas if schema.model is model), None)
-        if schema is None:
+        schema = schema_of(model)
+        if schema is None or schema.model is not model:
             return list(model._meta.many_to_many)
-        links: list[Any] = [link.field for link in schema.links]
+        links: list[Any] = [link.field for link in self._compared.get(schema.label, schema).links]
         for parent in parent_links(model) if whole else ():
             links += self._own_links(_known_as(parent), whole=True)
         return links
@@ -159,7 +147,7 @@ class Referring:
                 yield from self._holders(model, kind, pks, holder, columns, relation.for_concrete_model, "delete")
         if registry.registration_of(kind) is None:
             return
-        for schema in self._schemas:
+        for schema in schemas().values():
             for generic in schema.generics:
                 columns = (generic.type_field.name, generic.object_field.name)
                 if (schema.model, columns) not in seen:
@@ -196,9 +184,21 @@ class Referring:
             rows = table(holder, self._using).filter(**{columns[0]: type_pk, f"{columns[1]}__in": list(values)})
             found = rows.order_by("pk").values_list("pk", columns[1]).iterator(chunk_size=2000)
             for some in batches(found):
-                known = self.known_as(holder, [pk for pk, _ in some])
+                known = rows_known_as(holder, [pk for pk, _ in some], self._using)
                 for pk, value in some:
                     yield Cascade(*known[pk], effect, name), (model, values[value])
+
+
+def rows_known_as(model: Model, pks: list[Any], using: str) -> Mapping[Any, Row]:
+    """The registered rows that these rows of a table are; the rows themselves where they are of none."""
+    found: dict[Any, Row] = {pk: (_known_as(model), pk) for pk in pks}
+    if registry.registration_of(model) is None:
+        for schema in schemas().values():
+            if model in schema.tables:
+                attname = model._meta.pk.attname
+                rows = table(schema.model, using).filter(**{f"{attname}__in": pks})
+                found |= {part: (schema.model, pk) for part, pk in rows.values_list(attname, "pk")}
+    return found
 
 
 def forms_of(field: Any, pk: Any, using: str) -> Iterator[Any]:

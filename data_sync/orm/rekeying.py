@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -131,16 +131,24 @@ def is_reached_by(schema: ModelSchema, labels: Collection[str]) -> bool:
 
 def in_key(schema: ModelSchema) -> set[str]:
     """Labels of the models whose keys a model's key is made of, its own among them."""
-    return {schema.label, *_passed(schema, [part.path for part in schema.key])}
+    found: set[str] = set()
+    _add_key_of(schema, found)
+    return found
 
 
-def _passed(schema: ModelSchema, paths: Collection[Path]) -> Iterator[str]:
+def _add_key_of(schema: ModelSchema, found: set[str]) -> None:
+    if schema.label not in found:
+        found.add(schema.label)
+        _add_passed(schema, [part.path for part in schema.key], found)
+
+
+def _add_passed(schema: ModelSchema, paths: Collection[Path], found: set[str]) -> None:
     for name in dict.fromkeys(path[0] for path in paths if len(path) > 1):
         reference = _reference(schema, name)
         if reference is not None:
             target = target_schema(reference)
-            yield from in_key(target)
-            yield from _passed(target, [path[1:] for path in paths if path[0] == name])
+            _add_key_of(target, found)
+            _add_passed(target, [path[1:] for path in paths if path[0] == name], found)
 
 
 def _by_parts(label: str, text: str, move: _Move) -> Moved:

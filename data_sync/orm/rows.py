@@ -15,7 +15,6 @@ from data_sync.core.records import RecordText
 
 from .among import among
 from .batches import batches
-from .files import Checksums
 from .handles import handles_of
 from .members import PK, Chunk, Members
 from .schema import ModelSchema
@@ -37,15 +36,16 @@ class RowReader:
         self._members = Members(schema, using, handles=handles, bare=bare)
 
     def refresh_checksums(self, pks: Sequence[Any] | None = None) -> None:
-        """Hashes files that are new or changed since last time, and remembers them. `pks`: those of these rows."""
-        for file in self.schema.files:
-            checksums = Checksums(self.schema, file, self._using)
+        """Hashes files that are new or changed since last time, and remembers them. `pks`: those of these rows.
+
+        From then on, this reader takes these files as they were found, without asking their storage.
+        """
+        for name, checksums in self._members.checksums.items():
             rows = self.schema.rows(self._using).order_by()
             for some in [rows] if pks is None else (rows.filter(pk__in=batch) for batch in batches(pks)):
-                names = some.values_list(file.name, flat=True)
+                names = some.values_list(name, flat=True)
                 for batch in batches(names.iterator(chunk_size=CHUNK), CHUNK):
-                    checksums.read([name for name in batch if name])
-                    checksums.remember()
+                    checksums.refresh(filter(None, batch))
 
     def lines(self) -> Iterator[str]:
         """Every row in scope as a line of the stream, ordered by primary key."""
@@ -101,7 +101,10 @@ class RowReader:
             chunk = self._read(rows.filter(pk__gt=chunk.pks[-1])[:CHUNK], spans=spans)
             count += len(chunk.pks)
         if count != expected:
-            raise RecordError(f"{expected} rows of {self.schema.label} were counted, but {count} could be read.")
+            raise RecordError(
+                f"{expected} rows of {self.schema.label} were counted, but {count} could be read. Does the "
+                "registration's queryset give a row twice, or are there primary keys that do not sort? Change that."
+            )
 
     def _records(self, chunk: Chunk) -> Iterator[tuple[str, str]]:
         """The JSON of what stands beside each record, and its canonical text."""

@@ -12,12 +12,13 @@ from django.db.models.fields.reverse_related import ForeignObjectRel
 from data_sync import registry
 from data_sync.core import canonical
 from data_sync.core.errors import RegistrationError
-from data_sync.core.manifest import ModelManifest
+from data_sync.core.manifest import GENERIC, Keys, ModelManifest
 from data_sync.registry import Registration
 from data_sync.registry.inheritance import tables_of
 
+from .fingerprints import fingerprint
 from .tables import table
-from .values import Codec, Field, fingerprint
+from .values import Codec, Field
 
 if TYPE_CHECKING:
     from django.contrib.contenttypes.fields import GenericForeignKey
@@ -170,7 +171,10 @@ class ModelSchema:
             name: {trait: value for trait, value in shape.items() if trait in _FORM}
             for name, shape in manifest.fields.items()
         }
-        return canonical.digest(canonical.dumps([self.label, list(manifest.key), forms, sorted(manifest.files)]))
+        # A generic foreign key may name a row of any of them.
+        targets = [natural_keys()] if self.generics else []
+        parts = [self.label, list(manifest.key), forms, sorted(manifest.files), *targets]
+        return canonical.digest(canonical.dumps(parts))
 
     @property
     def pk(self) -> Field:
@@ -214,7 +218,7 @@ class ModelSchema:
             }
         for generic in self.generics:
             fields[generic.name] = {
-                "type": "GenericForeignKey",
+                "type": GENERIC,
                 "null": generic.null,
             }
         return ModelManifest(
@@ -222,7 +226,13 @@ class ModelSchema:
             fields=fields,
             files={file.name: {"type": "file", "null": file.field.null} for file in self.files},
             count=count,
+            scoped=self.registration.queryset is not None,
         )
+
+
+def natural_keys() -> Keys:
+    """By label, how the rows of every registered model are named by those that refer to them."""
+    return {one.label: _natural_key(one.model) for one in registry.registrations()}
 
 
 def _multiplies(rows: models.QuerySet[Any]) -> bool:

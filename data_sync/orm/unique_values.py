@@ -9,7 +9,7 @@ from data_sync.core import canonical
 from data_sync.core.records import Record
 from data_sync.registry.unique_sets import UniqueSet
 
-from .generic_targets import content_type_pk, object_value
+from .generic_targets import object_value, stored_type_pk
 from .references import RowsOfKeys
 from .rekeying import Rekeying
 from .resolution import schemas, target_schema
@@ -28,6 +28,7 @@ class UniqueValues:
         self._rekeying = rekeying
         self._using = using
         self._rows: dict[tuple[str, str], RowsOfKeys] = {}
+        self._types: dict[tuple[str, str], Any | None] = {}
 
     def load(self, records: Iterable[Record]) -> None:
         wanted: dict[tuple[str, str], list[str]] = {}
@@ -89,7 +90,15 @@ class UniqueValues:
         pk = self._one((label, "pk"), canonical.dumps(key))
         if pk is None:
             return None
-        return content_type_pk(generic, schemas()[label], self._using), object_value(generic, pk)
+        kind = self._type(generic, label)
+        return None if kind is None else (kind, object_value(generic, pk))
+
+    def _type(self, generic: Generic, label: str) -> Any | None:
+        """The content type as it is stored: where there is none, no row can hold it yet."""
+        place = (generic.name, label)
+        if place not in self._types:
+            self._types[place] = stored_type_pk(generic, schemas()[label], self._using)
+        return self._types[place]
 
     def _one(self, place: tuple[str, str], text: str) -> Any | None:
         former = self._rekeying.former(place[0], text)

@@ -18,7 +18,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connections, models
 from django.db.models.expressions import ExpressionWrapper, F
-from django.utils.choices import CallableChoiceIterator
 from django.utils.dateparse import parse_duration
 from django.utils.duration import duration_string
 
@@ -82,40 +81,6 @@ def codec_of(field: Field) -> Codec:
             return Codec(canonical.quote, _typed(str))
         case _:
             return _custom(field)
-
-
-def fingerprint(field: Field) -> dict[str, Any]:
-    """What two sides must agree on for this column to be compared."""
-    built_in = type(field).__module__.startswith("django.db.models.")
-    shape: dict[str, Any] = {
-        "type": type(field).__name__ if built_in else f"{type(field).__module__}.{type(field).__qualname__}",
-        "null": field.null,
-    }
-    for trait in ("max_length", "max_digits", "decimal_places"):
-        value = getattr(field, trait, None)
-        if value is not None:
-            shape[trait] = value
-    if isinstance(field, models.DateTimeField):
-        shape["aware"] = settings.USE_TZ
-    choices = _choices(field)
-    if choices is not None:
-        shape["choices"] = choices
-    return shape
-
-
-def _choices(field: Field) -> list[Any] | None:
-    """What may be chosen, as it is stored and in canonical order; not what a function makes up when it is asked."""
-    if field.choices is None or isinstance(field.choices, CallableChoiceIterator):
-        return None
-    to_text = codec_of(field).to_text
-    texts = set()
-    for value, _ in field.flatchoices:
-        if value is not None:
-            try:
-                texts.add(to_text(field.to_python(value)))
-            except Exception:  # a field of the project's own raises what it likes, or a choice is none
-                texts.add(canonical.dumps(str(value)))
-    return [canonical.loads(text) for text in sorted(texts)]
 
 
 def integers(field: Field, using: str) -> range:

@@ -14,7 +14,7 @@ from data_sync.core.errors import ChangeFailed, RecordError
 from data_sync.core.numbers import Numbers
 
 from .batches import batches
-from .cascades import Reach
+from .cascades import Reaches
 from .deletion import IsDoomed, delete_rows
 from .inheritance import fill_inherited
 from .insertion import insert_rows
@@ -32,7 +32,6 @@ from .writes import Bare, Row, Write, columns_of
 
 Act = Callable[[Sequence[Write]], None]
 BATCH = 500
-NOTHING: Mapping[Any, Reach] = {}
 REFUSED = (DatabaseError, ValueError, TypeError, OverflowError, RecordError)
 
 
@@ -83,10 +82,10 @@ class Writer:
         """The second phase: the members of some written rows that had to wait."""
         self._in_any_order(schema, writes, partial(self._close, schema))
 
-    def delete(self, schema: ModelSchema, numbers: Mapping[Any, int], reaches: Mapping[Any, Reach] = NOTHING) -> None:
-        """Deletes rows (numbers by primary key) with what they reach, which may be nothing; see `deletion`."""
-        for batch in batches(numbers, BATCH):
-            self._delete(schema, {pk: numbers[pk] for pk in batch}, reaches)
+    def delete(self, reaches: Mapping[int, Reaches]) -> None:
+        """Deletes rows with what they reach, see `deletion`: by number, those that go by a change or along with it."""
+        for numbers in batches(reaches, BATCH):
+            self._delete({number: reaches[number] for number in numbers})
 
     # Batches, and what the database refuses
 
@@ -287,22 +286,21 @@ class Writer:
         self._deleted_since.extend(gone)
         return gone
 
-    def _delete(self, schema: ModelSchema, numbers: Mapping[Any, int], reaches: Mapping[Any, Reach]) -> None:
-        reached = {(schema.model, pk): reaches.get(pk, Reach()) for pk in numbers}
+    def _delete(self, reaches: Mapping[int, Reaches]) -> None:
+        together = {row: reach for by_row in reaches.values() for row, reach in by_row.items()}
         try:
             with transaction.atomic(using=self._using):
-                delete_rows(reached, self._using, self._is_doomed, silently=self._is_rehearsal)
+                delete_rows(together, self._using, self._is_doomed, silently=self._is_rehearsal)
         except DatabaseError as error:
             if not is_about_rows(error, self._using):
                 raise
+            numbers = list(reaches)
             if len(numbers) == 1:
-                [number] = numbers.values()
-                self._fail(number, f"the delete was refused: {error}. Remove what refers to it first.")
+                self._fail(numbers[0], f"the delete was refused: {error}. Remove what refers to it first.")
                 return
             half = len(numbers) // 2
-            items = list(numbers.items())
-            self._delete(schema, dict(items[:half]), reaches)
-            self._delete(schema, dict(items[half:]), reaches)
+            for some in (numbers[:half], numbers[half:]):
+                self._delete({number: reaches[number] for number in some})
 
 
 def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Model]]:

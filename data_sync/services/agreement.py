@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_sync.core.errors import InvalidTransition, SchemaMismatch
-from data_sync.core.manifest import Manifest, schema_differences
+from data_sync.core.manifest import Manifest, ModelManifest, schema_differences
 from data_sync.core.source import Request
 from data_sync.orm.resolution import schemas
 from data_sync.orm.schema import ModelSchema
@@ -16,12 +16,14 @@ from data_sync.orm.schema import ModelSchema
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """`schemas` are those of the models compared, without what is left out; `here` and `there` ask for just that on
-    either side. `differences` are those of `core.manifest.schema_differences`; `not_offered` has the models here that
-    nobody asked for and that the source does not offer, which are left alone."""
+    either side. `scoped` are the labels of which the source may have rows out of scope. `differences` are those of
+    `core.manifest.schema_differences`; `not_offered` has the models here that nobody asked for and that the source does
+    not offer, which are left alone."""
 
     schemas: dict[str, ModelSchema]
     here: Request
     there: Request
+    scoped: frozenset[str]
     differences: list[dict[str, str]]
     not_offered: tuple[str, ...] = ()
 
@@ -31,12 +33,10 @@ class Agreement:
         return [*self.differences, *({"model": label, "field": "", "difference": words} for label in self.not_offered)]
 
     def shapes(self) -> dict[str, str]:
-        """By label, what digests are made of. What is agreed on of a part of a model says nothing of the whole: models
-        that have fields left out are not among them, and keep the baselines that they have."""
-        return {label: schema.shape() for label, schema in self.schemas.items() if not self._is_partial(label)}
-
-    def _is_partial(self, label: str) -> bool:
-        return bool(self.here.omitted.get(label) or self.there.omitted.get(label))
+        """By label, what digests are made of. What is agreed on of a part of a local record says nothing of the whole:
+        models that have fields left out here are not among them, and keep the baselines that they have. Fields that
+        only the source has are in no local record."""
+        return {label: schema.shape() for label, schema in self.schemas.items() if not schema.omitted}
 
     def omitted(self) -> dict[str, list[str]]:
         """By label, the fields here that were left out."""
@@ -92,9 +92,15 @@ def agree(wanted: Sequence[str], here: Manifest, there: Manifest) -> Agreement:
         schemas={label: schema.without(_members(here, label, omitted)) for label, schema in compared.items()},
         here=_request(here, compared, omitted),
         there=_request(there, compared, omitted),
+        scoped=frozenset(label for label in compared if _is_scoped(here.models[label], there.models[label])),
         differences=differences,
         not_offered=() if wanted else tuple(label for label in here.models if label not in there.models),
     )
+
+
+def _is_scoped(here: ModelManifest, there: ModelManifest) -> bool:
+    """A source of an older version does not say: then it is taken to be registered as this side is."""
+    return bool(here.scoped if there.scoped is None else there.scoped)
 
 
 def _without_common_key(known: Mapping[str, ModelSchema], omitted: Mapping[str, set[str]]) -> set[str]:

@@ -6,14 +6,14 @@ from django.db import transaction
 
 from data_sync import conf
 from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConflict
-from data_sync.core.states import ChangesetState, Decision
+from data_sync.core.states import ChangesetState, Decision, RenameChoice
 from data_sync.models import Changeset
 from data_sync.models.time import UtcNow
 
 from . import audit
 from .actors import Actor
 from .outcomes import forget_outcomes
-from .requirements import more_like, named, unmet_requirements
+from .requirements import more_like, named, refuse_replacement, unmet_requirements
 from .review import decision_counts, require_acknowledged
 from .seals import current_approval_seal, current_content_seal
 from .transitions import UNREQUESTED, VOID, move, refusal
@@ -73,9 +73,12 @@ def _require_approvable(changeset: Changeset, actor: Actor) -> None:
             f"The stored changes of changeset {changeset.pk} are not those that were pulled: its content seal differs. "
             "Find out who altered them, and pull again."
         )
-    if not changeset.changes.filter(decision=Decision.ACCEPTED.value).exists():
+    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value)
+    if not accepted.exists():
         raise InvalidTransition(f"No change of changeset {changeset.pk} is accepted; accept some, or reject it.")
-    require_acknowledged(changeset.changes.filter(decision=Decision.ACCEPTED.value))
+    require_acknowledged(accepted)
+    # A decision that was carried over may have been made before others referred to the row.
+    refuse_replacement(changeset, accepted.filter(rename_choice=RenameChoice.REPLACE.value))
     unmet = unmet_requirements(changeset)
     if unmet:
         number, missing = min(unmet.items())

@@ -101,13 +101,9 @@ def _left_scope(comparison: Comparison, entries: Iterable[Numbered], outside: Ou
 
     The source knows rows below a renamed one by their new keys.
     """
-    scoped = [
-        entry
-        for entry in entries
-        if entry.operation == Operation.DELETE and entry.schema.registration.queryset is not None
-    ]
+    deletes = [entry for entry in entries if entry.operation == Operation.DELETE]
     left: set[int] = set()
-    for label, group in groupby(scoped, lambda entry: entry.schema.label):
+    for label, group in groupby(deletes, lambda entry: entry.schema.label):
         numbers = {comparison.rekeying.key(label, entry.key_text).text: entry.number for entry in group}
         left |= {numbers[text] for text in outside(label, list(numbers))}
     return left

@@ -51,11 +51,14 @@ class Deletions:
         self._claims = claims
         self._writers: dict[Cascade, _Writer] = {}
         self._defaults: dict[tuple[type[models.Model], str], bool] = {}
-        self._reaches = reach_of(_rows(batch, Operation.DELETE), using, self._is_apart)
-        self._replaced = reach_of(_rows(batch, Operation.RENAME), using, self._moves_away, alone=True)
+        compared = comparison.schemas
+        self._reaches = reach_of(_rows(batch, Operation.DELETE), using, compared, self._is_apart)
+        self._replaced = reach_of(_rows(batch, Operation.RENAME), using, compared, self._moves_away, alone=True)
         taken = [cascade for reach in self._reaches.values() for cascade in reach.cascades]
         self._add_linking(cascade for cascade in taken if cascade.effect == "unlink")
         self._add_referring([cascade for cascade in taken if cascade.effect == "delete"])
+        rows = {claim_of(*row): row for row in self._reaches}
+        self._referred_to_by = {rows[text]: name for text, name in claims.of(rows)}
         shown = [reach.cascades for reach in self._reaches.values()]
         shown += [_held_by_old(reach) for reach in self._replaced.values()]
         self._labels = self._load_labels(cascade for cascades in shown for cascade in cascades[:LABELLED])
@@ -130,7 +133,18 @@ class Deletions:
             *(_protected(*which, count, "which forbids the delete") for which, count in obstacles.items()),
             *(_protected(*which, count, 'and are registered with deletes="never"') for which, count in kept.items()),
             *self._held(reach),
+            *self._referred_to(row),
         ]
+
+    def _referred_to(self, row: Row) -> Iterator[Problem]:
+        """A problem where a write is about to refer to the very row: the source has it, outside of what is synced."""
+        if row in self._referred_to_by:
+            yield problem(
+                "protected",
+                "",
+                f"Change {self._referred_to_by[row]} refers to it. At the source, let that refer to another row, or "
+                "bring this one into what is synced; or reject this delete.",
+            )
 
     def _held(self, reach: Reach) -> Iterator[Problem]:
         """A problem for each column by which other changes would have what goes with the delete."""

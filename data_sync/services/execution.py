@@ -9,7 +9,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import ChangeFailed, StaleChangeset
 from data_sync.core.states import Operation
 from data_sync.orm.batches import batches
-from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
+from data_sync.orm.cascades import Cascade, Reach, Row, reach_at_once, reach_of
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.write import Writer
 from data_sync.orm.writes import Node, levels, self_references
@@ -128,7 +128,8 @@ class Execution:
                 continue
             shown = self._plan.shown([entry.number for entry in replaced.values()])
             roots = ((schema.model, pk) for pk in replaced)
-            reaches = {pk: reach for (_, pk), reach in reach_of(roots, USING, locked=True).items()}
+            found = reach_of(roots, USING, self._plan.schemas, locked=True)
+            reaches = {pk: reach for (_, pk), reach in found.items()}
             for pk, reach in reaches.items():
                 entry = replaced[pk]
                 held = [*reach.obstacles, *reach.apart, *_unseen(reach, shown[entry.number])]
@@ -137,8 +138,8 @@ class Execution:
                         entry.number,
                         f"{entry.name} cannot be replaced: {_rows(held)} refer to it. Choose to rename it instead.",
                     )
-            left = {pk: entry.number for pk, entry in replaced.items() if entry.number not in self._plan.dropped}
-            self.writer.delete(schema, left, reaches)
+            left = [entry for entry in replaced.values() if entry.number not in self._plan.dropped]
+            self.writer.delete({entry.number: {(schema.model, entry.pk): reaches[entry.pk]} for entry in left})
 
     def _make_room_for_spans(self, schema: ModelSchema) -> None:
         """Where a constraint excludes more than equal values, rows that nothing refers to are deleted first."""
@@ -179,7 +180,8 @@ class Execution:
         by_pk = {entry.pk: entry for entry in entries}
         shown = self._plan.shown([entry.number for entry in entries])
         roots = ((schema.model, pk) for pk in by_pk)
-        reaches = {pk: reach for (_, pk), reach in reach_of(roots, USING, self._is_root, locked=locked).items()}
+        found = reach_of(roots, USING, self._plan.schemas, self._is_root, locked=locked)
+        reaches = {pk: reach for (_, pk), reach in found.items()}
         beyond = {by_pk[pk]: _beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
         return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in beyond.items() if more}
 
@@ -202,8 +204,13 @@ class Execution:
                 reaches, more = self._reaches(schema, left)
                 for number, reason in more.items():
                     self._give_up(number, reason)
-                numbers = {entry.pk: entry.number for entry in left if entry.number not in more}
-                self.writer.delete(schema, numbers, reaches)
+                self.writer.delete(
+                    {
+                        entry.number: {(schema.model, entry.pk): reaches[entry.pk]}
+                        for entry in left
+                        if entry.number not in more
+                    }
+                )
 
     def _delete_batches(self, label: str, schema: ModelSchema) -> Iterator[list[Entry]]:
         if not self_references(schema):
@@ -216,26 +223,26 @@ class Execution:
     def _delete_now(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[int]:
         """Deletes those rows whose unique values are wanted, if that reaches no more than was shown.
 
-        Rows that changes of their own delete may go along. Gives the numbers of all deletes that are done with that.
+        Rows that refer to them go with them by the changes of their own that delete them. Gives the numbers of all
+        deletes that are done with that.
         """
-        reaches = reach_of(((schema.model, pk) for pk in numbers), USING, locked=True, alone=True)
-        own = self._doomed(cascade for reach in reaches.values() for cascade in reach.cascades)
-        shown = self._plan.shown([*numbers.values(), *own.values()])
-        now: dict[Any, int] = {}
-        along: set[int] = set()
-        for (_, pk), reach in reaches.items():
-            doomed = [cascade for cascade in reach.cascades if _row(cascade) in own]
-            seen = shown[numbers[pk]].union(*(shown[own[_row(cascade)]] for cascade in doomed))
-            unseen = [cascade for cascade in _unseen(reach, seen) if _row(cascade) not in own]
-            # Reached by another, a row goes with its parents; by a delete of its own it leaves registered ones.
-            leaves_parents = any(self._plan.schemas[c.model._meta.label_lower].parent_link is not None for c in doomed)
-            if not (unseen or reach.obstacles or reach.apart or leaves_parents):
-                now[pk] = numbers[pk]
-                along |= {own[_row(cascade)] for cascade in doomed if cascade.effect == "delete"}
-        self.writer.delete(schema, now, {pk: reach for (_, pk), reach in reaches.items() if pk in now})
-        return {number for number in (*now.values(), *along) if number not in self._plan.dropped}
+        wanted = {(schema.model, pk): number for pk, number in numbers.items()}
+        found = reach_at_once(wanted, USING, self._plan.schemas, self._doomed, locked=True)
+        reaches = {row: reach for together in found.values() for row, reach in together.items()}
+        linked = (cascade for reach in reaches.values() for cascade in (*reach.cascades, *reach.apart))
+        own = wanted | self._doomed(linked)
+        shown = self._plan.shown(own.values())
+        held = {
+            row
+            for row, reach in reaches.items()
+            if reach.obstacles or any(_row(cascade) not in own for cascade in _unseen(reach, shown[own[row]]))
+        }
+        now = {wanted[row]: together for row, together in found.items() if held.isdisjoint(together)}
+        self.writer.delete(now)
+        done = [together for number, together in now.items() if number not in self._plan.dropped]
+        return {own[row] for together in done for row in together}
 
-    def _doomed(self, cascades: Iterable[Cascade]) -> dict[tuple[Any, Any], int]:
+    def _doomed(self, cascades: Iterable[Cascade]) -> dict[Row, int]:
         """The numbers of the changes that delete some of these rows, by model and primary key."""
         by_model: dict[Any, set[Any]] = {}
         for cascade in cascades:
@@ -252,7 +259,7 @@ def _unseen(reach: Reach, shown: Shown) -> list[Cascade]:
     return [cascade for cascade in reach.cascades if _as_shown(cascade) not in shown]
 
 
-def _row(cascade: Cascade) -> tuple[Any, Any]:
+def _row(cascade: Cascade) -> Row:
     return cascade.model, cascade.pk
 
 

@@ -51,7 +51,7 @@ def _entries(plan: Plan, change: Entry, about: str) -> Iterator[tuple[str, str, 
     names = plan.written.names(change.number)
     message = f"{about}: {', '.join(names)}" if names else about
     if change.is_replaced:
-        yield str(plan.replaced_pk(change)), _name(change.previous_key or change.key_text), DELETION, about
+        yield str(change.replaced_pk), _name(change.previous_key or change.key_text), DELETION, about
     yield (
         str(change.pk),
         _name(change.key_text),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from data_sync.core import canonical
-from data_sync.orm.cascades import Cascade, reach_of
+from data_sync.core.states import Operation
+from data_sync.orm.cascades import Cascade, Reach, Row, reach_at_once
 from data_sync.orm.holders import Values, holders, owner_of, touches
 from data_sync.orm.inheritance import rows_in_table
 from data_sync.orm.places import Places
@@ -17,7 +18,7 @@ from data_sync.orm.schema import ModelSchema
 from data_sync.orm.uniqueness import UniqueSet
 from data_sync.orm.writes import changed, columns_of
 
-from .comparison import Comparison, Sides
+from .comparison import Comparison, Numbered, Sides
 
 
 class Fate(Enum):
@@ -100,16 +101,27 @@ class Holding:
     def _can_go_at_once(self, doomed: Mapping[Any, Sides]) -> set[Any]:
         """Those rows whose deletes would reach no more than the review shows although nothing has been written yet."""
         by_row = {sides.row: pk for pk, sides in doomed.items() if sides.row is not None}
-        reaches = reach_of(by_row, self._using, alone=True) if by_row else {}
+        found = reach_at_once(by_row, self._using, self._comparison.schemas, self._doomed) if by_row else {}
+        return {by_row[row] for row, reaches in found.items() if all(map(self._is_as_shown, reaches.values()))}
+
+    def _doomed(self, cascades: Iterable[Cascade]) -> set[Row]:
+        """Which of these rows changes of their own delete."""
+        changes = ((cascade, self._change(cascade)) for cascade in cascades)
         return {
-            by_row[row]
-            for row, reach in reaches.items()
-            if not reach.obstacles and not any(map(self._is_moved_first, reach.cascades))
+            (cascade.model, cascade.pk)
+            for cascade, change in changes
+            if change is not None and change.operation == Operation.DELETE
         }
+
+    def _is_as_shown(self, reach: Reach) -> bool:
+        return not reach.obstacles and not any(map(self._is_moved_first, reach.cascades))
+
+    def _change(self, cascade: Cascade) -> Numbered | None:
+        return self._comparison.change_of_row(cascade.model._meta.label_lower, cascade.pk)
 
     def _is_moved_first(self, cascade: Cascade) -> bool:
         """Whether a write of its own has a row refer to another one before the delete comes to it."""
-        change = self._comparison.change_of_row(cascade.model._meta.label_lower, cascade.pk)
+        change = self._change(cascade)
         if change is None:
             return False
         sides = self._comparison.sides_of(change)

@@ -46,7 +46,8 @@ class Entry(NamedTuple):
     """A change of the plan without its records. `pk` None: the row is not there yet.
 
     `key_text` is the key that the row will have, or has had if it is deleted; `previous_key` is a renamed row's old
-    one. `seen_digest` is that of the row as the reviewer saw it, "" where there was none.
+    one. `seen_digest` is that of the row as the reviewer saw it, "" where there was none. `replaced_pk` is the primary
+    key of a row that is deleted to be made anew.
     """
 
     number: int
@@ -57,7 +58,11 @@ class Entry(NamedTuple):
     previous_key: str | None
     seen_digest: str
     after_digest: str
-    is_replaced: bool
+    replaced_pk: Any = None
+
+    @property
+    def is_replaced(self) -> bool:
+        return self.replaced_pk is not None
 
     @property
     def name(self) -> str:
@@ -181,14 +186,14 @@ class Plan:
                 number,
                 label,
                 _OPERATIONS[operation],
-                None if pk is None else to_pk(int(pk) if pk.isdecimal() else json.loads(pk)),
+                pk := None if text is None else to_pk(int(text) if text.isdecimal() else json.loads(text)),
                 key,
                 previous,
                 "" if operation == "create" else acknowledged or before,
                 after,
-                operation == "rename" and choice == "replace",
+                pk if operation == "rename" and choice == "replace" else None,
             )
-            for number, operation, before, acknowledged, after, choice, key, previous, pk in rows
+            for number, operation, before, acknowledged, after, choice, key, previous, text in rows
         ]
 
     # Records
@@ -234,7 +239,7 @@ class Plan:
     def after(self, numbers: Sequence[int]) -> dict[int, Record]:
         return {change.number: after_record(change) for change in self.changeset.changes.filter(number__in=numbers)}
 
-    def shown(self, numbers: Sequence[int]) -> dict[int, Shown]:
+    def shown(self, numbers: Iterable[int]) -> dict[int, Shown]:
         """The cascades that the reviewer was shown of deletes."""
         shown = self.changeset.changes.filter(number__in=numbers).values_list("number", "cascades")
         return {
@@ -284,10 +289,6 @@ class Plan:
         self.done.add(number)
         self.dropped.add(number)
 
-    def replaced_pk(self, entry: Entry) -> Any:
-        """The primary key of the row that was deleted to be made anew."""
-        return self.changeset.changes.values_list("local_pk", flat=True).get(number=entry.number)
-
     def agreed(self) -> Iterator[tuple[str, bytes, bytes | None]]:
         """What both sides agree on once the plan is carried out, as `baselines.record_applied` takes it."""
         taken = {(label, canonical.dumps(list(key))) for (label, _), key in self.renamed.items()}
@@ -323,10 +324,10 @@ def _record(
     )
 
 
-def differing(one: Record, other: Record) -> list[str]:
+def differing(one: Record, other: Record, *, with_files: bool = True) -> list[str]:
     """Names of the fields and files in which two records of a row differ."""
     names = [name for name, value in one.fields.items() if not same(value, other.fields.get(name))]
-    for name, file in one.files.items():
+    for name, file in one.files.items() if with_files else ():
         theirs = other.files.get(name)
         if (file and (file.checksum, file.size)) != (theirs and (theirs.checksum, theirs.size)):
             names.append(name)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from data_sync.core.errors import DataSyncError, InvalidTransition, SchemaMismatch, WrongFile
-from data_sync.core.source import RecordSource
+from data_sync.core.source import Outside, RecordSource
 from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.models.time import UtcNow
@@ -20,7 +21,7 @@ from data_sync.orm.staging import is_staged, stage
 
 from . import sources
 from .actors import Actor
-from .agreement import agree
+from .agreement import Agreement, agree
 from .both_sides import BothSides
 from .comparison import Comparison
 from .reading import HERE, SMALL, THERE
@@ -28,6 +29,7 @@ from .store import prepare, store_changeset
 from .supersede import supersede
 
 logger = logging.getLogger("data_sync")
+PATIENCE_SECONDS, RETRY_SECONDS = 60, 0.5
 ACTIVE = [state for state in PullState if state.is_active]
 
 
@@ -99,9 +101,21 @@ def run_pull(pull_id: int) -> DataPull:
 
 
 def _fail(pull_id: int, reason: str, **values: Any) -> None:
-    """Ends a pull as failed; one that was cancelled meanwhile stays cancelled."""
-    with suppress(InvalidTransition):
-        _finish(pull_id, PullState.FAILED, error=reason, **values)
+    """Ends a pull as failed; one that was cancelled meanwhile stays cancelled.
+
+    While the database is busy this is tried again: until it is recorded, no other pull of the source can begin.
+    """
+    last_try = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with suppress(InvalidTransition):
+                _finish(pull_id, PullState.FAILED, error=reason, **values)
+            return
+        except OperationalError:
+            if connection.in_atomic_block or time.monotonic() > last_try:
+                raise
+            connection.close_if_unusable_or_obsolete()
+            time.sleep(RETRY_SECONDS)
 
 
 def _finish(pull_id: int, new: PullState, **values: Any) -> None:
@@ -129,7 +143,7 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
         both = BothSides(local, source, agreement, whole, stack)
         both.find(pull.source, lambda rows: _note_progress(pull, rows))
         _move(pull.pk, [PullState.READING], PullState.COMPARING)
-        outside = source.outside if lists else _nowhere
+        outside = _outside(source, agreement) if lists else _nowhere
         comparison = both.comparison(outside if pull.find_renames else None)
         fetched = _fetch_files(comparison, source)
         prepared = prepare(comparison, outside, pull.source)
@@ -150,7 +164,17 @@ def _pull(pull: DataPull, source: RecordSource) -> None:
 
 
 def _note_progress(pull: DataPull, rows: int) -> None:
-    DataPull.objects.filter(pk=pull.pk).update(rows_read=rows)
+    with suppress(OperationalError):  # The database is busy: a number to look at is no reason to fail.
+        DataPull.objects.filter(pk=pull.pk).update(rows_read=rows)
+
+
+def _outside(source: RecordSource, agreement: Agreement) -> Outside:
+    """Asks the source, but not about models of which it has no rows out of scope."""
+
+    def outside(label: str, key_texts: Collection[str]) -> set[str]:
+        return source.outside(label, key_texts) if label in agreement.scoped else set()
+
+    return outside
 
 
 def _nowhere(label: str, key_texts: Collection[str]) -> set[str]:

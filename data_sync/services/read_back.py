@@ -1,4 +1,4 @@
-"""Reading every written row again, before the transaction commits."""
+"""Reading every written row again, and looking for every deleted one, before the transaction commits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_sync.core.errors import ChangeFailed
-from data_sync.core.records import RecordText
+from data_sync.core.records import Record, RecordText
+from data_sync.core.states import Operation
+from data_sync.orm.among import among
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
@@ -16,20 +18,44 @@ from .plan import USING, WRITTEN, Entry, Plan, differing
 
 
 def read_back(plan: Plan) -> None:
-    """Reads every written row again. Raises `ChangeFailed` where the database holds something else."""
+    """Reads everything again. Raises `ChangeFailed` where the database holds something else than it was to."""
     failed = mismatches(plan)
     if failed:
         raise ChangeFailed(failed)
 
 
 def mismatches(plan: Plan, *, with_files: bool = True) -> dict[int, str]:
-    """Which written rows are not as they were to be, or lie out of scope, and why; by number."""
+    """Which rows are not as they were to be, lie out of scope, or were deleted and are here, and why; by number."""
     failed: dict[int, str] = {}
     for label, schema in plan.schemas.items():
         reading = _Reading(plan, schema, with_files)
         for batch in plan.entries(label, *WRITTEN):
             failed |= reading.of(batch)
+        failed |= _still_here(plan, schema)
     return failed
+
+
+def _still_here(plan: Plan, schema: ModelSchema) -> dict[int, str]:
+    """Which rows were deleted and are here. A row that was written under the same primary key is another."""
+    found: dict[Any, Entry] = {}
+    for batch in plan.entries(schema.label, Operation.DELETE, Operation.RENAME):
+        by_pk = {
+            entry.replaced_pk if entry.is_replaced else entry.pk: entry
+            for entry in batch
+            if entry.is_replaced or entry.operation == Operation.DELETE
+        }
+        rows = schema.every_row(USING).filter(among("pk", by_pk)).values_list("pk", flat=True)
+        found |= {pk: by_pk[pk] for pk in rows if pk in by_pk}
+    for batch in plan.entries(schema.label, *WRITTEN) if found else ():
+        for entry in batch:
+            found.pop(entry.pk, None)
+    return {
+        entry.number: (
+            f"{entry.name}: the row was deleted but is still here; does a trigger, a policy or a signal receiver keep "
+            'it? Remove that, or register with deletes="never".'
+        )
+        for entry in found.values()
+    }
 
 
 class _Reading:
@@ -57,11 +83,17 @@ class _Reading:
                 )
             elif self._by_digest and record.digest() != entry.after_digest:
                 altered.append(entry)
-            elif not self._by_digest and after[entry.number].fields != record.record().fields:
+            elif not self._by_digest and self._is_altered(after[entry.number], record.record()):
                 altered.append(entry)
             elif entry.pk not in in_scope:
                 failed[entry.number] = f"{entry.name}: it would lie outside of the registration's queryset here."
         return self._twins(entries) | self._alterations(altered, now) | failed
+
+    def _is_altered(self, after: Record, record: Record) -> bool:
+        return after.key_text != record.key_text or bool(self._differing(after, record))
+
+    def _differing(self, after: Record, record: Record) -> list[str]:
+        return differing(after, record, with_files=self._by_digest)
 
     def _in_scope(self, pks: Sequence[Any]) -> set[Any]:
         if self._schema.registration.queryset is None:
@@ -76,7 +108,7 @@ class _Reading:
             why = "it cannot hold this one exactly, or a signal receiver altered it."
         failed = {}
         for entry in entries:
-            names = ", ".join(differing(after[entry.number], now[entry.pk].record())) or "its natural key"
+            names = ", ".join(self._differing(after[entry.number], now[entry.pk].record())) or "its natural key"
             failed[entry.number] = (
                 f"{entry.name}: the database gave back another value than was written for {names}; {why}"
             )

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.db import models
+
 from data_sync.core import canonical
 from data_sync.core.differences import Differences, Unnumbered
+from data_sync.core.equality import same
 from data_sync.core.listing import key_hash
 from data_sync.core.records import Key, Record
 from data_sync.core.source import Outside
@@ -94,11 +97,9 @@ class _Pairs:
                 self._differences.note_likeness((self._likeness(one), one.id) for one in batch)
         for pairs in batches(self._differences.alike(self._model)):
             rows = [(self._differences.get(gone), self._differences.get(new)) for gone, new in pairs]
-            left: set[str] = set()
             # The source knows rows below a renamed one by their new keys.
             asked = {old.id: self._rekeying.key(self._schema.label, old.key).text for old, _ in rows}
-            if self._schema.registration.queryset is not None:
-                left = outside(self._schema.label, list(asked.values()))
+            left = outside(self._schema.label, list(asked.values()))
             for old, new in rows:
                 if asked[old.id] not in left:
                     assert new.there_at is not None
@@ -139,8 +140,10 @@ def _is_more_than_default(value: Value, plain: Any) -> bool:
     if callable(default) or not value.field.has_default():
         return True
     try:
-        return bool(value.codec.to_text(default) != canonical.dumps(plain))
-    except (ValueError, TypeError, ArithmeticError):
+        if isinstance(value.field, models.JSONField):
+            return not same(default, plain)
+        return value.codec.to_text(value.field.to_python(default)) != canonical.dumps(plain)
+    except Exception:  # A default is the project's own, and may be nothing that the field knows.
         return True
 
 

@@ -197,19 +197,22 @@ def _schema_checks(there: Manifest) -> list[Check]:
     found: dict[str, list[str]] = {label: [] for label in there.models}
     for difference in schema_differences(here, there, found):
         found[difference["model"]].append(f"{difference['field']} {difference['difference']}".strip())
-    return [_schema_check(label, differences, there) for label, differences in found.items()] + [
+    return [_schema_check(label, differences, here, there) for label, differences in found.items()] + [
         Check(name=label, ok=True, message="Not offered by the source, or not to this key; a pull leaves it alone.")
         for label in here.models
         if label not in there.models
     ]
 
 
-def _schema_check(label: str, differences: list[str], there: Manifest) -> Check:
+def _schema_check(label: str, differences: list[str], here: Manifest, there: Manifest) -> Check:
     if differences:
         return Check(name=label, ok=False, message="; ".join(differences) + ".")
-    number = there.models[label].count
-    rows = "row" if number == 1 else "rows"
-    return Check(name=label, ok=True, message=f"Same on both sides; {number} {rows} there.")
+    ours, theirs = here.models[label], there.models[label]
+    rows = "row" if theirs.count == 1 else "rows"
+    message = f"Same on both sides; {theirs.count} {rows} there."
+    if theirs.scoped is not None and theirs.scoped != ours.scoped:
+        message += f" It has a queryset {'at the source' if theirs.scoped else 'here'} alone."
+    return Check(name=label, ok=True, message=message)
 
 
 def _name(name: str) -> str:

@@ -160,7 +160,8 @@ def _empty_sides(comparison: Comparison) -> list[dict[str, Any]]:
             "code": "empty_side",
             "model": label,
             "rows": comparison.here[label],
-            "message": f"The source has no rows of {label}; here there are {comparison.here[label]}.",
+            "message": f"The source has no rows of {label}; here there are {comparison.here[label]}. "
+            "If that is right, override the guard and say why; if not, mend the source and pull again.",
         }
         for label in comparison.schemas
         if comparison.there[label] == 0

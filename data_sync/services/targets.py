@@ -33,7 +33,7 @@ class Targets:
         wanted: dict[str, set[str]] = {}
         for sides in batch:
             for _, target, text in _new_targets(sides):
-                now = self._now(target, text)
+                now = self._here(target, text)
                 if now is not None:
                     wanted.setdefault(target.label, set()).add(now.text)
             hidden = self._may_be_hidden(sides)
@@ -50,15 +50,18 @@ class Targets:
         claimed: dict[str, str] = {}
         for sides in batch:
             for _, target, text in _new_targets(sides):
-                now = self._now(target, text)
+                now = self._here(target, text)
                 for pk in () if now is None else self._rows[target.label].all(now.text):
                     claimed.setdefault(claim_of(target.model, pk), name_of(sides))
         claims.add(claimed.items())
 
-    def _now(self, target: ModelSchema, text: str) -> Moved | None:
-        """The key that a row which is no change itself has now; `text` is the one that it will have."""
-        is_change = self._comparison.change_of(target.label, text) is not None
-        return None if is_change else self._comparison.rekeying.former(target.label, text)
+    def _here(self, target: ModelSchema, text: str) -> Moved | None:
+        """The key that a row has now which is no change itself, or is one that would delete it; `text` is the one
+        that it will have."""
+        change = self._comparison.change_of(target.label, text)
+        if change is not None:
+            return Moved(change.here_key_text) if change.operation == Operation.DELETE else None
+        return self._comparison.rekeying.former(target.label, text)
 
     def requirements(self, sides: Sides) -> tuple[set[int], list[Problem]]:
         """Numbers of the changes that create what this one refers to, or give it its key, and a problem for each
@@ -122,11 +125,11 @@ class Targets:
         return halves, problems
 
     def _stays(self, target: ModelSchema, text: str) -> bool:
-        """Whether a row is here, and will be after these changes."""
+        """Whether a row is here, and will be after these changes: a delete of what is referred to is not accepted."""
         other = self._comparison.change_of(target.label, text)
         if other is not None:
-            return other.operation != Operation.DELETE
-        now = self._now(target, text)
+            return True
+        now = self._here(target, text)
         return now is not None and self._rows[target.label].count(now.text) > 0
 
     def hidden_row(self, sides: Sides) -> list[Problem]:
@@ -134,7 +137,10 @@ class Targets:
         hidden = self._may_be_hidden(sides)
         if hidden is None or not self._rows[sides.entry.schema.label].count(hidden.text):
             return []
-        message = "A row with this natural key exists here, outside of the registration's queryset."
+        message = (
+            "A row with this natural key exists here, outside of the registration's queryset. "
+            "Change that row's key, or bring it into the queryset."
+        )
         return [problem("hidden_row", "", message)]
 
     def _may_be_hidden(self, sides: Sides) -> Moved | None:

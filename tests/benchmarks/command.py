@@ -25,14 +25,13 @@ BEGIN, END = "<!-- tables of python3 -m tests.benchmarks -->", "<!-- end of the 
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    with tempfile.TemporaryDirectory(prefix="data-sync-benchmark-") as folder:
-        figures = {
-            "machine": described(),
-            "repeat": options.repeat,
-            "databases": {kind: _measure(Path(folder), kind, options) for kind in options.database},
-        }
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    known = json.loads(options.output.read_text(encoding="utf-8"))["databases"] if options.add else {}
+    figures = {"machine": described(), "repeat": options.repeat, "databases": known}
+    with tempfile.TemporaryDirectory(prefix="data-sync-benchmark-") as folder:
+        for kind in options.database:
+            known[kind] = _measure(Path(folder), kind, options)
+            options.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     text = report(figures)
     print(text)
     options.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
@@ -74,9 +73,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     add("--database", type=_databases, metavar="D,…", help="sqlite, postgresql; both if there is a server")
     add("--repeat", type=int, default=3, metavar="N", help="runs of each, of which the fastest counts; 3")
     add("--small", action="store_true", help="a quick look: 10000 rows, 1000 peer rows, everything once")
+    add("--add", action="store_true", help="keep what the output file has of other databases")
     add("--output", type=Path, default=Path("build/benchmark.json"), help="a JSON file; tables go beside it")
     add("--page", type=Path, help="a page of the documentation whose tables are replaced by these")
     options = parser.parse_args(arguments)
+    if options.add and not options.output.exists():
+        parser.error(f"{options.output} is not there, so nothing can be added to it.")
     if options.small:
         options.rows, options.apply, options.peer_rows, options.repeat = [10_000], 1000, 1000, 1
     if options.database is None:

@@ -8,7 +8,7 @@ from django.db import connections, models, transaction
 
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset
-from data_sync.services import approval
+from data_sync.services import approval, pull
 from tests.environments import Environments
 
 SIDES = ("source", "default")
@@ -41,7 +41,17 @@ def bring(environments: Environments, *labels: str) -> Changeset:
 def pending(environments: Environments, *labels: str) -> Changeset:
     """Pulls; a guard that holds the changeset back is overridden."""
     with environments.untouched():
-        changeset = environments.changeset(*labels)
+        return _let_through(environments, environments.changeset(*labels))
+
+
+def without_renames(environments: Environments) -> Changeset:
+    """Pulls, and has a row whose key alone is new come as another one."""
+    asked = pull.request_pull(environments.source, [], environments.actor, find_renames=False)
+    with environments.untouched():
+        return _let_through(environments, Changeset.objects.get(pull=pull.run_pull(asked.pk)))
+
+
+def _let_through(environments: Environments, changeset: Changeset) -> Changeset:
     if changeset.state == ChangesetState.BLOCKED:
         approval.override(changeset.pk, environments.actor, "a test")
         changeset.refresh_from_db()

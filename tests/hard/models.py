@@ -35,6 +35,18 @@ class Node(models.Model):
     remarks = GenericRelation("hard.Remark")
 
 
+@data_sync.register_model(natural_key=["parent.slug", "slug"])
+class Region(models.Model):
+    """Named within its parent, which is named by its slug alone: keys are of rows of the same model."""
+
+    slug = models.CharField(max_length=50)
+    title = models.CharField(max_length=100, default="")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, related_name="children")
+
+    class Meta:
+        unique_together = [("parent", "slug")]
+
+
 @data_sync.register_model()
 class Chapter(models.Model):
     """A parent is required: a root is its own, or two rows are each other's."""
@@ -150,6 +162,27 @@ class Drawer(models.Model):
 
     name = models.CharField(max_length=50, unique=True)
     desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Furniture(models.Model):
+    name = models.CharField(max_length=50, unique=True)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Cabinet(Furniture):
+    """Goes with its desk; what it is as furniture may stay."""
+
+    desk = models.ForeignKey(Desk, on_delete=models.CASCADE)
+
+
+@data_sync.register_model(natural_key=["name"])
+class Lamp(models.Model):
+    """Forbids that its desk goes."""
+
+    name = models.CharField(max_length=50, unique=True)
+    desk = models.ForeignKey(Desk, on_delete=models.PROTECT)
+    spare = models.ForeignKey(Desk, null=True, on_delete=models.SET_NULL, related_name="+")
 
 
 class Sticker(models.Model):
@@ -868,12 +901,20 @@ class Slugged(models.Model):
         super().save(*args, **options)
 
 
-@data_sync.register_model(natural_key=["name"], fields=("name",), file_fields=("paper",))
+class Coarse(models.JSONField):
+    """Takes truth for a number."""
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        return super().get_db_prep_value(int(value) if value is True else value, connection, prepared)
+
+
+@data_sync.register_model(natural_key=["name"], fields=("name", "tally"), file_fields=("paper",))
 class Filed(models.Model):
     """No two rows have one file."""
 
     name = models.CharField(max_length=50, unique=True)
     paper = models.FileField(upload_to="papers", unique=True)
+    tally = Coarse(default=0)
 
 
 @data_sync.register_model()
@@ -1071,6 +1112,16 @@ class Nickname(models.Model):
     text = models.TextField(default="")
 
 
+@data_sync.register_model()
+class Harbour(models.Model):
+    """A primary key that SQLite takes for equal whatever its case; links may name it in another."""
+
+    code = models.CharField(
+        max_length=10, primary_key=True, db_collation="nocase" if connection.vendor == "sqlite" else None
+    )
+    rooms = models.ManyToManyField(Room)
+
+
 # Two releases: a server with this variable runs the next one (see test_releases.py)
 
 NEXT = os.environ.get("DATA_SYNC_TEST_RELEASE") == "next"
@@ -1083,6 +1134,7 @@ class NoticeOfToday(models.Model):
     shortened = models.CharField(max_length=50, default="")
     chosen = models.CharField(max_length=10, default="a", choices=[("a", "A"), ("b", "B")])
     dropped = models.TextField(default="")
+    unlinked = models.ManyToManyField(Room, related_name="+")
 
     class Meta:
         abstract = True

@@ -10,10 +10,13 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
-from data_sync.core.states import Operation, PullState
+from data_sync.core.states import ChangesetState, Operation, PullState
+from data_sync.services import sources
+from tests.direct import Direct
 from tests.environments import Environments
+from tests.registering import registered
 
-from .bringing import bring, operations, pending, problems, put, rows
+from .bringing import SIDES, applied, bring, operations, pending, problems, put, rows
 from .models import Event, LocalProtect, Mark, Nation, Node, Owner, Remark
 
 pytestmark = pytest.mark.usefixtures("both_ways_of_reading")
@@ -101,6 +104,42 @@ def test_a_new_target_is_needed_first(environments: Environments) -> None:
     assert one.requires == [node.number]
 
 
+def test_targets_that_are_named_otherwise_here_are_left_out_though_their_model_is_not_pulled(
+    environments: Environments,
+) -> None:
+    """What the source calls A-17 is not the row here whose title is that."""
+    for alias in SIDES:
+        remark(alias, "same", rows(Node, alias).create(slug="A-17", title="meant"))
+        remark(alias, "other", rows(Node, alias).create(slug="B-2", title="A-17"))
+    rows(Remark, "source").filter(code="other").update(object_id=rows(Node, "source").get(slug="A-17").pk)
+    remark("source", "new", None)
+    with registered(Node, natural_key=("title",)):
+        changeset = environments.changeset("hard.remark")
+    assert operations(changeset) == {("hard.remark", "new"): Operation.CREATE}
+    assert changeset.omitted == {"hard.remark": ["about"]}
+    assert changeset.state == ChangesetState.BLOCKED
+    assert "about can refer to hard.node, which has key ['title'] here and ['slug'] at" in changeset.state_reason
+
+
+def test_bases_from_before_targets_got_other_names_are_unknown(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both sides name nodes by another field now: that is no edit of the remarks here."""
+    for alias in SIDES:
+        nodes = [rows(Node, alias).create(slug=name, title=name.upper()) for name in ("a", "b")]
+        remark(alias, "r", nodes[0])
+    assert environments.pull().state == PullState.DONE
+    remark_there = rows(Remark, "source").filter(code="r")
+    remark_there.update(object_id=rows(Node, "source").get(slug="b").pk)
+    with registered(Node, natural_key=("title",)):
+        source = Direct()
+        monkeypatch.setattr(sources, "open_source", lambda _: source)
+        changeset = environments.changeset("hard.remark")
+    change = changeset.changes.get()
+    assert change.after == {"code": "r", "about": ["hard.node", ["B"]]}
+    assert (change.base_digest, changeset.conflicts) == ("", 0)
+
+
 def mark(alias: str, code: str, node: Node) -> None:
     rows(Mark, alias).create(code=code, kind=kind(Node, alias), row=node.pk)
 
@@ -114,6 +153,19 @@ def test_targets_that_are_unique_are_exchanged(environments: Environments) -> No
     bring(environments)
     slugs = dict(rows(Node, "default").values_list("pk", "slug"))
     assert {one.code: slugs[one.row] for one in rows(Mark, "default")} == {"m0": "a", "m1": "b", "m2": "c"}
+
+
+@pytest.mark.usefixtures("other_content_types")
+def test_a_content_type_that_is_not_here_yet_is_made_by_the_apply_not_by_the_pull(environments: Environments) -> None:
+    node, _ = environments.add(Node, slug="n")
+    mark("source", "m", node)
+    here = ContentType.objects.filter(app_label="hard", model="node")
+    here.delete()
+    ContentType.objects.clear_cache()
+    changeset = pending(environments)
+    assert not here.exists()
+    applied(environments, changeset)
+    assert rows(Mark, "default").get().kind == here.get()
 
 
 def test_a_target_that_is_not_registered_is_an_error_that_names_the_row(environments: Environments) -> None:

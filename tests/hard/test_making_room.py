@@ -14,15 +14,18 @@ from data_sync.core.states import ChangesetState
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 
-from .bringing import applied, bring, described, pending, problems, put, rows, words
+from .bringing import applied, bring, described, pending, problems, put, rows, without_renames, words
 from .models import (
     Barrow,
+    Cabinet,
     Cart,
     Chapter,
     Desk,
     Drawer,
     Edition,
+    Furniture,
     Grade,
+    Lamp,
     Member,
     Page,
     Plate,
@@ -50,6 +53,19 @@ def heard(signal: Any, model: type[models.Model], name: str) -> Iterator[list[An
         yield seen
     finally:
         signal.disconnect(receiver, sender=model)
+
+
+@contextmanager
+def referred_to_by_a_table_of_others(row: models.Model) -> Iterator[None]:
+    """One that Django does not know: the database alone refuses that the row goes."""
+    table, pk = row._meta.db_table, row._meta.pk.column
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE hard_others (row_id bigint, FOREIGN KEY (row_id) REFERENCES {table} ({pk}))")
+        try:
+            cursor.execute("INSERT INTO hard_others VALUES (%s)", [row.pk])
+            yield
+        finally:
+            cursor.execute("DROP TABLE hard_others")
 
 
 def desks(environments: Environments) -> Any:
@@ -82,6 +98,34 @@ def test_rows_that_changes_of_their_own_delete_go_along(environments: Environmen
     assert sorted(seen) == ["d0", "d1", "d2"]
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_child_goes_along_and_leaves_the_parents_row(environments: Environments, stays: bool) -> None:
+    cabinet = rows(Cabinet, "default").create(name="c", desk=desks(environments))
+    rows(Furniture, "source").create(name="c" if stays else "other")
+    bring(environments)
+    assert rows(Furniture, "default").filter(pk=cabinet.pk).exists() == stays
+
+
+def test_rows_that_forbid_the_delete_and_go_too_go_along(environments: Environments) -> None:
+    old = desks(environments)
+    other = rows(Desk, "default").create(name="o", sitter=environments.add(Member, name="eve")[1])
+    rows(Lamp, "default").create(name="l", desk=old, spare=other)
+    bring(environments)
+
+
+@needs_conditions
+def test_what_would_have_gone_along_with_a_refused_delete_goes_by_itself(environments: Environments) -> None:
+    there, here = environments.add(Room, name="hall")
+    old = rows(Edition, "default").create(name="old", room=here, active=True)
+    rows(Page, "default").create(name="p", edition=old)
+    rows(Edition, "source").create(name="new", room=there, active=True)
+    changeset = without_renames(environments)
+    number = changeset.changes.get(model="hard.edition", operation="delete").number
+    with referred_to_by_a_table_of_others(old):
+        found = rehearse(changeset.pk, environments.actor)
+    assert found.errors.keys() == {number} and "refused" in found.errors[number]
+
+
 def test_a_row_more_than_was_shown_ends_the_apply_by_name(environments: Environments) -> None:
     old = desks(environments)
     changeset = environments.approved()
@@ -101,7 +145,8 @@ def test_an_active_row_goes_with_what_was_shown(environments: Environments) -> N
     old = rows(Edition, "default").create(name="old", room=room[1], active=True)
     rows(Page, "default").create(name="p", edition=old)
     rows(Edition, "source").create(name="new", room=room[0], active=True)
-    bring(environments)
+    applied(environments, without_renames(environments))
+    environments.assert_equal()
 
 
 def test_receivers_of_deletes_see_what_the_row_had(environments: Environments) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from data_sync.core.states import ChangesetState, Operation, PullState
+from data_sync.core.errors import InvalidTransition
+from data_sync.core.states import ChangesetState, Decision, Operation, PullState, RenameChoice
 from data_sync.models import Changeset
-from data_sync.services import approval
+from data_sync.services import approval, review
 from tests.environments import Environments, child
 
 from .bringing import operations, rows
-from .models import Leaflet, Notice, NoticeThere, Poster
+from .models import Leaflet, Notice, NoticeThere, Poster, Room
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_every_difference_is_named_by_model_and_field(releases: Environments) ->
     assert done.state == PullState.DONE, done.error
     named = {(row["model"], row["field"]): row["difference"] for row in done.report["schema"]}
     assert named.keys() == {
-        *(("hard.notice", field) for field in ("retyped", "shortened", "chosen", "dropped", "added")),
+        *(("hard.notice", field) for field in ("retyped", "shortened", "chosen", "dropped", "unlinked", "added")),
         ("hard.leaflet", ""),
         ("hard.poster", ""),
     }
@@ -93,6 +94,36 @@ def test_agreed_fields_are_synced_and_the_others_stay_as_they_are(releases: Envi
     assert rows(Leaflet, "default").exists() and not rows(Poster, "default").exists()
     again = releases.pull()
     assert again.state == PullState.DONE and not Changeset.objects.filter(pull=again).exists()
+
+
+def test_links_that_the_other_release_does_not_have_are_shown_where_their_row_goes(releases: Environments) -> None:
+    rows(NoticeThere, "source").create(slug="stays")
+    rows(Notice, "default").create(slug="stays")
+    gone = rows(Notice, "default").create(slug="gone")
+    gone.unlinked.add(releases.add(Room, name="room")[1])
+    changeset = releases.changeset()
+    [cascade] = changeset.changes.get().cascades
+    assert (cascade["model"], cascade["effect"]) == ("hard.notice_unlinked", "unlink")
+    approval.override(changeset.pk, releases.actor, "the release is under way")
+    releases.accept_all(changeset)
+    approved = releases.approve(changeset)
+    gone.unlinked.add(rows(Room, "default").create(name="of here"))
+    with releases.untouched():
+        done = releases.apply(approved)
+    assert done.state == ChangesetState.STALE
+    assert "hard.notice_unlinked" in done.changes.get().outcome_reason
+
+
+def test_a_renamed_row_with_links_that_the_other_release_does_not_have_is_not_replaced(releases: Environments) -> None:
+    rows(NoticeThere, "source").create(slug="new", kept="long enough to know it by")
+    renamed = rows(Notice, "default").create(slug="old", kept="long enough to know it by")
+    renamed.unlinked.add(releases.add(Room, name="room")[1])
+    changeset = releases.changeset()
+    approval.override(changeset.pk, releases.actor, "the release is under way")
+    assert operations(changeset) == {("hard.notice", "new"): Operation.RENAME}
+    rename, options = review.Selection(numbers=(1,)), {"revision": None, "rename_choice": RenameChoice.REPLACE}
+    with pytest.raises(InvalidTransition, match="refer to the row"):
+        review.decide(changeset.pk, rename, Decision.ACCEPTED, releases.actor, **options)
 
 
 def test_a_model_that_was_asked_for_and_is_not_there_is_refused_by_name(releases: Environments) -> None:

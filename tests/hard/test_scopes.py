@@ -13,8 +13,11 @@ from data_sync.core.states import ChangesetState, Operation
 from data_sync.orm.resolution import schema_of
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
+from data_sync.services import sources
 from data_sync.services.rehearsal import rehearse
+from tests.direct import Direct
 from tests.environments import Environments
+from tests.registering import registered
 
 from .bringing import SIDES, applied, bring, operations, pending, problems, rows, words
 from .models import Article, Banner, Issue, Memo, Nation, Node, Owner, Permit, Post, Reply
@@ -56,6 +59,36 @@ def test_a_row_that_leaves_the_scope_at_the_source_is_a_delete_that_says_so(envi
     left = dict(changeset.changes.filter(model="hard.post").values_list("key_text", "left_scope"))
     assert left == {"leaves": True, "gone": False}
     assert set(rows(Post, "default").values_list("slug", flat=True)) == {"stays"}
+
+
+def two_of_three_leave() -> None:
+    for alias in SIDES:
+        for slug in ("stays", "leaves", "gone"):
+            rows(Post, alias).create(slug=slug)
+    rows(Post, "source").filter(slug="leaves").update(live=False)
+    rows(Post, "source").get(slug="gone").delete()
+
+
+LEFT = {"leaves": True, "gone": False}
+
+
+def test_a_scope_that_only_the_source_has_is_left_too(environments: Environments) -> None:
+    two_of_three_leave()
+    with registered(Post, queryset=None):
+        changeset = environments.changeset()
+    assert dict(changeset.changes.values_list("key_text", "left_scope")) == LEFT
+
+
+def test_a_source_that_does_not_say_whether_it_has_a_scope_is_asked(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_of_three_leave()
+    older = Direct()
+    told = older.manifest()
+    silent = {label: replace(model, scoped=None) for label, model in told.models.items()}
+    monkeypatch.setattr(older, "manifest", lambda: replace(told, models=silent))
+    monkeypatch.setattr(sources, "open_source", lambda _: older)
+    assert dict(environments.changeset().changes.values_list("key_text", "left_scope")) == LEFT
 
 
 def test_a_row_that_enters_the_scope_is_a_create(environments: Environments) -> None:

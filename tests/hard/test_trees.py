@@ -12,7 +12,7 @@ from data_sync.core.states import ChangesetState, Operation
 from tests.environments import Environments
 
 from .bringing import bring, operations, pending, problems, put, rows, words
-from .models import Chapter, Horse, Node
+from .models import Chapter, Horse, Node, Region
 
 pytestmark = pytest.mark.usefixtures("both_ways_on_sqlite")
 
@@ -130,3 +130,17 @@ def test_new_rows_that_need_each_other_by_different_references_are_refused_by_na
     assert "father refers to new rows that need this one" in words(changeset, "self_reference")
     environments.accept(changeset, changeset.changes.get(key_text="c").number)
     assert environments.apply(environments.approve(changeset)).state == ChangesetState.APPLIED
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_keys_are_made_of_keys_of_the_same_model(environments: Environments, renamed: bool) -> None:
+    for alias, first in (("source", 800_000), ("default", 700_000)):
+        put(alias, Region(pk=first, slug="world", parent_id=first))
+        europe = rows(Region, alias).create(slug="europe", title="A continent", parent_id=first)
+        rows(Region, alias).create(slug="france", title=alias, parent=europe)
+        if alias == "source":
+            spain = rows(Region, alias).create(slug="spain", parent=europe)
+            rows(Region, alias).create(slug="galicia", parent=spain)
+            if renamed:
+                rows(Region, alias).filter(slug="europe").update(slug="eu")
+    bring(environments)

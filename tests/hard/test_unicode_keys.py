@@ -14,7 +14,7 @@ from data_sync.models import Changeset
 from tests.environments import Environments
 
 from .bringing import bring, pending, problems, rows, words
-from .models import Nickname, Sense, Word
+from .models import Harbour, Nickname, Room, Sense, Word
 
 pytestmark = pytest.mark.usefixtures("both_ways_on_sqlite")
 
@@ -203,3 +203,22 @@ def _collated(alias: str, collation: str) -> Iterator[None]:
         rows(Sense, alias).all().delete()
         rows(Word, alias).all().delete()
         collate(usual)
+
+
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="its foreign keys take texts as they are")
+def test_links_that_name_their_row_in_another_case_are_its_links(environments: Environments) -> None:
+    """Were they lost on reading, the source's would be offered for removal here."""
+    wanted = {"source": ("kept", "new"), "default": ("kept", "gone")}
+    for alias, names in wanted.items():
+        rows(Harbour, alias).create(code="FR")
+        for name in ("kept", "new", "gone"):
+            room = rows(Room, alias).create(name=name)
+            if name in names:
+                rows(Harbour.rooms.through, alias).create(harbour_id="fr", room=room)
+    kept = rows(Harbour.rooms.through, "default").get(room__name="kept").pk
+    changeset = bring(environments)
+    [change] = changeset.changes.all()
+    assert (change.before["rooms"], change.after["rooms"]) == ([["gone"], ["kept"]], [["kept"], ["new"]])
+    linked = rows(Harbour.rooms.through, "default")
+    assert set(linked.values_list("harbour_id", "room__name")) == {("fr", "kept"), ("FR", "new")}
+    assert linked.get(room__name="kept").pk == kept

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, connections
 from django.db.models.signals import post_delete, post_save, pre_save
 
 from data_sync.core.errors import InvalidTransition, NotPermitted
@@ -33,7 +33,7 @@ from tests.hard.models import (
 )
 from tests.testapp.models import Comment, Document, Product
 
-from .bringing import applied, pending, rows
+from .bringing import SIDES, applied, pending, rows
 from .test_constraints import unchecked
 
 
@@ -191,6 +191,21 @@ def test_writes_that_would_land_out_of_scope_and_values_that_come_back_otherwise
     known = numbers(changeset)
     assert "another value" in found.errors[known["a"]] or "queryset" in found.errors[known["a"]]
     assert "another value than was written for text" in found.errors[known["b"]]
+
+
+def test_one_is_not_true_to_a_rehearsal_of_rows_with_files(environments: Environments) -> None:
+    """Else it would be clean, and the apply refused."""
+    for name, tally in (("a", 0), ("b", 1)):
+        for alias in SIDES:
+            rows(Filed, alias).create(name=name, paper=f"paper-{name}", tally=tally)
+    with connections["source"].cursor() as cursor:
+        cursor.execute("UPDATE hard_filed SET tally = 'true'")
+    environments.put("paper-b", b"b", only="source")
+    changeset = pending(environments)
+    found = rehearsed(environments, changeset)
+    known = numbers(changeset)
+    assert found.errors.keys() == set(known.values())
+    assert "another value than was written for tally; " in found.errors[known["b"]]
 
 
 def test_exchanges_deletes_and_trees_are_rehearsed_as_they_are_applied(environments: Environments) -> None:

@@ -58,7 +58,7 @@ pytestmark = pytest.mark.django_db
 def reach(*roots: models.Model, **options: Any) -> Reach:
     """What deleting the first of these reaches, where the others are deleted too."""
     rows = [(type(root), root.pk) for root in roots]
-    return reach_of(rows, "default", **options)[rows[0]]
+    return reach_of(rows, "default", {}, **options)[rows[0]]
 
 
 def told(cascades: list[Cascade]) -> set[tuple[str, Any, str, str]]:
@@ -140,7 +140,7 @@ def test_a_row_that_is_deleted_or_moved_by_itself_stands_apart() -> None:
         ("OnProtect", gone.pk, "protect", "owner"),
         ("OnNothing", moved.pk, "nothing", "owner"),
     }
-    alone = reach_of([(Owner, owner.pk), (OnProtect, gone.pk)], "default", alone=True)
+    alone = reach_of([(Owner, owner.pk), (OnProtect, gone.pk)], "default", {}, alone=True)
     assert told(alone[(Owner, owner.pk)].obstacles) >= {("OnProtect", gone.pk, "protect", "owner")}
 
 

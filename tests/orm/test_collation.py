@@ -10,12 +10,12 @@ from django.test.utils import CaptureQueriesContext
 
 from data_sync.core import canonical
 from data_sync.core.records import parse_line
-from data_sync.orm.collation import equal_texts, folds
+from data_sync.orm.collation import equal_texts, folds, known_forms
 from data_sync.orm.references import KeysOfRows, RowsOfKeys
 from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
-from tests.hard.models import City, Gauge, Nation, Unit, Word
+from tests.hard.models import City, Gauge, Harbour, Nation, Room, Unit, Word
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +96,19 @@ def test_a_column_says_of_itself_that_it_folds(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(field, "db_collation", "nocase")
     assert folds(field, "default")
     assert equal_texts(field, ["a", "A"], "default") == {"a": 0, "A": 1}, "the table was made without it"
+
+
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="no such column there")
+def test_a_reference_folds_as_what_it_refers_to() -> None:
+    field = Harbour.rooms.through._meta.get_field("harbour")
+    assert known_forms(field, ["fr", "FR", "de", "ES"], ["FR", "es", "it"], "default") == {"fr": "FR", "ES": "es"}
+
+
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="no such column there")
+def test_the_links_of_a_whole_chunk_may_be_in_another_case() -> None:
+    room = Room.objects.create(name="one")
+    Harbour.objects.bulk_create(Harbour(code=f"C{number:04}") for number in range(2000))
+    through = Harbour.rooms.through
+    through.objects.bulk_create(through(harbour_id=f"c{number:04}", room=room) for number in range(2000))
+    read = [parse_line(line) for line in RowReader(schema(Harbour), "default").lines()]
+    assert [record.fields["rooms"] for record in read] == [[["one"]]] * 2000

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from data_sync import registry
 from data_sync.core.errors import SchemaMismatch
 from data_sync.core.manifest import Manifest, ModelManifest
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset
 from data_sync.orm.read import LocalSource
-from data_sync.services import approval
+from data_sync.services import approval, sources
 from data_sync.services.agreement import agree
+from tests.direct import Direct
 from tests.environments import Environments
+from tests.registering import registered
 from tests.testapp.models import Category, Currency, Price, Product, Tag
 
 pytestmark = pytest.mark.django_db
 
+NODE, REMARK = "hard.node", "hard.remark"
 CATEGORY, PRODUCT, PRICE, CURRENCY = (f"testapp.{name}" for name in ("category", "product", "price", "currency"))
 
 
@@ -119,6 +121,41 @@ def test_a_reference_to_a_model_identified_otherwise_is_left_out() -> None:
     assert agreement.omitted() == {PRODUCT: ["category"]}
 
 
+def test_a_key_that_covers_remarks_alone_is_told_how_their_targets_are_named() -> None:
+    assert LocalSource([REMARK]).manifest().keys[NODE] == {"key": ["slug"], "key_types": ["SlugField"]}
+    assert LocalSource([NODE]).manifest().keys == {}
+
+
+def remarks_alone(**keys: Any) -> tuple[Manifest, Manifest]:
+    """Of this side, and of a source that offers remarks alone, with other keys."""
+    here, there = LocalSource().manifest(), LocalSource([REMARK]).manifest()
+    return here, replace(there, keys={**there.keys, **keys})
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_left_out"),
+    [
+        ({}, False),
+        ({NODE: {"key": ["title"], "key_types": ["CharField"]}}, True),
+        ({NODE: {"key": ["slug"], "key_types": ["IntegerField"]}}, True),
+        ({"only.there": {"key": ["slug"], "key_types": ["SlugField"]}}, False),
+    ],
+)
+def test_targets_that_are_not_offered_count_by_how_the_source_names_them(
+    keys: dict[str, Any], is_left_out: bool
+) -> None:
+    agreement = agree([REMARK], *remarks_alone(**keys))
+    assert agreement.omitted() == ({REMARK: ["about"]} if is_left_out else {})
+    assert bool(agreement.guards()) is is_left_out
+
+
+def test_a_source_that_does_not_say_how_it_names_targets_is_not_asked_for_them() -> None:
+    here, there = remarks_alone()
+    agreement = agree([REMARK], here, replace(there, keys={}))
+    assert agreement.omitted() == {REMARK: ["about"]}
+    assert "the source does not say how it identifies their rows" in agreement.guards()[0]["message"]
+
+
 def test_where_nothing_is_left_the_pull_is_refused_with_every_difference() -> None:
     there = with_model(CATEGORY, with_trait("slug", max_length=5))
     with pytest.raises(SchemaMismatch, match=r"testapp\.category slug has max_length 50 here and 5 at the source"):
@@ -131,27 +168,46 @@ def test_what_was_agreed_on_before_a_field_was_left_out_is_not_forgotten(environ
     environments.add(Category, slug="p", title="agreed")
     environments.pull(CATEGORY)
     Category.objects.filter(slug="a").update(title="edited here")
-    with registered_without(Category, "title"):
-        environments.pull(CATEGORY)
+    with registered(Category, exclude=("title",)):
+        without_title = Direct()
+    with mock.patch.object(sources, "open_source", lambda _: without_title):
+        done = environments.pull(CATEGORY)
+        assert done.report["schema"][0]["difference"] == "is only here"
     changeset = environments.changeset(CATEGORY)
     assert (changeset.updates, changeset.conflicts) == (1, 1)
 
 
+def test_an_edit_here_is_a_conflict_while_the_source_has_a_field_more(environments: Environments) -> None:
+    environments.add(Category, slug=("a", "a"), title="agreed")
+    environments.add(Category, slug="b", title=("new", "old"))
+    with registered(Category, exclude=("parent",)):
+        environments.apply(overridden(environments, environments.changeset(CATEGORY)))
+        for title, alias in (("edited here", "default"), ("edited there", "source")):
+            Category.objects.using(alias).update(title=title)
+        changeset = environments.changeset(CATEGORY)
+    assert changeset.omitted == {}
+    assert dict(changeset.changes.values_list("key_text", "is_conflict")) == {"a": True, "b": True}
+
+
+def test_rows_agreed_on_before_the_source_got_a_field_are_known(environments: Environments) -> None:
+    environments.add(Category, slug="a", title="agreed")
+    with registered(Category, exclude=("parent",)):
+        without_parent = Direct()
+        with mock.patch.object(sources, "open_source", lambda _: without_parent):
+            assert environments.pull(CATEGORY).report["schema"] == []
+        for title, alias in (("edited here", "default"), ("edited there", "source")):
+            Category.objects.using(alias).update(title=title)
+        assert environments.changeset(CATEGORY).conflicts == 1
+
+
+def overridden(environments: Environments, changeset: Changeset) -> Changeset:
+    """The changeset, with everything accepted and approved in spite of what the sides do not agree on."""
+    approval.override(changeset.pk, environments.actor, "the release is under way")
+    environments.accept_all(changeset)
+    return environments.approve(changeset)
+
+
 # Between two environments
-
-
-@contextmanager
-def registered_without(model: type[Any], *names: str) -> Iterator[None]:
-    """As if this side did not have some fields of a model, which the source has."""
-    before = registry.registration_of(model)
-    assert before is not None
-    registry.unregister(model)
-    registry.register(model, natural_key=before.natural_key, exclude=names)
-    try:
-        yield
-    finally:
-        registry.unregister(model)
-        registry.register(model, natural_key=before.natural_key)
 
 
 def test_agreed_fields_sync_and_a_person_has_to_say_that_this_is_right(environments: Environments) -> None:
@@ -159,7 +215,7 @@ def test_agreed_fields_sync_and_a_person_has_to_say_that_this_is_right(environme
     environments.add(Category, slug="b", title="only there", only="source")
     parent = environments.add(Category, slug="p")
     Category.objects.using("source").filter(slug="a").update(parent=parent[0])
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         changeset = environments.changeset(CATEGORY)
         assert changeset.state == ChangesetState.BLOCKED
         assert [(guard["code"], guard["model"]) for guard in changeset.guards] == [("schema_difference", CATEGORY)]
@@ -176,7 +232,7 @@ def test_agreed_fields_sync_and_a_person_has_to_say_that_this_is_right(environme
 
 def test_differences_of_schemas_alone_make_no_changeset_but_are_reported(environments: Environments) -> None:
     environments.add(Category, slug="a", title=("x", "y"))
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         done = environments.pull(CATEGORY)
     assert (done.state, done.report["schema"][0]["field"]) == (PullState.DONE, "title")
     assert not Changeset.objects.exists()
@@ -184,7 +240,7 @@ def test_differences_of_schemas_alone_make_no_changeset_but_are_reported(environ
 
 def test_after_the_release_the_field_that_was_left_out_is_compared(environments: Environments) -> None:
     environments.add(Category, slug="a", title=("x", "y"))
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         environments.pull(CATEGORY)
     changeset = environments.sync(CATEGORY)
     assert (changeset.state, changeset.updates, changeset.conflicts) == (ChangesetState.APPLIED, 1, 0)
@@ -196,6 +252,6 @@ def test_other_models_of_the_pull_are_whole(environments: Environments) -> None:
     environments.add(Product, sku="lamp", name=("Lamp", "lamp"))
     euro = environments.add(Currency, number=978, code="EUR")
     assert Price.objects.count() == 0 and euro
-    with registered_without(Category, "title"):
+    with registered(Category, exclude=("title",)):
         changeset = environments.changeset()
     assert set(changeset.changes.values_list("model", flat=True)) == {"testapp.tag", PRODUCT}

@@ -104,7 +104,7 @@ def rows(label: str, **values: str) -> Rows:
 def compare(here: Memory, there: Memory, whole: tuple[bool, bool] = (False, False)) -> list[tuple[str, str, Any, Any]]:
     chosen = {label: schemas()[label] for label in (CATEGORY, TAG) if label in here.rows}
     request = Request(models=tuple(chosen))
-    agreement = Agreement(schemas=chosen, here=request, there=request, differences=[])
+    agreement = Agreement(schemas=chosen, here=request, there=request, scoped=frozenset(), differences=[])
     with ExitStack() as stack:
         both = BothSides(cast(LocalSource, here), there, agreement, whole, stack)
         both.find(None, lambda read: None)

@@ -146,6 +146,20 @@ def test_a_delete_must_not_take_along_what_a_write_needs(
     held(changeset, "testapp.country", change_of(changeset, operation, "testapp.copy"))
 
 
+def test_a_row_that_a_write_is_about_to_refer_to_must_not_be_deleted(
+    environments: Environments, leaves: Leaves
+) -> None:
+    for alias in SIDES:
+        category = rows(Category, alias).create(slug="c")
+        rows(Product, alias).create(sku="p", category=category if alias == "source" else None)
+    leaves(Category, slug="c")
+    changeset = pending(environments, "testapp.category", "testapp.product")
+    update = change_of(changeset, Operation.UPDATE, "testapp.product")
+    assert "refers to it" in held(changeset, "testapp.category", update)
+    apply_the_others(environments, changeset)
+    assert Product.objects.get().category == Category.objects.get(slug="c")
+
+
 def test_a_delete_must_not_unlink_a_row_that_a_write_links(environments: Environments, leaves: Leaves) -> None:
     for alias in SIDES:
         other = rows(Product, alias).create(sku="other")

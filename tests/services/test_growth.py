@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -16,11 +17,19 @@ from data_sync.services import approval, document, pull, review
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 from tests.hard.bringing import SIDES, rows
-from tests.hard.models import Book, Library, Loan, Visit
+from tests.hard.models import Book, Library, Loan, Mark, Visit
 from tests.testapp.models import Category, Product, Tag
 
 FEW, MANY = 8, 60
-LABELS = ("hard.library", "hard.book", "hard.loan", "testapp.category", "testapp.product", "testapp.tag")
+LABELS = (
+    "hard.library",
+    "hard.book",
+    "hard.loan",
+    "hard.mark",
+    "testapp.category",
+    "testapp.product",
+    "testapp.tag",
+)
 KINDS = ("changed", "new", "gone", "renamed")
 
 
@@ -39,6 +48,9 @@ def drift(prefix: str, count: int) -> None:
             tag = rows(Tag, alias).create(name=f"{name}-{alias}")
             category = rows(Category, alias).create(slug=name, parent=root, title=other)
             rows(Product, alias).create(sku=name, name=other, category=category).tags.add(tag)
+            if kind == "changed" and alias == "source":
+                kind_of_row = ContentType.objects.using(alias).get(app_label="hard", model="library")
+                rows(Mark, alias).create(code=name, kind=kind_of_row, row=library.pk)
             if alias == "default":
                 Visit.objects.create(library=library)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
+from django.db.models import QuerySet
 
 from data_sync.core.errors import InvalidTransition, NotPermitted
 from data_sync.core.source import Request
@@ -265,6 +266,40 @@ def test_an_unexpected_error_fails_the_pull_and_frees_the_source(
     queued.refresh_from_db()
     assert (queued.state, "a bug" in queued.error) == (PullState.FAILED, True)
     assert not Changeset.objects.exists()
+    assert environments.changeset().creates == 1
+
+
+def test_a_failure_is_recorded_once_the_database_is_free_again(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = iter([OperationalError("database is locked")] * 2)
+    finish = pull._finish
+
+    def when_free(*arguments: Any, **values: Any) -> None:
+        for refusal in refusals:
+            raise refusal
+        finish(*arguments, **values)
+
+    monkeypatch.setattr(pull, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(pull, "_finish", when_free)
+    queued = pull.request_pull(environments.source, [], environments.actor)
+    monkeypatch.setattr(sources, "open_source", lambda source: None)  # A bug
+    pull.run_pull(queued.pk)
+    queued.refresh_from_db()
+    assert (queued.state, queued.active_source) == (PullState.FAILED, None)
+
+
+def test_progress_that_cannot_be_noted_makes_no_pull_fail(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(query: Any, **values: Any) -> int:
+        if "rows_read" in values:
+            raise OperationalError("database is locked")
+        return update(query, **values)
+
+    update = QuerySet.update
+    monkeypatch.setattr(QuerySet, "update", refuse)
+    environments.add(Country, code="FR", only="source")
     assert environments.changeset().creates == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from data_sync.core.states import ChangesetState, Decision, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.services import pull, review
 from tests.environments import Environments
-from tests.testapp.models import Category, Comment, Page, Product, Tag
+from tests.registering import registered
+from tests.testapp.models import Category, Comment, Detail, Everything, Page, Product, Tag
 
 
 def found(changeset: Changeset) -> list[tuple[str, str, str]]:
@@ -86,6 +89,20 @@ def test_a_row_whose_children_were_compared_under_its_new_key_cannot_be_replaced
         replace(tree, changeset, changeset.changes.get(operation="rename"))
 
 
+def test_a_replacement_is_not_approved_where_others_refer_to_the_row_since_it_was_chosen(
+    environments: Environments,
+) -> None:
+    lamps = lamp(environments)
+    changeset = environments.changeset()
+    replace(environments, changeset, changeset.changes.get())
+    environments.add(Detail, product=lamps, text="new", only="source")
+    again = environments.changeset()
+    assert again.changes.get(operation="rename").rename_choice == RenameChoice.REPLACE
+    environments.accept(again, *again.changes.values_list("number", flat=True))
+    with pytest.raises(InvalidTransition, match=r"testapp\.product.*refer to the row"):
+        environments.approve(again)
+
+
 def replace(environments: Environments, changeset: Changeset, change: Change) -> None:
     review.decide(
         changeset.pk,
@@ -120,6 +137,39 @@ def test_rows_that_are_alike_in_defaults_alone_are_no_rename(environments: Envir
     assert [operation for *_, operation in found(environments.changeset())] == ["create", "delete"]
 
 
+@pytest.mark.parametrize(
+    ("name", "default", "value"),
+    [
+        ("amount", 1, Decimal(1)),
+        ("amount", 1.5, Decimal("1.5")),
+        ("amount", "1.5", Decimal("1.5")),
+        ("moment", "2026-01-31T00:00:00Z", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("date", "2026-01-31", date(2026, 1, 31)),
+        ("duration", "00:00:05", timedelta(seconds=5)),
+        ("number", "0.5", 0.5),
+        ("json", {"a": 1}, {"a": 1}),
+    ],
+)
+def test_defaults_may_be_written_in_any_form_that_the_field_knows(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch, name: str, default: Any, value: Any
+) -> None:
+    for alias, key in (("source", "new"), ("default", "old")):
+        Everything.objects.using(alias).create(name=key, **{name: value})
+        Everything.objects.using(alias).create(name="other")
+    monkeypatch.setattr(Everything._meta.get_field(name), "default", default)
+    assert [operation for *_, operation in found(environments.changeset())] == ["create", "delete"]
+
+
+def test_a_default_that_its_field_does_not_know_makes_no_pull_fail(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for alias, key in (("source", "new"), ("default", "old")):
+        Everything.objects.using(alias).create(name=key, duration=timedelta(1))
+        Everything.objects.using(alias).create(name="other")
+    monkeypatch.setattr(Everything._meta.get_field("duration"), "default", 0)
+    assert [operation for *_, operation in found(environments.changeset())] == ["rename"]
+
+
 def test_a_row_renamed_here_is_not_renamed_back_but_is_a_conflict(environments: Environments) -> None:
     environments.add(Product, sku="lamp", name="Lamp")
     environments.pull()
@@ -138,6 +188,15 @@ def test_a_row_that_left_the_scope_is_not_renamed(environments: Environments) ->
     changeset = environments.changeset()
     assert found(changeset) == [("page", "b", "create"), ("page", "a", "delete")]
     assert changeset.changes.get(key_text="a").left_scope
+
+
+def test_a_row_that_left_the_scope_of_the_source_alone_is_not_renamed(environments: Environments) -> None:
+    environments.add(Page, slug="a", title="Title")
+    environments.add(Page, slug="stays", title="Other")
+    Page.objects.using("source").filter(slug="a").update(published=False)
+    environments.add(Page, slug="b", title="Title", only="source")
+    with registered(Page, queryset=None):
+        assert found(environments.changeset()) == [("page", "b", "create"), ("page", "a", "delete")]
 
 
 def test_rows_below_a_renamed_row_of_their_own_model_follow(environments: Environments) -> None:

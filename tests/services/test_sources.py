@@ -237,6 +237,19 @@ def test_a_sound_source_passes_every_check(tried: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("scoped", "alone"), [(True, " It has a queryset at the source alone."), (False, ""), (None, "")]
+)
+def test_a_scope_that_one_side_alone_has_is_said_and_no_fault(scoped: bool | None, alone: str, tried: Any) -> None:
+    document = manifest()
+    tag = document["models"]["testapp.tag"]
+    del tag["scoped"]
+    if scoped is not None:
+        tag["scoped"] = scoped
+    assert ("testapp.tag", True) in tried(http("200 OK", json.dumps(document).encode()))
+    assert tried.messages["testapp.tag"] == f"Same on both sides; 0 rows there.{alone}"
+
+
+@pytest.mark.parametrize(
     ("answer", "names"),
     [
         (http("401 Unauthorized"), ["reachable", "TLS", "key accepted"]),

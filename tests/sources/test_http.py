@@ -475,6 +475,11 @@ def test_a_web_page_instead_of_data_is_said_to_be_one(serve: Serve) -> None:
         b'{"format":"data-sync-manifest","protocol":2,"models":{}}',
         b'{"format":"data-sync-manifest","protocol":1}',
         b'{"format":"data-sync-manifest","protocol":1,"models":{"a":1}}',
+        b'{"format":"data-sync-manifest","protocol":1,"models":{},"keys":[]}',
+        b'{"format":"data-sync-manifest","protocol":1,"models":{},"keys":{"a":{"key":["b"]}}}',
+        b'{"format":"data-sync-manifest","protocol":1,"models":{},"keys":{"a":{"key":[1],"key_types":[]}}}',
+        b'{"format":"data-sync-manifest","protocol":1,'
+        b'"models":{"a":{"key":[],"fields":{},"files":{},"count":0,"scoped":1}}}',
         b'{"format":"data-sync-manifest","format":"x","protocol":1,"models":{}}',
         b'{"format":"data-sync-manifest","protocol":NaN,"models":{}}',
         b'{"format":"data-sync-manifest","protocol":1e400,"models":{}}',
