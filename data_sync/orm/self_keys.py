@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db import connections, models
@@ -62,4 +63,24 @@ def _next(schema: ModelSchema, field: Any, number: int, using: str) -> list[int]
     if connection.vendor == "mysql":
         rows = rows.select_for_update()
     highest = int(rows.order_by("-pk").values_list("pk", flat=True).first() or 0)
-    return list(range(highest + 1, highest + 1 + number))
+    first = max(highest, _counted(field.model, using)) + 1
+    return list(range(first, first + number))
+
+
+def _counted(model: type[models.Model], using: str) -> int:
+    """The last number that was given out for a table, also of rows that are gone; 0 where that is not known."""
+    connection = connections[using]
+    quoted = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        match connection.vendor:
+            case "sqlite":
+                cursor.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+                if cursor.fetchone():
+                    cursor.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = %s", [quoted[1:-1]])
+                    return cursor.fetchone()[0] or 0
+            case "mysql":
+                # What information_schema says can be a day old on MySQL.
+                cursor.execute(f"SHOW CREATE TABLE {quoted}")
+                following = re.search(r"^\) .*?\bAUTO_INCREMENT=(\d+)", cursor.fetchone()[1], re.MULTILINE)
+                return int(following[1]) - 1 if following else 0
+    return 0

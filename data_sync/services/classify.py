@@ -69,7 +69,8 @@ class _Circumstances:
         if sides.after is None:
             assert row is not None
             problems = [*self._deletions.problems(row), *self._rings.problems(sides)]
-            return self._deletions.requires(row), problems, self._deletions.cascades(row)
+            requires = self._deletions.requires(row) | self._rings.requires(sides)
+            return requires, problems, self._deletions.cascades(row)
         schema = sides.entry.schema
         requires, problems = self._targets.requirements(sides)
         collided, collisions = self._collisions.of(sides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from django.db import connections
@@ -11,6 +12,7 @@ from data_sync.orm.limits import Problem, problem
 from data_sync.orm.references import targets_of
 from data_sync.orm.schema import ModelSchema, Reference
 from data_sync.orm.tables import table
+from data_sync.orm.uniqueness import unique_sets
 from data_sync.orm.writes import self_references
 
 from .comparison import Comparison, Numbered, Sides
@@ -29,12 +31,10 @@ class Rings:
         self._comparison = comparison
         self._using = using
         self._marks: dict[tuple[str, str], bytearray] = {}
-        self._leaves_some = lru_cache(maxsize=None)(self._leaves_any)
+        self._needs = lru_cache(maxsize=None)(self._needs_of)
 
     def problems(self, sides: Sides) -> list[Problem]:
         """Why the row of a delete cannot go."""
-        if connections[self._using].features.can_defer_constraint_checks:
-            return []
         return [
             problem(
                 "self_reference",
@@ -43,22 +43,37 @@ class Rings:
                 "this database would have to delete each of them before the others. Make the column nullable, or "
                 "reject this delete.",
             )
-            for reference in self_references(sides.entry.schema)
-            if not reference.field.null and self._is_stuck(sides, reference)
+            for reference, needs in self._rings(sides)
+            if needs is None
         ]
 
-    def _is_stuck(self, sides: Sides, reference: Reference) -> bool:
-        # Elsewhere, an apply has the rows refer to one that stays.
-        can_let_go = not reference.field.unique and self._leaves_some(sides.entry.schema.label)
-        return not can_let_go and self._is_on_one(sides, reference.name)
+    def requires(self, sides: Sides) -> set[int]:
+        """The number of a create, where the row of a delete can only refer to a new one until it goes."""
+        return {number for _, needs in self._rings(sides) for number in needs or ()}
 
-    def _leaves_any(self, label: str) -> bool:
-        """Whether the model has a row that is not deleted, or gets one before the deletes."""
+    def _rings(self, sides: Sides) -> Iterator[tuple[Reference, frozenset[int] | None]]:
+        """The references by which a row that goes needs itself, with what they need to let go of it."""
+        if connections[self._using].features.can_defer_constraint_checks:
+            return
+        schema = sides.entry.schema
+        for reference in self_references(schema):
+            needs = None if reference.field.null else self._needs(schema.label, reference.name)
+            if not reference.field.null and needs != frozenset() and self._is_on_one(sides, reference.name):
+                yield reference, needs
+
+    def _needs_of(self, label: str, name: str) -> frozenset[int] | None:
+        """What has to be written for a reference to lead to a row that stays: nothing, or one create.
+
+        None if there is no such row, or if the column is one of a unique set: a value of another row can be taken.
+        """
         comparison = self._comparison
-        if comparison.count(label, Operation.CREATE):
-            return True
-        rows = table(comparison.schemas[label].model, self._using).count()
-        return rows > comparison.count(label, Operation.DELETE)
+        schema = comparison.schemas[label]
+        if any(name in unique.names for unique in unique_sets(schema.model)):
+            return None
+        if table(schema.model, self._using).count() > comparison.count(label, Operation.DELETE):
+            return frozenset()
+        creates = (entry for batch in comparison.entries(Operation.CREATE) for entry in batch)
+        return next((frozenset({entry.number}) for entry in creates if entry.schema.label == label), None)
 
     def _is_on_one(self, sides: Sides, name: str) -> bool:
         entry = sides.entry

@@ -55,6 +55,18 @@ class Chapter(models.Model):
     parent = models.ForeignKey("self", on_delete=models.CASCADE, related_name="children")
 
 
+@data_sync.register_model(natural_key=["name"])
+class Bead(models.Model):
+    """No two hang at one place of the same, which may be the bead itself."""
+
+    name = models.CharField(max_length=50, unique=True)
+    above = models.ForeignKey("self", on_delete=models.CASCADE)
+    place = models.PositiveSmallIntegerField()
+
+    class Meta:
+        unique_together = [("above", "place")]
+
+
 # Cycles between models
 
 

@@ -21,6 +21,7 @@ from tests.environments import Environments
 from .bringing import applied, bring, operations, pending, problems, put, rows, without_renames, words
 from .models import (
     Bar,
+    Bead,
     Booth,
     Branch,
     Chapter,
@@ -226,6 +227,27 @@ def test_a_ring_goes_where_another_row_comes(environments: Environments) -> None
     put("default", *chapters({"a": "b", "b": "a"}))
     put("source", Chapter(pk=9, path="z", parent_id=9))
     bring(environments)
+
+
+def test_a_ring_needs_the_row_that_comes_where_no_other_stays(environments: Environments) -> None:
+    put("default", *chapters({"a": "b", "b": "a"}))
+    put("source", *(Chapter(pk=number, path=path, parent_id=number) for number, path in enumerate("yz", 8)))
+    changeset = pending(environments)
+    needed = {changeset.changes.get(key_text="y").number}
+    for gone in changeset.changes.filter(operation=Operation.DELETE):
+        assert (needed <= set(gone.requires)) == LOOKS_AT_ONCE
+    bring(environments)
+
+
+def test_a_row_that_is_its_own_at_a_place_that_another_has_goes_or_is_refused_by_name(
+    environments: Environments,
+) -> None:
+    put("default", *(Bead(pk=number, name=name, above_id=number, place=1) for number, name in ((91, "a"), (92, "z"))))
+    put("source", Bead(pk=9, name="z", above_id=9, place=1))
+    if LOOKS_AT_ONCE:
+        refused_at_the_pull(environments, "hard.bead", "a", "above")
+    else:
+        bring(environments)
 
 
 # No more than was shown

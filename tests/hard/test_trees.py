@@ -6,6 +6,7 @@ import itertools
 import random
 
 import pytest
+from django.db import connections
 
 from data_sync.core.states import ChangesetState, Operation
 from tests.environments import Environments
@@ -93,6 +94,18 @@ def test_a_root_becomes_a_child_and_a_child_the_root(environments: Environments)
     chapters("default", {"b": "b", "a": "b"})
     bring(environments)
     assert dict(rows(Chapter, "default").values_list("path", "parent__path")) == {"a": "a", "b": "a"}
+
+
+def test_a_row_that_is_its_own_parent_gets_no_number_that_another_had(environments: Environments) -> None:
+    had = []
+    for path in ("first", "second"):
+        put("source", Chapter(pk=100, path=path, parent_id=100))
+        bring(environments)
+        had.append(rows(Chapter, "default").get().pk)
+        for alias in ("source", "default"):
+            with connections[alias].constraint_checks_disabled():
+                rows(Chapter, alias).all().delete()
+    assert len(set(had)) == 2
 
 
 def test_a_new_row_that_is_its_own_required_parent_arrives(environments: Environments) -> None:

@@ -54,8 +54,8 @@ def test_every_independent_error_is_listed_by_change(environments: Environments)
     with unchecked("source"):
         for number in range(50):
             wrong = number in (3, 17, 41)
-            rows(Limits, "source").create(name=f"row-{number:02}", low=20 if wrong else 1)
-        environments.add(Limits, name="changed", low=(99, 1))
+            rows(Limits, "source").create(name=f"row-{number:02}", high=5000 if wrong else 10)
+        environments.add(Limits, name="changed", high=(5000, 10))
         changeset = pending(environments)
         found = rehearsed(environments, changeset)
     known = numbers(changeset)
