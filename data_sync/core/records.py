@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import canonical
+from .equality import same
 from .errors import MalformedStream
 
 Key = tuple[Any, ...]
@@ -92,6 +93,16 @@ def new_files(before: Record | None, after: Record | None) -> dict[str, FileValu
         for name, file in after.files.items()
         if file is not None and file.checksum not in (MISSING, getattr(old.get(name), "checksum", None))
     }
+
+
+def differing(one: Record, other: Record, *, with_files: bool = True) -> list[str]:
+    """Names of the fields and files in which two records of a row differ."""
+    names = [name for name, value in one.fields.items() if not same(value, other.fields.get(name))]
+    for name, file in one.files.items() if with_files else ():
+        theirs = other.files.get(name)
+        if (file and (file.checksum, file.size)) != (theirs and (theirs.checksum, theirs.size)):
+            names.append(name)
+    return names
 
 
 def check_sizes(before: Record | None, after: Record | None) -> None:

@@ -17,13 +17,13 @@ from data_sync.core.twins import KeyHashes
 from data_sync.core.wire import write_stream
 from data_sync.models import FileChecksum
 
-from .batches import batches
 from .files import read_blocks, stat
 from .handles import is_key, kind_of, primary_keys
 from .references import RowsOfKeys
 from .resolution import schemas
 from .rows import RowReader
 from .schema import natural_keys
+from .scopes import in_scope
 from .snapshot import snapshot
 
 
@@ -91,12 +91,7 @@ class LocalSource:
             possible = [text for text in key_texts if is_key(schema, text, self._using)]
             keys.load(possible)
             found = {text: set(keys.all(text)) for text in possible}
-            pks = sorted(set().union(*found.values()))
-            inside = {
-                pk
-                for batch in batches(pks)
-                for pk in schema.rows(self._using).filter(pk__in=batch).values_list("pk", flat=True)
-            }
+            inside = in_scope(schema, set().union(*found.values()), self._using)
         return {text for text, of_rows in found.items() if of_rows and not of_rows & inside}
 
     def _readers(self, request: Request, *, bare: bool = False) -> dict[str, RowReader]:

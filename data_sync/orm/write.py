@@ -10,9 +10,9 @@ from django.db import DatabaseError, models, transaction
 from django.db.models.signals import ModelSignal, post_save, pre_save
 
 from data_sync.core import canonical
-from data_sync.core.errors import ChangeFailed, RecordError
-from data_sync.core.numbers import Numbers
+from data_sync.core.errors import ChangeFailed
 
+from .attempts import Attempts
 from .batches import batches
 from .cascades import Reaches
 from .deletion import IsDoomed, delete_rows
@@ -30,9 +30,7 @@ from .target_rows import Renamed, TargetRows
 from .updates import update_rows
 from .writes import Bare, Row, Write, columns_of
 
-Act = Callable[[Sequence[Write]], None]
 BATCH = 500
-REFUSED = (DatabaseError, ValueError, TypeError, OverflowError, RecordError)
 
 
 class Writer:
@@ -64,90 +62,25 @@ class Writer:
         self._delete_now = delete_now
         self._is_doomed = is_doomed
         self._parking = Parking(using, find_leaving, self.delete_early, fail)
-        self.waiting: dict[str, dict[int, frozenset[str]]] = {}
-        """By model and number, the members that wait for rows which were not there yet."""
-        self.written = Numbers()
-        self.deleted = Numbers()
-        """Deletes that were done before their turn, because a write wanted their rows' unique values."""
-        self._deleted_since: list[int] = []
+        self._attempts = Attempts(using, fail, self._targets.forget)
+        self.waiting = self._attempts.waiting
+        self.written, self.deleted = self._attempts.written, self._attempts.deleted
 
     def write(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
         """Creates, updates and renames some rows. References and links that lead nowhere yet wait, if they may."""
         creates = [write for write in writes if write.before is None]
         updates = [write for write in writes if write.before is not None]
-        self._in_any_order(schema, updates, partial(self._update, schema))
-        self._in_any_order(schema, creates, partial(self._insert, schema))
+        self._attempts.in_any_order(schema.label, updates, partial(self._update, schema))
+        self._attempts.in_any_order(schema.label, creates, partial(self._insert, schema))
 
     def finish(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
         """The second phase: the members of some written rows that had to wait."""
-        self._in_any_order(schema, writes, partial(self._close, schema))
+        self._attempts.in_any_order(schema.label, writes, partial(self._close, schema))
 
     def delete(self, reaches: Mapping[int, Reaches]) -> None:
         """Deletes rows with what they reach, see `deletion`: by number, those that go by a change or along with it."""
         for numbers in batches(reaches, BATCH):
             self._delete({number: reaches[number] for number in numbers})
-
-    # Batches, and what the database refuses
-
-    def _in_any_order(self, schema: ModelSchema, writes: Sequence[Write], act: Act) -> None:
-        """Does one batch. What is refused is tried again, the other way round, as long as that gets further.
-
-        Rows can be in each other's way by more than unique values: spans that must not overlap, for one.
-        """
-        left = list(writes)
-        refused: dict[int, str] = {}
-        while left:
-            refused = self._attempt(schema, left, act)
-            if len(refused) in (0, len(left)):
-                break
-            left = [write for write in reversed(left) if write.number in refused]
-        for number, reason in refused.items():
-            self._fail(number, reason)
-
-    def _attempt(self, schema: ModelSchema, writes: Sequence[Write], act: Act) -> dict[int, str]:
-        """Does them under a savepoint; what the database refuses is halved until it is known which rows it is.
-
-        Gives those, by number, with the reason.
-        """
-        failed: dict[int, str] = {}
-        while writes:
-            created = [write for write in writes if write.pk is None]
-            self._deleted_since = []
-            try:
-                with transaction.atomic(using=self._using):
-                    act(writes)
-            except ChangeFailed as error:
-                self._undo(schema, writes, created)
-                rest = [write for write in writes if write.number not in error.reasons]
-                if len(rest) == len(writes):
-                    raise
-                failed |= error.reasons
-                writes = rest
-            except REFUSED as error:
-                if not is_about_rows(error, self._using):
-                    raise
-                self._undo(schema, writes, created)
-                if len(writes) == 1:
-                    return failed | {writes[0].number: f"{writes[0].name}: {_refusal(error)}"}
-                middle = len(writes) // 2
-                first, second = writes[:middle], writes[middle:]
-                return failed | self._attempt(schema, first, act) | self._attempt(schema, second, act)
-            else:
-                for write in writes:
-                    self.written.add(write.number)
-                break
-        return failed
-
-    def _undo(self, schema: ModelSchema, writes: Sequence[Write], created: Sequence[Write]) -> None:
-        self._targets.forget()
-        waiting = self.waiting.get(schema.label, {})
-        for write in created:
-            write.pk = None
-        for number in self._deleted_since:
-            self.deleted.discard(number)
-        for write in writes:
-            if write.number not in self.written:
-                waiting.pop(write.number, None)
 
     # Rows
 
@@ -179,7 +112,7 @@ class Writer:
         """Sets on a row what its write changes, and `more` columns."""
         carried = [value.name for value in schema.carried if write.after.carried.get(value.name) is not None]
         names = [*columns_of(schema, write.changed), *sorted(more or ()), *write.files, *carried]
-        self._wait(schema, write, self._instances.fill(schema, row, write, names))
+        self._attempts.wait(schema.label, write, self._instances.fill(schema, row, write, names))
         return Taker(write=write, row=row, given=tuple(names))
 
     def _stored(self, schema: ModelSchema, writes: Sequence[Write]) -> Sequence[Row]:
@@ -197,7 +130,7 @@ class Writer:
         for write in writes:
             row = schema.model()
             given = self._instances.given(schema, write)
-            self._wait(schema, write, self._instances.fill(schema, row, write, given))
+            self._attempts.wait(schema.label, write, self._instances.fill(schema, row, write, given))
             rows.append(row)
             takers.append(Taker(write=write, row=row, given=given))
         self._parking.make_room(schema, takers)
@@ -243,12 +176,7 @@ class Writer:
         for link in schema.links:
             changed = [write for write in writes if link.name in write.changed]
             for write in set_links(schema, link, changed, self._targets, self._using) if changed else ():
-                self._wait(schema, write, [link.name])
-
-    def _wait(self, schema: ModelSchema, write: Write, names: Sequence[str]) -> None:
-        if names:
-            waiting = self.waiting.setdefault(schema.label, {})
-            waiting[write.number] = waiting.get(write.number, frozenset()) | frozenset(names)
+                self._attempts.wait(schema.label, write, [link.name])
 
     def _close(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
         waiting = self.waiting[schema.label]
@@ -281,9 +209,7 @@ class Writer:
     def delete_early(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[int]:
         """Deletes those of some rows that can go before their turn; says which deletes are done, see `DeleteNow`."""
         gone = self._delete_now(schema, numbers)
-        for number in gone:
-            self.deleted.add(number)
-        self._deleted_since.extend(gone)
+        self._attempts.note_deleted(gone)
         return gone
 
     def _delete(self, reaches: Mapping[int, Reaches]) -> None:
@@ -308,12 +234,6 @@ def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Mode
     for taker in takers:
         groups.setdefault(tuple(taker.given), []).append(taker.row)
     return groups
-
-
-def _refusal(error: Exception) -> str:
-    if isinstance(error, RecordError):
-        return str(error)
-    return f"the database refused it: {' '.join(str(error).split())}"
 
 
 def _missing(write: Write, names: Sequence[str]) -> dict[int, str]:

@@ -16,6 +16,7 @@ from data_sync.core.records import key_text
 from data_sync.core.states import Operation
 from data_sync.orm.batches import batches
 from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
+from data_sync.orm.labels import labels_of
 from data_sync.orm.limits import Problem, problem
 from data_sync.orm.references import KeysOfRows
 from data_sync.orm.resolution import target_schema
@@ -61,7 +62,8 @@ class Deletions:
         self._referred_to_by = {rows[text]: name for text, name in claims.of(rows)}
         shown = [reach.cascades for reach in self._reaches.values()]
         shown += [_held_by_old(reach) for reach in self._replaced.values()]
-        self._labels = self._load_labels(cascade for cascades in shown for cascade in cascades[:LABELLED])
+        labelled = ((cascade.model, cascade.pk) for cascades in shown for cascade in cascades[:LABELLED])
+        self._labels = labels_of(labelled, using)
 
     def _is_apart(self, cascade: Cascade) -> bool:
         """Whether a change of its own deals with the row first. Notes the writes that hold on to what would go."""
@@ -213,18 +215,6 @@ class Deletions:
             for cascade in by_claim[text]:
                 self._writers.setdefault(cascade, _Writer(name, f"refers to {_going(cascade)}"))
 
-    def _load_labels(self, cascades: Iterable[Cascade]) -> dict[Row, str]:
-        """What people call these rows: their `str()`."""
-        by_model: dict[type[models.Model], set[Any]] = {}
-        for cascade in cascades:
-            by_model.setdefault(cascade.model, set()).add(cascade.pk)
-        return {
-            (model, row.pk): _label(row)
-            for model, pks in by_model.items()
-            for some in batches(pks)
-            for row in table(model, self._using).filter(pk__in=some)
-        }
-
 
 def name_of(sides: Sides) -> str:
     """What a problem of another change calls this one."""
@@ -253,14 +243,6 @@ def _is_moved(sides: Sides, column: str) -> bool:
 
 def _held_by_old(reach: Reach) -> list[Cascade]:
     return [*reach.cascades, *reach.obstacles]
-
-
-def _label(row: models.Model) -> str:
-    """A row's `str()`, which is the project's own code; "" where it fails."""
-    try:
-        return str(row)[:200]
-    except Exception:
-        return ""
 
 
 def _is_kept(model: type[models.Model]) -> bool:

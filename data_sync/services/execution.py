@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from data_sync.core import canonical
 from data_sync.core.errors import ChangeFailed, StaleChangeset
 from data_sync.core.states import Operation
 from data_sync.orm.batches import batches
 from data_sync.orm.cascades import Cascade, Reach, Row, reach_at_once, reach_of
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.write import Writer
-from data_sync.orm.writes import Node, levels, self_references
 
-from .plan import BATCH, USING, Entry, Plan, Shown
+from .entries import Entry
+from .levels import deletes_in_levels, in_levels
+from .plan import BATCH, USING, Plan
+from .shown import beyond, in_words, unseen
 
 Fail = Callable[[int, str], None]
 FailStale = Callable[[dict[int, str]], None]
@@ -92,7 +93,7 @@ class Execution:
         for label, schema in self._plan.schemas.items():
             self._replace(schema)
             self._make_room_for_spans(schema)
-            for numbers in self._in_levels(schema):
+            for numbers in in_levels(self._plan, schema):
                 self._write(schema, self._plan.of_numbers(label, numbers))
             for batch in self._plan.entries(label, Operation.UPDATE):
                 self._write(schema, batch)
@@ -108,34 +109,6 @@ class Execution:
                     names = [name for name in write.after.fields if name in write.changed]
                     self._plan.written.note_names(write.number, [*names, *write.files])
 
-    def _in_levels(self, schema: ModelSchema) -> Iterator[list[int]]:
-        """Numbers of creates and renames, in batches: a row after those of its own model that it refers to."""
-        both = (Operation.CREATE, Operation.RENAME)
-        if not self_references(schema):
-            for batch in self._plan.entries(schema.label, *both):
-                yield [entry.number for entry in batch]
-            return
-        for level in levels(self._nodes(schema, both)):
-            yield from batches(level, BATCH)
-
-    def _nodes(self, schema: ModelSchema, operations: Collection[Operation]) -> dict[int, Node]:
-        by_key: dict[str, int] = {}
-        for batch in self._plan.entries(schema.label, *operations):
-            by_key |= {entry.key_text: entry.number for entry in batch}
-        nodes: dict[int, Node] = {}
-        is_delete = Operation.DELETE in operations
-        for numbers in batches(by_key.values(), BATCH):
-            records = self._plan.before(numbers) if is_delete else self._plan.after(numbers)
-            for number in numbers:
-                needs: dict[bool, list[int]] = {True: [], False: []}
-                for reference in self_references(schema):
-                    value = records[number].fields[reference.name]
-                    other = None if value is None else by_key.get(canonical.dumps(value))
-                    if other is not None and other != number:
-                        needs[reference.field.null].append(other)
-                nodes[number] = Node(required=needs[False], optional=needs[True])
-        return nodes
-
     def _replace(self, schema: ModelSchema) -> None:
         """Deletes the rows that are to be made anew under another key, as long as nothing refers to them."""
         for batch in self._plan.entries(schema.label, Operation.RENAME):
@@ -147,7 +120,7 @@ class Execution:
                 if held:
                     self._give_up(
                         entry.number,
-                        f"{entry.name} cannot be replaced: {_rows(held)} refer to it. Choose to rename it instead.",
+                        f"{entry.name} cannot be replaced: {in_words(held)} refer to it. Choose to rename it instead.",
                     )
             self.writer.delete(
                 {
@@ -192,7 +165,7 @@ class Execution:
         roots = ((schema.model, pk) for pk in by_pk)
         found = reach_of(roots, USING, self._plan.schemas, self._is_root, locked=locked)
         reaches = {pk: reach for (_, pk), reach in found.items()}
-        beyond = {by_pk[pk]: _beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
+        beyond = {by_pk[pk]: beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
         return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in beyond.items() if more}
 
     def _is_root(self, cascade: Cascade) -> bool:
@@ -209,8 +182,8 @@ class Execution:
 
         What they take along is followed once more, and passed on: a receiver may have added to it since the check.
         """
-        for label, schema in reversed(self._plan.schemas.items()):
-            for entries in self._delete_batches(label, schema):
+        for schema in reversed(self._plan.schemas.values()):
+            for entries in deletes_in_levels(self._plan, schema):
                 left = [entry for entry in entries if entry.number not in self.writer.deleted]
                 reaches, more = self._reaches(schema, left)
                 self._give_up_stale(more)
@@ -221,14 +194,6 @@ class Execution:
                         if entry.number not in self._plan.dropped
                     }
                 )
-
-    def _delete_batches(self, label: str, schema: ModelSchema) -> Iterator[list[Entry]]:
-        if not self_references(schema):
-            yield from self._plan.entries(label, Operation.DELETE)
-            return
-        for level in reversed(levels(self._nodes(schema, [Operation.DELETE]))):
-            for numbers in batches(level, BATCH):
-                yield self._plan.of_numbers(label, numbers)
 
     def _delete_now(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[int]:
         """Deletes those rows whose unique values are wanted, if that reaches no more than was shown.
@@ -245,7 +210,8 @@ class Execution:
         held = {
             row
             for row, reach in reaches.items()
-            if reach.obstacles or any(_row(cascade) not in own for cascade in _unseen(reach, shown[own[row]]))
+            if reach.obstacles
+            or any((cascade.model, cascade.pk) not in own for cascade in unseen(reach, shown[own[row]]))
         }
         now = {wanted[row]: together for row, together in found.items() if held.isdisjoint(together)}
         self.writer.delete(now)
@@ -263,26 +229,3 @@ class Execution:
             if (label := model._meta.label_lower) in self._plan.schemas
             for pk, number in self._plan.doomed(label, pks, self._is_done).items()
         }
-
-
-def _unseen(reach: Reach, shown: Shown) -> list[Cascade]:
-    return [cascade for cascade in reach.cascades if _as_shown(cascade) not in shown]
-
-
-def _row(cascade: Cascade) -> Row:
-    return cascade.model, cascade.pk
-
-
-def _as_shown(cascade: Cascade) -> tuple[str, str, str, str]:
-    return cascade.model._meta.label_lower, str(cascade.pk), cascade.effect, cascade.column
-
-
-def _beyond(reach: Reach, shown: Shown) -> str:
-    """What a delete would reach beyond what was shown, in words; "" if nothing."""
-    more = _unseen(reach, shown) + reach.obstacles
-    return f"deleting it would now also reach {_rows(more)}, which was not shown. Pull again." if more else ""
-
-
-def _rows(cascades: Sequence[Cascade]) -> str:
-    first = f"{cascades[0].model._meta.label_lower} {cascades[0].pk}"
-    return f"{first} and {len(cascades) - 1} more" if len(cascades) > 1 else first

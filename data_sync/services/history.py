@@ -15,7 +15,8 @@ from data_sync.models import Changeset
 from data_sync.orm.insertion import insert_plain, prepared
 
 from .actors import Actor
-from .plan import USING, Entry, Plan
+from .entries import Entry
+from .plan import USING, Plan
 
 
 def record_history(changeset: Changeset, plan: Plan, actor: Actor) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import models
 from django.db.models import QuerySet
 
 from data_sync.core import canonical
-from data_sync.core.equality import same
 from data_sync.core.errors import ChangeFailed
 from data_sync.core.listing import key_hash
 from data_sync.core.numbers import Numbers
-from data_sync.core.records import FileValue, Key, Record
+from data_sync.core.records import Key, Record
 from data_sync.core.states import Decision, Operation, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.models.fields import as_stored
@@ -26,51 +24,19 @@ from data_sync.orm.resolution import schemas
 from data_sync.orm.writes import Write
 
 from .content import after_record, before_record
+from .entries import Entry, entries_of, entry_columns
+from .planned_writes import write_of
+from .shown import Shown
 from .written import Written
 
 USING = "default"
 BATCH = 1200
 REMEMBERED = 20_000
 """So many entries are kept in memory; a plan of more reads them again for each of its steps."""
-Shown = frozenset[tuple[str, str, str, str]]
-"""Cascades that the reviewer was shown: model, pk, effect, column."""
-
 IsDone = Callable[[int], bool]
 """Says whether a change has been carried out already: another row may have its row's primary key by then."""
 
 WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
-_LIGHT = ("number", "operation", "before_digest", "acknowledged_digest", "after_digest", "rename_choice")
-_TEXTS = ("key", "previous_key", "local_pk")
-_loads: Callable[[str], Any] = json.JSONDecoder().decode
-_OPERATIONS = {operation.value: operation for operation in Operation}
-
-
-class Entry(NamedTuple):
-    """A change of the plan without its records. `pk` None: the row is not there yet.
-
-    `key_text` is the key that the row will have, or has had if it is deleted; `previous_key` is a renamed row's old
-    one. `seen_digest` is that of the row as the reviewer saw it, "" where there was none. `replaced_pk` is the primary
-    key of a row that is deleted to be made anew.
-    """
-
-    number: int
-    label: str
-    operation: Operation
-    pk: Any
-    key_text: str
-    previous_key: str | None
-    seen_digest: str
-    after_digest: str
-    replaced_pk: Any = None
-
-    @property
-    def is_replaced(self) -> bool:
-        return self.replaced_pk is not None
-
-    @property
-    def name(self) -> str:
-        """The record in messages."""
-        return f"{self.label} {self.previous_key or self.key_text}"
 
 
 class Plan:
@@ -159,8 +125,8 @@ class Plan:
         read: list[Entry] | None = None if operations else []
         last = 0
         while True:
-            rows = list(changes.filter(number__gt=last).values_list(*_LIGHT, *map(as_stored, _TEXTS))[:BATCH])
-            batch = self._entries(label, rows)
+            rows = list(changes.filter(number__gt=last).values_list(*entry_columns())[:BATCH])
+            batch = entries_of(self.schemas[label], rows)
             if read is not None:
                 read = [*read, *batch] if len(read) + len(batch) <= REMEMBERED else None
             if len(rows) < BATCH:
@@ -179,25 +145,9 @@ class Plan:
 
     def of_numbers(self, label: str, numbers: Collection[int]) -> list[Entry]:
         """The entries with these numbers."""
-        rows = self._changes().filter(model=label, number__in=numbers).values_list(*_LIGHT, *map(as_stored, _TEXTS))
-        return [self._with_pk(entry) for entry in self._entries(label, rows) if self._is_chosen(entry.number)]
-
-    def _entries(self, label: str, rows: Iterable[Sequence[Any]]) -> list[Entry]:
-        to_pk = self.schemas[label].pk.to_python
-        return [
-            Entry(
-                number,
-                label,
-                _OPERATIONS[operation],
-                pk := None if text is None else to_pk(int(text) if text.isdecimal() else json.loads(text)),
-                key,
-                previous,
-                "" if operation == "create" else acknowledged or before,
-                after,
-                pk if operation == "rename" and choice == "replace" else None,
-            )
-            for number, operation, before, acknowledged, after, choice, key, previous, text in rows
-        ]
+        rows = self._changes().filter(model=label, number__in=numbers).values_list(*entry_columns())
+        entries = entries_of(self.schemas[label], rows)
+        return [self._with_pk(entry) for entry in entries if self._is_chosen(entry.number)]
 
     # Records
 
@@ -206,34 +156,7 @@ class Plan:
         by_number = {entry.number: entry for entry in entries}
         rows = self.changeset.changes.filter(number__in=list(by_number)).order_by("number")
         texts = rows.values_list("number", *(as_stored(name) for name in ("before", "after", "files", "carried")))
-        return [self._write(by_number[number], *of_row) for number, *of_row in texts]
-
-    def _write(self, entry: Entry, before: str | None, after: str, files: str, carried: str) -> Write:
-        """From the stored texts of a change, which the approval seal has vouched for."""
-        key = tuple(_loads(entry.key_text))
-        beside = _loads_object(carried), _loads_object(files)
-        new = _record(entry.label, key, after, *beside, "after")
-        old = None
-        if before is not None and not entry.is_replaced:
-            key = key if entry.previous_key is None else tuple(_loads(entry.previous_key))
-            old = _record(entry.label, key, before, *beside, "before")
-        stored = {
-            name: "" if value is None else self._files.get((entry.number, name)) for name, value in new.files.items()
-        }
-        if entry.is_replaced:  # The new row takes over the files of the old one that stay as they are.
-            kept = {name: sides["before"]["name"] for name, sides in beside[1].items() if sides["before"]}
-            stored = {name: kept.get(name) if value is None else value for name, value in stored.items()}
-        return Write(
-            number=entry.number,
-            after=new,
-            before=old,
-            pk=entry.pk,
-            files={
-                name: value
-                for name, value in stored.items()
-                if value is not None and (old is None or value or old.files[name] is not None)
-            },
-        )
+        return [write_of(by_number[number], of_row, self._files) for number, *of_row in texts]
 
     def before(self, numbers: Sequence[int]) -> dict[int, Record]:
         """The records that updates, renames and deletes start from."""
@@ -308,30 +231,3 @@ class Plan:
         changes = self._changes()
         total = changes.count() if self._numbers is None else len(self._numbers)
         return {Outcome.APPLIED.value: total - len(self.dropped), Outcome.UNCHANGED.value: len(self.done)}
-
-
-def _loads_object(text: str) -> dict[str, Any]:
-    """Most are empty."""
-    return {} if text == "{}" else _loads(text)
-
-
-def _record(
-    label: str, key: Key, fields: str, carried: Mapping[str, Any], files: Mapping[str, Any], side: str
-) -> Record:
-    return Record(
-        model=label,
-        key=key,
-        fields=_loads(fields),
-        files={name: None if sides[side] is None else FileValue(**sides[side]) for name, sides in files.items()},
-        carried=carried.get(side, {}),
-    )
-
-
-def differing(one: Record, other: Record, *, with_files: bool = True) -> list[str]:
-    """Names of the fields and files in which two records of a row differ."""
-    names = [name for name, value in one.fields.items() if not same(value, other.fields.get(name))]
-    for name, file in one.files.items() if with_files else ():
-        theirs = other.files.get(name)
-        if (file and (file.checksum, file.size)) != (theirs and (theirs.checksum, theirs.size)):
-            names.append(name)
-    return names

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_sync.core.errors import ChangeFailed
-from data_sync.core.records import Record, RecordText
+from data_sync.core.records import Record, RecordText, differing
 from data_sync.core.states import Operation
 from data_sync.orm.among import among
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
+from data_sync.orm.scopes import in_scope
 from data_sync.orm.uniqueness import is_enforced
 
-from .plan import USING, WRITTEN, Entry, Plan, differing
+from .entries import Entry
+from .plan import USING, WRITTEN, Plan
 
 
 def read_back(plan: Plan) -> None:
@@ -71,7 +73,7 @@ class _Reading:
     def of(self, entries: Sequence[Entry]) -> dict[int, str]:
         pks = [entry.pk for entry in entries]
         now = self._reader.by_pk(pks)
-        in_scope = self._in_scope(pks)
+        inside = in_scope(self._schema, pks, USING)
         after = {} if self._by_digest else self._plan.after([entry.number for entry in entries])
         failed, altered = {}, []
         for entry in entries:
@@ -85,7 +87,7 @@ class _Reading:
                 altered.append(entry)
             elif not self._by_digest and self._is_altered(after[entry.number], record.record()):
                 altered.append(entry)
-            elif entry.pk not in in_scope:
+            elif entry.pk not in inside:
                 failed[entry.number] = f"{entry.name}: it would lie outside of the registration's queryset here."
         return self._twins(entries) | self._alterations(altered, now) | failed
 
@@ -94,11 +96,6 @@ class _Reading:
 
     def _differing(self, after: Record, record: Record) -> list[str]:
         return differing(after, record, with_files=self._by_digest)
-
-    def _in_scope(self, pks: Sequence[Any]) -> set[Any]:
-        if self._schema.registration.queryset is None:
-            return set(pks)
-        return set(self._schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
 
     def _alterations(self, entries: Sequence[Entry], now: dict[Any, RecordText]) -> dict[int, str]:
         after = self._plan.after([entry.number for entry in entries]) if entries else {}

@@ -21,7 +21,7 @@ from data_sync.orm.referrers import Referrers
 from data_sync.orm.rekeying import Rekeying
 from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import RowReader
-from data_sync.orm.schema import ModelSchema
+from data_sync.orm.scopes import in_scope
 
 from .baseline_blocks import BLOCKS_AT_ONCE, block_of, entries_of, lock_all, lock_newest
 from .baselines import RowDigest, record, record_applied
@@ -65,18 +65,12 @@ def _moves(plan: Plan) -> Iterator[Move]:
             for schema, page in referrers.of(schemas()[label], pks):
                 # A new one each time: it remembers every key that it has met.
                 rekeying = Rekeying(schemas(), back)
-                for text in _records(readers[schema.label], _in_scope(schema, page)):
+                # What is out of scope has no baseline, and may have no key.
+                for text in _records(readers[schema.label], list(in_scope(schema, page, USING))):
                     now = text.record()
                     was = rekeying.record(now)
                     if was is not now and (schema.label, now.key_text) not in back:
                         yield schema.label, _hash(was), _digest(was.canonical()), _hash(now), _digest(text.canonical)
-
-
-def _in_scope(schema: ModelSchema, pks: Sequence[object]) -> list[object]:
-    """What is out of scope has no baseline, and may have no key."""
-    if schema.registration.queryset is None:
-        return list(pks)
-    return list(schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
 
 
 def _records(reader: RowReader, pks: Sequence[object]) -> Iterator[RecordText]:

@@ -9,15 +9,17 @@ from typing import Any
 from django.db import connections
 
 from data_sync.core.errors import StaleChangeset
-from data_sync.core.records import Record, RecordText
+from data_sync.core.records import Record, RecordText, differing
 from data_sync.core.states import Operation
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
+from data_sync.orm.scopes import in_scope
 from data_sync.orm.tables import lock
 from data_sync.orm.uniqueness import is_enforced
 
-from .plan import USING, Entry, Plan, differing
+from .entries import Entry
+from .plan import USING, Plan
 
 
 def check_rows(plan: Plan) -> None:
@@ -61,7 +63,7 @@ class _Check:
             lock(self._schema.model, pks, USING)
         now = self._reader.by_pk(pks)
         digests = {entry.number: self._digests(entry, now.get(entry.pk)) for entry in entries}
-        in_scope = self._in_scope(pks)
+        inside = in_scope(self._schema, pks, USING)
         keys = self._rows_with_keys(entries, digests)
         stale: dict[int, str] = {}
         altered: list[Entry] = []
@@ -74,18 +76,13 @@ class _Check:
                 self._plan.set_aside(entry.number)
             elif not as_it_is:
                 stale[entry.number] = f"{entry.name} is gone since the pull. Pull again."
-            elif entry.pk not in in_scope:
+            elif entry.pk not in inside:
                 stale[entry.number] = f"{entry.name} has left the registration's queryset since the pull. Pull again."
             elif as_it_is == entry.after_digest and entry.operation != Operation.DELETE and not entry.is_replaced:
                 self._plan.set_aside(entry.number)
             elif as_seen != entry.seen_digest:
                 altered.append(entry)
         return stale | self._differences(altered, now)
-
-    def _in_scope(self, pks: Sequence[Any]) -> set[Any]:
-        if self._schema.registration.queryset is None:
-            return set(pks)
-        return set(self._schema.rows(USING).filter(pk__in=pks).values_list("pk", flat=True))
 
     def _digests(self, entry: Entry, record: RecordText | None) -> tuple[str, str]:
         """Of the row as it is, and as the pull saw it. "" for no row."""
