@@ -165,8 +165,8 @@ class Execution:
         roots = ((schema.model, pk) for pk in by_pk)
         found = reach_of(roots, USING, self._plan.schemas, self._is_root, locked=locked)
         reaches = {pk: reach for (_, pk), reach in found.items()}
-        beyond = {by_pk[pk]: beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
-        return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in beyond.items() if more}
+        told = {by_pk[pk]: beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
+        return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in told.items() if more}
 
     def _is_root(self, cascade: Cascade) -> bool:
         return self._is_doomed((cascade.model, cascade.pk))
