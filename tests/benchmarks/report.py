@@ -34,13 +34,17 @@ STEPS = {
 
 def report(figures: Figures) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in figures["machine"].items())
-    sections = [f"Made on: {machine}. The fastest of up to {figures['repeat']} runs each."]
+    sections = [f"Made on: {machine}. {_runs(figures['repeat'])}"]
     for kind, found in figures["databases"].items():
         sections.append(f"### {KINDS[kind]} ({found['version']})")
         sections += [section for section in (_pulls(found), _steps(found), _apply(found), _peers(found)) if section]
         sections += _parts(found)
     sections += ["### What was wanted", _wanted(figures)]
     return "\n\n".join(sections)
+
+
+def _runs(repeat: int) -> str:
+    return "One run each." if repeat == 1 else f"The fastest of up to {repeat} runs each."
 
 
 def _pulls(found: Figures) -> str:
