@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db import models
 
-from .referring import Cascade, Effect, Referring, Row
+from .referring import STAYING, Cascade, Effect, Referring, Row
 from .schema import ModelSchema
 from .tables import lock
 
-__all__ = ["Cascade", "Effect", "Reach", "Reaches", "Row", "reach_at_once", "reach_of"]
+__all__ = ["STAYING", "Cascade", "Effect", "Reach", "Reaches", "Row", "reach_at_once", "reach_of"]
 
 
 @dataclass(slots=True)
@@ -105,15 +105,12 @@ def reach_at_once(
             cascade
             for reach in reaches.values()
             for cascade in (*reach.cascades, *reach.obstacles)
-            if cascade.effect not in _STAYING
+            if cascade.effect not in STAYING
         )
         if rows.keys() >= set(more):
             return {row: _together(row, reaches) for row in wanted}
         rows |= dict.fromkeys(more)
         reaches = reach_of(rows, using, compared, locked=locked)
-
-
-_STAYING = frozenset({"null", "default"})
 
 
 def _together(row: Row, reaches: Reaches) -> Reaches:
@@ -124,7 +121,7 @@ def _together(row: Row, reaches: Reaches) -> Reaches:
         one = stack.pop()
         if one not in found:
             found[one] = reaches[one]
-            stack += ((apart.model, apart.pk) for apart in reaches[one].apart if apart.effect not in _STAYING)
+            stack += ((apart.model, apart.pk) for apart in reaches[one].apart if apart.effect not in STAYING)
     return found
 
 

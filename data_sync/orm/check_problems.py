@@ -8,42 +8,41 @@ from typing import Any
 from django.db import connections, models
 from django.db.models import F, Q
 
-from data_sync.core.equality import same
 from data_sync.core.records import Record
 
 from .collation import folds
 from .conditions import SOMETHING, Held, forbids, held_by, names_in
 from .limits import Problem, problem
 from .schema import ModelSchema
+from .writes import changed
 
 _ORDER = ("gt", "gte", "lt", "lte", "range")
 
 
 def check_problems(schema: ModelSchema, before: Record | None, after: Record, using: str) -> Iterator[Problem]:
     """The constraints that forbid what a record changes. Where only the database can tell, it is left to do so."""
-    if not connections[using].features.supports_table_check_constraints:
-        return
-    for model in schema.tables:
-        for constraint in model._meta.constraints:
-            if isinstance(constraint, models.CheckConstraint) and isinstance(constraint.condition, Q):
-                names = list(dict.fromkeys(names_in(constraint.condition)))
-                concerned = [name for name in names if _differs(before, after, name)]
-                if concerned and forbids(
-                    constraint.condition, _surely_held(schema, constraint.condition, after, using)
-                ):
-                    values = " and ".join(names)
-                    yield problem(
-                        "check",
-                        concerned[0],
-                        f'the constraint "{constraint.name}" of the table here forbids this {values}. '
-                        "Change it at the source, or the constraint here.",
-                    )
+    checks = _checks(schema) if connections[using].features.supports_table_check_constraints else []
+    differing = changed(before, after) if checks else set()
+    for name, condition in checks:
+        asked = list(dict.fromkeys(names_in(condition)))
+        concerned = [field for field in asked if field in differing]
+        if concerned and forbids(condition, _surely_held(schema, condition, after, using)):
+            yield problem(
+                "check",
+                concerned[0],
+                f'the constraint "{name}" of the table here forbids this {" and ".join(asked)}. '
+                "Change it at the source, or the constraint here.",
+            )
 
 
-def _differs(before: Record | None, after: Record, name: str) -> bool:
-    if name not in after.fields:
-        return False
-    return before is None or not same(before.fields[name], after.fields[name])
+def _checks(schema: ModelSchema) -> list[tuple[str, Q]]:
+    """The conditions of the check constraints on a row's tables, by name."""
+    constraints = [constraint for model in schema.tables for constraint in model._meta.constraints]
+    return [
+        (one.name, one.condition)
+        for one in constraints
+        if isinstance(one, models.CheckConstraint) and isinstance(one.condition, Q)
+    ]
 
 
 def _surely_held(schema: ModelSchema, condition: Q, record: Record, using: str) -> Held:

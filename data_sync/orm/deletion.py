@@ -15,7 +15,7 @@ from django.db.models.signals import post_delete, pre_delete
 
 from .among import among
 from .batches import batches
-from .cascades import Cascade, Reach, Reaches, Row
+from .cascades import STAYING, Cascade, Reach, Reaches, Row
 from .going import Going
 from .tables import table
 
@@ -75,7 +75,7 @@ def _delete(rows: Any, using: str) -> None:
 def _write_what_stays(reaches: Iterable[Reach], using: str) -> None:
     """The rows that are not deleted, but no longer refer to what is."""
     cascades = (cascade for reach in reaches for cascade in reach.cascades)
-    written = _by_column(cascade for cascade in cascades if cascade.effect in ("null", "default", "set"))
+    written = _by_column(cascade for cascade in cascades if cascade.effect in STAYING)
     for (model, name), pks in written.items():
         column: Any = model._meta.get_field(name)
         on_delete = column.remote_field.on_delete

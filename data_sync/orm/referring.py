@@ -21,6 +21,8 @@ from .tables import table
 from .values import integers
 
 Effect = Literal["delete", "null", "default", "set", "protect", "restrict", "nothing", "unlink"]
+STAYING: frozenset[Effect] = frozenset({"null", "default", "set"})
+"""What becomes of rows that stay, and refer to something else or to nothing."""
 Model = type[models.Model]
 Row = tuple[Model, Any]
 """A row by model and primary key. The model is the one that is registered, where one is: a proxy, or the child of an

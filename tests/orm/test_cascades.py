@@ -12,7 +12,8 @@ from django.db.models import ProtectedError, RestrictedError
 from django.test.utils import CaptureQueriesContext
 
 from data_sync import registry
-from data_sync.orm.cascades import Cascade, Reach, reach_of
+from data_sync.orm.cascades import Cascade, Reach, reach_at_once, reach_of
+from data_sync.orm.resolution import schemas
 from tests.hard.models import (
     Album,
     Asset,
@@ -330,3 +331,16 @@ def test_a_delete_of_many_rows_takes_as_many_queries_as_one_of_few() -> None:
         return len(captured)
 
     assert queries(5) == queries(50)
+
+
+@pytest.mark.parametrize("model", [OnSetNull, OnSetDefault, OnSetValue])
+def test_a_row_that_stays_and_refers_elsewhere_does_not_go_at_once(model: type[models.Model]) -> None:
+    """Not even where a change of its own deletes it, later."""
+    Owner.objects.create(pk=1, name="the default")
+    owner = Owner.objects.create(name="goes")
+    row = model._base_manager.create(name="a", owner=owner)
+    together = reach_at_once(
+        [(Owner, owner.pk)], "default", schemas(), lambda cascades: {(c.model, c.pk) for c in cascades}
+    )
+    assert together == {(Owner, owner.pk): {(Owner, owner.pk): reach(owner)}}
+    assert [cascade.pk for cascade in reach(owner).cascades] == [row.pk]
