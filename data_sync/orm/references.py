@@ -151,21 +151,29 @@ def _python_values(part: KeyPart, plain: Iterable[Any], using: str) -> Iterator[
                 yield python
 
 
-def targets_of(schema: ModelSchema, record: Record) -> Iterator[tuple[str, ModelSchema, KeyText]]:
+def targets_of(
+    schema: ModelSchema, record: Record, before: Record | None = None
+) -> Iterator[tuple[str, ModelSchema, KeyText]]:
     """Everything that a record refers to: the field, the target's schema, the canonical text of the target's key.
 
-    References (that to a multi-table parent among them), many-to-many links and generic foreign keys. A generic one
-    to a model that is not registered here is left out: `limits` says so.
+    References (that to a multi-table parent among them), many-to-many links and generic foreign keys, less those
+    fields that `before` has alike. A generic one to a model that is not registered here is left out: `limits` says so.
     """
+
+    def value_of(name: str) -> Any:
+        value = record.fields[name]
+        return None if before is not None and value == before.fields[name] else value
+
     for reference in schema.references:
-        if record.fields[reference.name] is not None:
-            yield reference.name, target_schema(reference), canonical.dumps(record.fields[reference.name])
+        if (key := value_of(reference.name)) is not None:
+            yield reference.name, target_schema(reference), canonical.dumps(key)
     for link in schema.links:
-        target = target_schema(link)
-        for key in record.fields[link.name]:
-            yield link.name, target, canonical.dumps(key)
+        if keys := value_of(link.name):
+            target = target_schema(link)
+            for key in keys:
+                yield link.name, target, canonical.dumps(key)
     for generic in schema.generics:
-        if record.fields[generic.name] is not None:
-            label, key = record.fields[generic.name]
+        if (named := value_of(generic.name)) is not None:
+            label, key = named
             if label in schemas():
                 yield generic.name, schemas()[label], canonical.dumps(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -99,7 +100,7 @@ class KeyPart:
         return "__".join(self.path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelSchema:
     """Everything reading, comparing and writing need to know of one registered model.
 
@@ -120,7 +121,7 @@ class ModelSchema:
     parent_link: Reference | None = None
     omitted: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def label(self) -> str:
         return self.registration.label
 
@@ -128,19 +129,19 @@ class ModelSchema:
     def relations(self) -> tuple[Reference | Link, ...]:
         return (*self.references, *self.links)
 
-    @property
-    def column_names(self) -> list[str]:
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
         """The members of a record's `fields` that are columns of the row itself."""
-        return [*(value.name for value in self.values), *(reference.name for reference in self.references)]
+        return (*(value.name for value in self.values), *(reference.name for reference in self.references))
 
-    @property
-    def field_names(self) -> list[str]:
+    @cached_property
+    def field_names(self) -> tuple[str, ...]:
         """The members of a record's `fields`."""
-        return [
+        return (
             *self.column_names,
             *(link.name for link in self.links),
             *(generic.name for generic in self.generics),
-        ]
+        )
 
     def without(self, names: Iterable[str]) -> ModelSchema:
         """The schema less these fields and files, which the other side has not or has in another form.

@@ -153,9 +153,4 @@ class Targets:
 
 def _new_targets(sides: Sides) -> Iterator[tuple[str, ModelSchema, str]]:
     """The references that a write newly makes: field, target's schema, canonical text of the target's key."""
-    before, after, schema = sides.before, sides.after, sides.entry.schema
-    if after is None:
-        return
-    for name, target, text in targets_of(schema, after):
-        if before is None or before.fields[name] != after.fields[name]:
-            yield name, target, text
+    return iter(()) if sides.after is None else targets_of(sides.entry.schema, sides.after, sides.before)

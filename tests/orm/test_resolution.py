@@ -76,14 +76,14 @@ def test_a_generic_foreign_key_is_synced_as_one_or_not_at_all(
     with isolate_apps():
         schema = resolved(note(), **options)
         assert [generic.name for generic in schema.generics] == (["about"] if is_synced else [])
-        assert schema.field_names == ["code", "about"] if is_synced else ["code"]
+        assert schema.field_names == (("code", "about") if is_synced else ("code",))
 
 
 @isolate_apps()
 def test_a_generic_relation_is_no_field(no_registrations: None) -> None:
     holder = note()
     model = thing(notes=GenericRelation(holder))
-    assert resolved(model).field_names == ["code"]
+    assert resolved(model).field_names == ("code",)
     registry.unregister(model)
     with pytest.raises(RegistrationError, match="has no field 'notes'"):
         resolved(model, fields=["code", "notes"])
@@ -130,9 +130,9 @@ def test_a_generic_foreign_key_may_be_null_where_both_columns_can_say_so(
 @isolate_apps()
 def test_a_primary_key_is_in_the_record_where_it_refers_to_a_row(no_registrations: None) -> None:
     country = thing("Country", isin=models.CharField(max_length=12, primary_key=True))
-    assert resolved(country).column_names == ["code"]
+    assert resolved(country).column_names == ("code",)
     king = thing("King", country=models.OneToOneField(country, models.CASCADE, primary_key=True))
-    assert resolved(king).column_names == ["code", "country"]
+    assert resolved(king).column_names == ("code", "country")
 
 
 @isolate_apps()
@@ -167,7 +167,7 @@ def test_links_are_left_out_where_the_through_model_is_registered(
         through = model.others.through
         registry.register(through)
         assert schemas()["isolated.thing"].links == ()
-        assert schemas()[through._meta.label_lower].column_names == ["thing", "other"]
+        assert schemas()[through._meta.label_lower].column_names == ("thing", "other")
         registry.unregister(through)
         if own and fields:
             with pytest.raises(RegistrationError, match="register the through model"):
@@ -217,7 +217,7 @@ def test_a_row_with_two_parents_refers_to_those_that_are_registered(no_registrat
     assert (schema.field_names, schema.parent_link) == (["code", "name", "size"], None)
     registry.register(second)
     schema = schemas()["isolated.both"]
-    assert schema.field_names == ["code", "size", "second_ptr"]
+    assert schema.field_names == ("code", "size", "second_ptr")
     assert schema.parent_link is not None and schema.parent_link.name == "second_ptr"
     registry.register(first)
     schema = schemas()["isolated.both"]
@@ -252,9 +252,9 @@ def test_an_abstract_parent_between_tables_makes_no_difference(no_registrations:
         },
     )
     child = thing("Child", between)
-    assert resolved(child).field_names == ["code", "size"]
+    assert resolved(child).field_names == ("code", "size")
     resolved(parent)
-    assert schemas()["isolated.child"].field_names == ["size", "parent_ptr"]
+    assert schemas()["isolated.child"].field_names == ("size", "parent_ptr")
 
 
 @isolate_apps()

@@ -66,7 +66,7 @@ def test_a_field_of_another_form_is_left_out_and_named(alteration: str, side: st
     assert (difference["model"], difference["field"]) == (CATEGORY, "title")
     assert difference["difference"].startswith(words)
     if (alteration, side) != ("removed", "here"):
-        assert agreement.schemas[CATEGORY].field_names == ["slug", "parent"]
+        assert agreement.schemas[CATEGORY].field_names == ("slug", "parent")
     has_title = {"here": altered, "there": plain} if side == "here" else {"here": plain, "there": altered}
     for request, manifest in ((agreement.here, has_title["here"]), (agreement.there, has_title["there"])):
         left_out = ("title",) if "title" in manifest.models[CATEGORY].fields else None
