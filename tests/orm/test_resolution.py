@@ -214,7 +214,7 @@ def test_a_row_with_two_parents_refers_to_those_that_are_registered(no_registrat
     second = make("Second", second=models.AutoField(primary_key=True), name=models.SlugField(unique=True))
     both = thing("Both", first, second, size=models.IntegerField(default=0))
     schema = resolved(both)
-    assert (schema.field_names, schema.parent_link) == (["code", "name", "size"], None)
+    assert (schema.field_names, schema.parent_link) == (("code", "name", "size"), None)
     registry.register(second)
     schema = schemas()["isolated.both"]
     assert schema.field_names == ("code", "size", "second_ptr")
