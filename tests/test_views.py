@@ -26,7 +26,7 @@ from data_sync.core import canonical
 from data_sync.core.digests import DigestReader, Entry
 from data_sync.core.errors import DuplicateKey, RecordError, SourceUnavailable, WrongFile
 from data_sync.core.listing import key_hash
-from data_sync.core.records import Record, parse_line
+from data_sync.core.records import Record, split_line
 from data_sync.core.source import Request
 from data_sync.core.wire import StreamReader
 from data_sync.models import ExportKey, FileChecksum
@@ -86,7 +86,7 @@ def sentence(response: Any) -> str:
 
 
 def records(stream: bytes, models: list[str]) -> list[Record]:
-    return [parse_line(line.decode()) for lines in StreamReader([stream], models) for _, line in lines]
+    return [split_line(line.decode()).record() for lines in StreamReader([stream], models) for _, line in lines]
 
 
 def entries(listing: bytes, models: list[str]) -> list[tuple[str, Entry]]:

@@ -170,11 +170,6 @@ def split_line(line: str) -> RecordText:
     return RecordText(line[1:end], line[end + 1 : -1])
 
 
-def parse_line(line: str) -> Record:
-    """Reads a line strictly, as `RecordText.record` does."""
-    return split_line(line).record()
-
-
 def _plain_values(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or any(isinstance(member, list | dict) for member in value.values()):
         raise MalformedStream("what stands beside the record is not an object of plain values")

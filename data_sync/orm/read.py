@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import IO
 
+from django.db import DEFAULT_DB_ALIAS
+
 from data_sync import conf
 from data_sync.core.digests import Entry, write_digests
 from data_sync.core.errors import DuplicateKey, WrongFile
@@ -37,7 +39,7 @@ class LocalSource:
         self,
         labels: Sequence[str] | None = None,
         *,
-        using: str = "default",
+        using: str = DEFAULT_DB_ALIAS,
         handles: bool = False,
     ) -> None:
         known = schemas()

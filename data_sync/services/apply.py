@@ -11,7 +11,7 @@ import logging
 import secrets
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import Q, Value
 
 from data_sync import conf
@@ -168,7 +168,7 @@ def _unavailable(changeset_id: int, changeset: Changeset | None, revision: int |
 def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int, str], str]) -> None:
     """The one transaction. Its first statement takes the write lock and shows that the lease is ours."""
     holds = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=token)
-    read_what_is_committed("default")
+    read_what_is_committed(DEFAULT_DB_ALIAS)
     with transaction.atomic(durable=True):
         if not holds.update(attempt=changeset.attempt):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")

@@ -8,6 +8,8 @@ from contextlib import closing
 from itertools import groupby
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+
 from data_sync import conf
 from data_sync.core.claims import Claims
 from data_sync.core.diff import diff_fields
@@ -30,12 +32,10 @@ from .deletions import Deletions
 from .rings import Rings
 from .targets import Targets
 
-USING = "default"
-
 
 def classified(comparison: Comparison, outside: Outside, source: DataSource | None) -> Iterator[list[Change]]:
     """The changes in number order, in batches, not yet saved and without changeset. `source` is whose they are."""
-    circles, rings = Circles(comparison), Rings(comparison, USING)
+    circles, rings = Circles(comparison), Rings(comparison, DEFAULT_DB_ALIAS)
     with closing(Claims(conf.spool_dir())) as claims:
         for entries in comparison.entries():
             batch = comparison.sides(entries)
@@ -56,12 +56,12 @@ class _Circumstances:
         claims: Claims,
         source: DataSource | None,
     ) -> None:
-        self._targets = Targets(comparison, batch, circles, claims, USING)
-        self._deletions = Deletions(comparison, batch, claims, USING)
+        self._targets = Targets(comparison, batch, circles, claims, DEFAULT_DB_ALIAS)
+        self._deletions = Deletions(comparison, batch, claims, DEFAULT_DB_ALIAS)
         self._rings = rings
-        self._collisions = Collisions(comparison, batch, claims, USING)
-        self._conflicts = Conflicts(batch, USING, source)
-        self._referred = ReferredColumns(_updates(batch), USING)
+        self._collisions = Collisions(comparison, batch, claims, DEFAULT_DB_ALIAS)
+        self._conflicts = Conflicts(batch, DEFAULT_DB_ALIAS, source)
+        self._referred = ReferredColumns(_updates(batch), DEFAULT_DB_ALIAS)
 
     def of(self, sides: Sides) -> tuple[set[int], list[Problem], list[dict[str, Any]]]:
         """What a change requires, what forbids it, and what it takes along."""
@@ -74,8 +74,8 @@ class _Circumstances:
         schema = sides.entry.schema
         requires, problems = self._targets.requirements(sides)
         collided, collisions = self._collisions.of(sides)
-        problems += value_problems(schema, sides.before, sides.after, USING)
-        problems += check_problems(schema, sides.before, sides.after, USING)
+        problems += value_problems(schema, sides.before, sides.after, DEFAULT_DB_ALIAS)
+        problems += check_problems(schema, sides.before, sides.after, DEFAULT_DB_ALIAS)
         problems += collisions
         if sides.before is not None:
             problems += self._referred.problems(schema, sides.before, sides.after)

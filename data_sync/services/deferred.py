@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
-from django.db import DatabaseError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
 from data_sync.core.states import Operation
 from data_sync.orm.tables import table
 
-from .plan import USING, Plan
+from .plan import Plan
 
 MOST = 1000
 """So many rows are named that break one constraint."""
@@ -47,7 +47,7 @@ class _Place:
 
 def dangling_before(plan: Plan) -> frozenset[Dangling]:
     """What dangles before anything is written. Only SQLite finds that again at the end, and commits all the same."""
-    return frozenset(_dangling_rows(plan)) if connections[USING].vendor == "sqlite" else frozenset()
+    return frozenset(_dangling_rows(plan)) if connections[DEFAULT_DB_ALIAS].vendor == "sqlite" else frozenset()
 
 
 def broken_at_the_end(plan: Plan, before: Collection[Dangling]) -> Iterator[Broken]:
@@ -55,7 +55,7 @@ def broken_at_the_end(plan: Plan, before: Collection[Dangling]) -> Iterator[Brok
 
     `before`: see `dangling_before`.
     """
-    match connections[USING].vendor:
+    match connections[DEFAULT_DB_ALIAS].vendor:
         case "postgresql":
             yield from _of_postgresql(plan)
         case "sqlite":
@@ -65,7 +65,7 @@ def broken_at_the_end(plan: Plan, before: Collection[Dangling]) -> Iterator[Brok
 def _of_postgresql(plan: Plan) -> Iterator[Broken]:
     if _error_of("ALL") is None:
         return
-    with connections[USING].cursor() as cursor:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_DEFERRABLE)
         constraints = [_Constraint(*row) for row in cursor.fetchall()]
     for constraint in constraints:
@@ -92,7 +92,7 @@ WHERE c.condeferrable ORDER BY 1
 
 def _breaking(constraint: _Constraint) -> Iterator[tuple[_Place, str]]:
     """Every value that breaks a foreign key or a unique constraint: the database's own error has only the first."""
-    quote = connections[USING].ops.quote_name
+    quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
     columns = ", ".join(f"one.{quote(column)}" for column in constraint.columns)
     present = " AND ".join(f"one.{quote(column)} IS NOT NULL" for column in constraint.columns)
     match constraint.kind:
@@ -110,7 +110,7 @@ def _breaking(constraint: _Constraint) -> Iterator[tuple[_Place, str]]:
             )
         case _:
             return
-    with connections[USING].cursor() as cursor:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(sql)
         rows = cursor.fetchall()
     for values in rows:
@@ -132,7 +132,7 @@ def _words(place: _Place) -> str:
 def _error_of(constraint: str) -> DatabaseError | None:
     """What checking a deferred constraint now raises; it is deferred again afterwards."""
     try:
-        with transaction.atomic(using=USING), connections[USING].cursor() as cursor:
+        with transaction.atomic(using=DEFAULT_DB_ALIAS), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute(f"SET CONSTRAINTS {constraint} IMMEDIATE")
             cursor.execute(f"SET CONSTRAINTS {constraint} DEFERRED")
     except DatabaseError as error:
@@ -141,13 +141,13 @@ def _error_of(constraint: str) -> DatabaseError | None:
 
 
 def _of_sqlite(plan: Plan, before: Collection[Dangling]) -> Iterator[Broken]:
-    quote = connections[USING].ops.quote_name
+    quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
     columns: dict[tuple[str, int], str] = {}
     for dangling in _dangling_rows(plan):
         if dangling in before:
             continue
         name, row, target, constraint = dangling
-        with connections[USING].cursor() as cursor:
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             if (name, constraint) not in columns:
                 cursor.execute(f"PRAGMA foreign_key_list({quote(name)})")
                 columns |= {(name, found[0]): found[3] for found in cursor.fetchall()}
@@ -162,8 +162,8 @@ def _of_sqlite(plan: Plan, before: Collection[Dangling]) -> Iterator[Broken]:
 
 def _dangling_rows(plan: Plan) -> Iterator[Dangling]:
     for name in sorted(_tables_concerned(plan)):
-        with connections[USING].cursor() as cursor:
-            cursor.execute(f"PRAGMA foreign_key_check({connections[USING].ops.quote_name(name)})")
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(f"PRAGMA foreign_key_check({connections[DEFAULT_DB_ALIAS].ops.quote_name(name)})")
             yield from cursor.fetchall()
 
 
@@ -193,7 +193,9 @@ def _cause(plan: Plan, place: _Place) -> int | None:
             continue
         fields = [known[column] for column in place.columns]
         values = {field.attname: value for field, value in zip(fields, place.values, strict=True)}
-        number = _number(plan, model, table(model, USING).filter(**values).values_list("pk", flat=True)[:MOST])
+        number = _number(
+            plan, model, table(model, DEFAULT_DB_ALIAS).filter(**values).values_list("pk", flat=True)[:MOST]
+        )
         if number is None and len(fields) == 1 and fields[0].related_model is not None:
             number = _number(plan, fields[0].related_model, place.values, Operation.DELETE)
         return number

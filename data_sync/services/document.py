@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from django.db import DEFAULT_DB_ALIAS
+
 from data_sync import conf
 from data_sync.core import canonical
 from data_sync.models import Changeset
@@ -31,7 +33,7 @@ def changeset_document(changeset: Changeset, actor: Actor) -> Iterator[str]:
     actor.require("data_sync.export_changeset")
     spool = tempfile.TemporaryFile(dir=conf.spool_dir())
     try:
-        with snapshot("default"):
+        with snapshot(DEFAULT_DB_ALIAS):
             spool.writelines(piece.encode() for piece in _pieces(Changeset.objects.get(pk=changeset.pk)))
         spool.seek(0)
     except BaseException:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+
 from data_sync.core.errors import ChangeFailed, StaleChangeset
 from data_sync.core.states import Operation
 from data_sync.orm.batches import batches
@@ -14,7 +16,7 @@ from data_sync.orm.write import Writer
 
 from .entries import Entry
 from .levels import deletes_in_levels, in_levels
-from .plan import BATCH, USING, Plan
+from .plan import BATCH, Plan
 from .shown import beyond, in_words, unseen
 
 Fail = Callable[[int, str], None]
@@ -53,7 +55,7 @@ class Execution:
             for label, schema in plan.schemas.items()
         }
         self.writer = Writer(
-            USING,
+            DEFAULT_DB_ALIAS,
             fail=self._give_up,
             find_leaving=lambda table, pks: plan.leaving(table, pks, self._is_done),
             delete_now=self._delete_now,
@@ -113,7 +115,7 @@ class Execution:
         """Deletes the rows that are to be made anew under another key, as long as nothing refers to them."""
         for batch in self._plan.entries(schema.label, Operation.RENAME):
             replaced = {(schema.model, entry.pk): entry for entry in batch if entry.is_replaced}
-            reaches = reach_of(replaced, USING, self._plan.schemas, locked=True)
+            reaches = reach_of(replaced, DEFAULT_DB_ALIAS, self._plan.schemas, locked=True)
             for row, entry in replaced.items():
                 reach = reaches[row]
                 held = [*reach.obstacles, *reach.apart, *reach.cascades]
@@ -163,7 +165,7 @@ class Execution:
         by_pk = {entry.pk: entry for entry in entries}
         shown = self._plan.shown([entry.number for entry in entries])
         roots = ((schema.model, pk) for pk in by_pk)
-        found = reach_of(roots, USING, self._plan.schemas, self._is_root, locked=locked)
+        found = reach_of(roots, DEFAULT_DB_ALIAS, self._plan.schemas, self._is_root, locked=locked)
         reaches = {pk: reach for (_, pk), reach in found.items()}
         told = {by_pk[pk]: beyond(reach, shown[by_pk[pk].number]) for pk, reach in reaches.items()}
         return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in told.items() if more}
@@ -202,7 +204,7 @@ class Execution:
         deletes that are done with that.
         """
         wanted = {(schema.model, pk): number for pk, number in numbers.items()}
-        found = reach_at_once(wanted, USING, self._plan.schemas, self._doomed, locked=True)
+        found = reach_at_once(wanted, DEFAULT_DB_ALIAS, self._plan.schemas, self._doomed, locked=True)
         reaches = {row: reach for together in found.values() for row, reach in together.items()}
         linked = (cascade for reach in reaches.values() for cascade in (*reach.cascades, *reach.apart))
         own = wanted | self._doomed(linked)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
+from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from data_sync.core.records import key_text
@@ -16,7 +17,7 @@ from data_sync.orm.insertion import insert_plain, prepared
 
 from .actors import Actor
 from .entries import Entry
-from .plan import USING, Plan
+from .plan import Plan
 
 
 def record_history(changeset: Changeset, plan: Plan, actor: Actor) -> None:
@@ -32,12 +33,12 @@ def record_history(changeset: Changeset, plan: Plan, actor: Actor) -> None:
     for label, schema in plan.schemas.items():
         for batch in plan.entries(label):
             known = (timezone.now(), actor.user.pk, ContentType.objects.get_for_model(schema.model).pk)
-            always = prepared(fields[:3], known, USING)
+            always = prepared(fields[:3], known, DEFAULT_DB_ALIAS)
             insert_plain(
                 LogEntry,
                 fields,
                 ((*always, *entry) for change in batch for entry in _entries(plan, change, about)),
-                USING,
+                DEFAULT_DB_ALIAS,
             )
 
 

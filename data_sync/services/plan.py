@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models import QuerySet
 
 from data_sync.core import canonical
@@ -29,7 +29,6 @@ from .planned_writes import write_of
 from .shown import Shown
 from .written import Written
 
-USING = "default"
 BATCH = 1200
 REMEMBERED = 20_000
 """So many entries are kept in memory; a plan of more reads them again for each of its steps."""
@@ -178,7 +177,9 @@ class Plan:
         for label, schema in self.schemas.items():
             if table not in schema.tables:
                 continue
-            entries = self._still_to_do(label, rows_in_table(schema, table, list(pks), USING).values(), is_done)
+            entries = self._still_to_do(
+                label, rows_in_table(schema, table, list(pks), DEFAULT_DB_ALIAS).values(), is_done
+            )
             doomed = {entry.number: entry.pk for entry in entries if entry.operation == Operation.DELETE}
             for number, record in self.before(list(doomed)).items() if doomed else ():
                 yield Leaving(schema=schema, pk=doomed[number], number=number, before=record, after=None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+
 from data_sync.core.errors import ChangeFailed
 from data_sync.core.records import Record, RecordText, differing
 from data_sync.core.states import Operation
@@ -16,7 +18,7 @@ from data_sync.orm.scopes import in_scope
 from data_sync.orm.uniqueness import is_enforced
 
 from .entries import Entry
-from .plan import USING, WRITTEN, Plan
+from .plan import WRITTEN, Plan
 
 
 def read_back(plan: Plan) -> None:
@@ -46,7 +48,7 @@ def _still_here(plan: Plan, schema: ModelSchema) -> dict[int, str]:
             for entry in batch
             if entry.is_replaced or entry.operation == Operation.DELETE
         }
-        rows = schema.every_row(USING).filter(among("pk", by_pk)).values_list("pk", flat=True)
+        rows = schema.every_row(DEFAULT_DB_ALIAS).filter(among("pk", by_pk)).values_list("pk", flat=True)
         found |= {pk: by_pk[pk] for pk in rows if pk in by_pk}
     for batch in plan.entries(schema.label, *WRITTEN) if found else ():
         for entry in batch:
@@ -66,14 +68,14 @@ class _Reading:
     def __init__(self, plan: Plan, schema: ModelSchema, with_files: bool) -> None:
         self._plan = plan
         self._schema = schema
-        self._reader = RowReader(schema, USING)
+        self._reader = RowReader(schema, DEFAULT_DB_ALIAS)
         self._is_enforced = is_enforced(schema)
         self._by_digest = with_files or not schema.files
 
     def of(self, entries: Sequence[Entry]) -> dict[int, str]:
         pks = [entry.pk for entry in entries]
         now = self._reader.by_pk(pks)
-        inside = in_scope(self._schema, pks, USING)
+        inside = in_scope(self._schema, pks, DEFAULT_DB_ALIAS)
         after = {} if self._by_digest else self._plan.after([entry.number for entry in entries])
         failed, altered = {}, []
         for entry in entries:
@@ -115,7 +117,7 @@ class _Reading:
         """Where no constraint keeps the natural key unique, another may have used it meanwhile."""
         if self._is_enforced:
             return {}
-        rows = RowsOfKeys(self._schema, "pk", USING)
+        rows = RowsOfKeys(self._schema, "pk", DEFAULT_DB_ALIAS)
         rows.load(entry.key_text for entry in entries)
         return {
             entry.number: f"{entry.name}: another row was given this natural key meanwhile."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from django.db import Error, OperationalError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, transaction
 
 from data_sync.core.errors import ChangeFailed, InvalidTransition
 from data_sync.core.states import ChangesetState, Decision
@@ -15,7 +15,7 @@ from data_sync.orm.snapshot import read_what_is_committed
 from .actors import Actor
 from .deferred import broken_at_the_end, dangling_before
 from .execution import Execution
-from .plan import USING, Plan
+from .plan import Plan
 from .read_back import mismatches
 from .staleness import stale_rows
 from .transitions import refusal
@@ -62,7 +62,7 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
             return _rehearse(changeset, chosen)
         except OperationalError as error:
             # SQLite refuses to write in a transaction that has read what another has altered since.
-            if attempt == TRIES or connections[USING].vendor != "sqlite":
+            if attempt == TRIES or connections[DEFAULT_DB_ALIAS].vendor != "sqlite":
                 raise InvalidTransition(f"The database is busy: {error}. Nothing was written; try again.") from error
         except Error as error:
             reason = f"The database broke the rehearsal off: {error}. Nothing was written."
@@ -76,12 +76,12 @@ def _chosen(changeset: Changeset) -> set[int]:
 
 
 def _rehearse(changeset: Changeset, chosen: set[int]) -> Rehearsal:
-    read_what_is_committed(USING)
-    with transaction.atomic(using=USING, durable=True):
+    read_what_is_committed(DEFAULT_DB_ALIAS)
+    with transaction.atomic(using=DEFAULT_DB_ALIAS, durable=True):
         try:
             return _Attempt(changeset, chosen).result()
         finally:
-            transaction.set_rollback(True, using=USING)
+            transaction.set_rollback(True, using=DEFAULT_DB_ALIAS)
 
 
 class _Attempt:

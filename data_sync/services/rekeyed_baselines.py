@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from struct import Struct
 
+from django.db import DEFAULT_DB_ALIAS
+
 from data_sync.core import canonical, packed
 from data_sync.core.errors import RecordError
 from data_sync.core.listing import key_hash
@@ -25,7 +27,7 @@ from data_sync.orm.scopes import in_scope
 
 from .baseline_blocks import BLOCKS_AT_ONCE, block_of, entries_of, lock_all, lock_newest
 from .baselines import RowDigest, record, record_applied
-from .plan import USING, Plan
+from .plan import Plan
 
 AT_ONCE = 200_000
 """So many moves are held before they are looked up: 48 bytes each."""
@@ -57,8 +59,8 @@ def _moves(plan: Plan) -> Iterator[Move]:
     """
     # Records as they were are those of today with the new keys renamed to the old ones.
     back = {(label, canonical.dumps(list(key))): canonical.loads(text) for (label, text), key in plan.renamed.items()}
-    readers = {label: RowReader(schema, USING, bare=True) for label, schema in schemas().items()}
-    referrers = Referrers(USING)
+    readers = {label: RowReader(schema, DEFAULT_DB_ALIAS, bare=True) for label, schema in schemas().items()}
+    referrers = Referrers(DEFAULT_DB_ALIAS)
     for label in dict.fromkeys(label for label, _ in plan.renamed):
         for batch in plan.entries(label, Operation.RENAME, and_done=True):
             pks = [entry.pk for entry in batch if not entry.is_replaced]
@@ -66,7 +68,7 @@ def _moves(plan: Plan) -> Iterator[Move]:
                 # A new one each time: it remembers every key that it has met.
                 rekeying = Rekeying(schemas(), back)
                 # What is out of scope has no baseline, and may have no key.
-                for text in _records(readers[schema.label], list(in_scope(schema, page, USING))):
+                for text in _records(readers[schema.label], list(in_scope(schema, page, DEFAULT_DB_ALIAS))):
                     now = text.record()
                     was = rekeying.record(now)
                     if was is not now and (schema.label, now.key_text) not in back:

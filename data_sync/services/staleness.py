@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from data_sync.core.errors import StaleChangeset
 from data_sync.core.records import Record, RecordText, differing
@@ -19,7 +19,7 @@ from data_sync.orm.tables import lock
 from data_sync.orm.uniqueness import is_enforced
 
 from .entries import Entry
-from .plan import USING, Plan
+from .plan import Plan
 
 
 def check_rows(plan: Plan) -> None:
@@ -48,7 +48,7 @@ class _Check:
     def __init__(self, plan: Plan, schema: ModelSchema) -> None:
         self._plan = plan
         self._schema = schema
-        self._reader = RowReader(schema, USING)
+        self._reader = RowReader(schema, DEFAULT_DB_ALIAS)
         self._is_enforced = is_enforced(schema)
 
     def of(self, entries: Sequence[Entry]) -> dict[int, str]:
@@ -59,11 +59,11 @@ class _Check:
     def _of_known(self, entries: Sequence[Entry]) -> dict[int, str]:
         """The row must be as it was at the pull, in scope, and the only one with its key."""
         pks = [entry.pk for entry in entries]
-        if connections[USING].features.has_select_for_update:
-            lock(self._schema.model, pks, USING)
+        if connections[DEFAULT_DB_ALIAS].features.has_select_for_update:
+            lock(self._schema.model, pks, DEFAULT_DB_ALIAS)
         now = self._reader.by_pk(pks)
         digests = {entry.number: self._digests(entry, now.get(entry.pk)) for entry in entries}
-        inside = in_scope(self._schema, pks, USING)
+        inside = in_scope(self._schema, pks, DEFAULT_DB_ALIAS)
         keys = self._rows_with_keys(entries, digests)
         stale: dict[int, str] = {}
         altered: list[Entry] = []
@@ -99,7 +99,7 @@ class _Check:
 
     def _rows_with_keys(self, entries: Sequence[Entry], digests: Mapping[int, tuple[str, str]]) -> dict[str, list[Any]]:
         """By key. Looked up where there can be several rows with a key, and where the row is not what it was."""
-        keys = RowsOfKeys(self._schema, "pk", USING)
+        keys = RowsOfKeys(self._schema, "pk", DEFAULT_DB_ALIAS)
         texts = []
         for entry in entries:
             if not self._is_enforced or digests[entry.number][1] != entry.seen_digest:
@@ -134,7 +134,7 @@ class _Check:
         """No row may have the key, or get it by a rename, unless it will be just as the change would make it."""
         former = {entry.number: self._plan.rekeying.former(self._schema.label, entry.key_text) for entry in entries}
         texts = {number: key.text for number, key in former.items() if key is not None}
-        keys = RowsOfKeys(self._schema, "pk", USING)
+        keys = RowsOfKeys(self._schema, "pk", DEFAULT_DB_ALIAS)
         keys.load(texts.values())
         now = self._reader.by_pk([pk for text in texts.values() for pk in keys.all(text)])
         stale = {}

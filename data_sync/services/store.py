@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+
 from data_sync.core import canonical
 from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.source import Outside
@@ -134,7 +136,7 @@ def store_changeset(
     rows = ([changeset.pk, *json.loads(row), *later] for row in comparison.differences.kept())
     columns = [Change._meta.get_field(name) for name in ("changeset", *_IS_JSON)] + _DECIDED_LATER
     for batch in batches(rows, BATCH):
-        insert_plain(Change, columns, batch, "default")
+        insert_plain(Change, columns, batch, DEFAULT_DB_ALIAS)
     audit.record(
         changeset.pk,
         Actor(label=pull.actor, user=pull.requested_by),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.utils.functional import SimpleLazyObject
 
 from data_sync.core import canonical
@@ -17,7 +17,6 @@ from data_sync.orm.schema import Generic, ModelSchema, Reference
 
 from .content import after_record
 
-USING = "default"
 CACHED_ROWS = 1000
 DEPTH = 50
 """So many rows that a changeset creates are made one for the other at once; those beyond when they are asked for."""
@@ -64,7 +63,7 @@ class UploadRows:
     def _bare(self, schema: ModelSchema, change: Change) -> models.Model:
         stored: models.Model | None = None
         if change.local_pk is not None:
-            stored = schema.every_row(USING).filter(pk=schema.pk.to_python(change.local_pk)).first()
+            stored = schema.every_row(DEFAULT_DB_ALIAS).filter(pk=schema.pk.to_python(change.local_pk)).first()
         # A row that is gone is found out in the transaction.
         return schema.model() if stored is None else stored
 
@@ -111,9 +110,9 @@ class UploadRows:
 
     def _here(self, schema: ModelSchema, place: Place) -> models.Model | None:
         if place not in self._stored:
-            rows = RowsOfKeys(schema, "pk", USING)
+            rows = RowsOfKeys(schema, "pk", DEFAULT_DB_ALIAS)
             rows.load([place[1]])
-            self._stored[place] = schema.every_row(USING).filter(pk=rows.get(place[1])).first()
+            self._stored[place] = schema.every_row(DEFAULT_DB_ALIAS).filter(pk=rows.get(place[1])).first()
         return self._stored[place]
 
 

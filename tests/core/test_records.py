@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_sync.core.errors import MalformedStream
-from data_sync.core.records import FileValue, Record, check_sizes, key_text, parse_line
+from data_sync.core.records import FileValue, Record, check_sizes, key_text, split_line
 
 from .strategies import records
 
@@ -38,7 +38,7 @@ def test_the_line_is_exactly_this() -> None:
 
 @given(records())
 def test_a_line_is_read_as_the_record_it_was_made_of(record: Record) -> None:
-    read = parse_line(record.line())
+    read = split_line(record.line()).record()
     assert repr(read) == repr(dataclasses.replace(record, fields=read.fields, files=read.files, carried=read.carried))
     assert (read.line(), read.digest()) == (record.line(), record.digest())
 
@@ -109,7 +109,7 @@ def test_values_that_python_takes_for_one_make_a_difference(one: Any, other: Any
 def test_what_is_no_canonical_record_is_refused(old: str, new: str) -> None:
     assert LINE.count(old) >= 1
     with pytest.raises(MalformedStream):
-        parse_line(LINE.replace(old, new, 1) if old != "]]" else LINE[: -len(old)] + new)
+        split_line(LINE.replace(old, new, 1) if old != "]]" else LINE[: -len(old)] + new).record()
 
 
 @given(st.data())
@@ -117,7 +117,7 @@ def test_one_altered_character_is_another_record_or_none(data: st.DataObject) ->
     at = data.draw(st.integers(LINE.index('["app'), len(LINE) - 1))
     character = data.draw(st.characters(exclude_categories=["Cs"]).filter(lambda one: one != LINE[at]))
     try:
-        read = parse_line(LINE[:at] + character + LINE[at + 1 :])
+        read = split_line(LINE[:at] + character + LINE[at + 1 :]).record()
     except MalformedStream:
         return
     assert read.digest() != RECORD.digest()
@@ -126,7 +126,7 @@ def test_one_altered_character_is_another_record_or_none(data: st.DataObject) ->
 @pytest.mark.parametrize("at", range(len(LINE)))
 def test_a_line_that_is_cut_is_refused(at: int) -> None:
     with pytest.raises(MalformedStream):
-        parse_line(LINE[:at])
+        split_line(LINE[:at]).record()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_checksum_that_is_here_has_the_size_that_it_has_here(checksum: str, si
 @given(st.text())
 def test_any_line_is_read_or_refused(line: str) -> None:
     with pytest.raises(MalformedStream):
-        parse_line(line)
+        split_line(line).record()
 
 
 def test_a_key_reads_well() -> None:

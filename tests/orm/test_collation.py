@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core import canonical
-from data_sync.core.records import parse_line
+from data_sync.core.records import split_line
 from data_sync.orm.collation import equal_texts, folds, known_forms
 from data_sync.orm.references import KeysOfRows, RowsOfKeys
 from data_sync.orm.resolution import schemas
@@ -66,7 +66,7 @@ def test_a_reference_leads_where_the_database_has_it_lead() -> None:
     assert KeysOfRows(Nation, "pk", "default").load(["fr", "FR", "de"]) == {"FR": ('"FR"',), "fr": ('"FR"',)}
     for model, name, key in ((City, "nation", ["FR"]), (Gauge, "unit", ["degree"])):
         [line] = RowReader(schema(model), "default").lines()
-        assert parse_line(line).fields[name] == key
+        assert split_line(line).record().fields[name] == key
 
 
 @needs_folding
@@ -110,5 +110,5 @@ def test_the_links_of_a_whole_chunk_may_be_in_another_case() -> None:
     Harbour.objects.bulk_create(Harbour(code=f"C{number:04}") for number in range(2000))
     through = Harbour.rooms.through
     through.objects.bulk_create(through(harbour_id=f"c{number:04}", room=room) for number in range(2000))
-    read = [parse_line(line) for line in RowReader(schema(Harbour), "default").lines()]
+    read = [split_line(line).record() for line in RowReader(schema(Harbour), "default").lines()]
     assert [record.fields["rooms"] for record in read] == [[["one"]]] * 2000

@@ -20,7 +20,7 @@ from data_sync.core import canonical
 from data_sync.core.digests import DigestReader, Entry
 from data_sync.core.errors import DuplicateKey, InvalidInput, RecordError
 from data_sync.core.listing import key_hash
-from data_sync.core.records import Record, parse_line, split_line
+from data_sync.core.records import Record, split_line
 from data_sync.core.source import Handle, Request
 from data_sync.core.wire import StreamReader
 from data_sync.models import FileChecksum
@@ -50,7 +50,7 @@ def lines(label: str, *omitted: str, source: LocalSource | None = None) -> list[
 def some_records(label: str, handles: list[Handle], *omitted: str, source: LocalSource | None = None) -> list[Record]:
     request = Request(models=(label,), omitted={label: omitted})
     with (source or LocalSource()).records(request, handles) as blocks:
-        return [parse_line(line.decode()) for some in StreamReader(blocks, [label]) for _, line in some]
+        return [split_line(line.decode()).record() for some in StreamReader(blocks, [label]) for _, line in some]
 
 
 def digest_of(line: str) -> tuple[bytes, bytes]:

@@ -12,7 +12,7 @@ from django.core.files.storage import FileSystemStorage
 from django.db.models.query import QuerySet
 
 from data_sync.core.errors import RecordError
-from data_sync.core.records import FileValue, parse_line
+from data_sync.core.records import FileValue, split_line
 from data_sync.core.source import Request
 from data_sync.core.states import PullState
 from data_sync.models import FileChecksum
@@ -71,7 +71,7 @@ def test_a_file_that_a_row_gets_after_its_like_were_looked_at_is_read_too(enviro
     reader = RowReader(schemas()["testapp.document"], "default")
     reader.refresh_checksums()
     Document.objects.filter(name="a").update(cover="new.png")
-    covers = {record.key: record.files["cover"] for record in map(parse_line, reader.lines())}
+    covers = {record.key: record.files["cover"] for record in (split_line(line).record() for line in reader.lines())}
     expected = f"sha256:{sha256(b'new.png').hexdigest()}"
     assert covers == {
         ("a",): FileValue(name="new.png", size=7, checksum=expected),

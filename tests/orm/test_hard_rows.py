@@ -11,7 +11,7 @@ from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.errors import RecordError
-from data_sync.core.records import Record, parse_line
+from data_sync.core.records import Record, split_line
 from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import RowReader
 from tests.hard.models import (
@@ -58,7 +58,7 @@ pytestmark = pytest.mark.django_db
 
 def read(model: type[models.Model]) -> list[Record]:
     reader = RowReader(schemas()[model._meta.label_lower], "default")
-    return [parse_line(line) for line in reader.lines()]
+    return [split_line(line).record() for line in reader.lines()]
 
 
 def read_one(model: type[models.Model]) -> Record:

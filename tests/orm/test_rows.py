@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from data_sync.core.records import parse_line
+from data_sync.core.records import split_line
 from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
@@ -31,7 +31,7 @@ def test_links_are_selected_of_the_rows_in_scope_only(scoped: bool) -> None:
         Product.objects.create(sku=f"{number:04}", name=name).tags.set(tags)
     reader = RowReader(schema_of_products((lambda rows: rows.filter(name="first")) if scoped else None), "default")
     with CaptureQueriesContext(connection) as captured:
-        read = [parse_line(line) for line in reader.lines()]
+        read = [split_line(line).record() for line in reader.lines()]
     assert [record.fields["tags"] for record in read] == [[["a"], ["b"]]] * (3 if scoped else 1000)
     links = [query["sql"] for query in captured if Product.tags.through._meta.db_table in query["sql"]]
     assert len(links) == 1
@@ -44,7 +44,7 @@ def test_links_of_many_scattered_rows_are_selected_in_batches() -> None:
     Product.tags.through.objects.bulk_create(Product.tags.through(product=row, tag=tag) for row in rows)
     reader = RowReader(schema_of_products(lambda rows: rows.filter(name="first")), "default")
     with CaptureQueriesContext(connection) as captured:
-        read = [parse_line(line) for line in reader.lines()]
+        read = [split_line(line).record() for line in reader.lines()]
     assert [record.fields["tags"] for record in read] == [[["a"]]] * 900
     links = [query["sql"] for query in captured if Product.tags.through._meta.db_table in query["sql"]]
     assert len(links) == 3
