@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from data_sync.core.states import Decision, Operation
-from data_sync.models import Change
+from data_sync.models import Change, Changeset
+from data_sync.services import undoing
 from data_sync.services.review import Decided
 
 from .filters import Filters
@@ -100,6 +101,30 @@ class Bulk:
             )
             parts.append(words % {"n": self.problems_left_out})
         return _("Accepting leaves out: %(what)s") % {"what": "; ".join(parts)} if parts else ""
+
+
+def undo_words(changeset: Changeset) -> str:
+    """What the button says that undoes the latest decision on many; "" where there is none to undo."""
+    if not undoing.can_undo(changeset):
+        return ""
+    count = changeset.undoable["count"]
+    match Decision(changeset.undoable["decision"]):
+        case Decision.ACCEPTED:
+            words = ngettext("Undo: %(n)s accepted", "Undo: %(n)s accepted", count)
+        case Decision.REJECTED:
+            words = ngettext("Undo: %(n)s rejected", "Undo: %(n)s rejected", count)
+        case Decision.UNDECIDED:
+            words = ngettext("Undo: %(n)s set to undecided", "Undo: %(n)s set to undecided", count)
+    return words % {"n": count}
+
+
+def undone_words(count: int) -> str:
+    words = ngettext(
+        "%(n)s change is as it was before.",
+        "%(n)s changes are as they were before.",
+        count,
+    )
+    return words % {"n": count}
 
 
 def decided_words(decided: Decided, decision: Decision) -> str:

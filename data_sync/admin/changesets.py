@@ -56,6 +56,7 @@ class ChangesetAdmin(ScreensAdmin):
         return {
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "decide": ("<int:pk>/decide/", require_POST(partial(deciding.decide, self))),
+            "undo": ("<int:pk>/undo/", require_POST(partial(deciding.undo, self))),
             "rehearse": ("<int:pk>/rehearse/", require_POST(partial(rehearsal.rehearse, self))),
             "resolve": ("<int:pk>/resolve/", require_POST(partial(deciding.resolve, self))),
             "confirm": ("<int:pk>/apply/", partial(transitions.confirm, self)),

@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy
 from data_sync.core.errors import DataSyncError, NotAcknowledged, NotPermitted, RequirementRejected, RevisionConflict
 from data_sync.core.states import Decision, RenameChoice
 from data_sync.models import Changeset
-from data_sync.services import consequences, review
+from data_sync.services import consequences, review, undoing
 
 from . import closure, overview
-from .bulk import Bulk, decided_words
+from .bulk import Bulk, decided_words, undone_words
 from .filters import Filters
 from .pages import actor_of, attempt, get_row, render
 
@@ -69,6 +69,24 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     if filters.number is None or decided.also_decided:
         messages.success(request, decided_words(decided, decision))
     return redirect(back)
+
+
+def undo(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Takes the latest decision on many changes back."""
+    changeset = get_row(Changeset, pk)
+    back = admin.url("change", pk) + _back(request)
+    try:
+        revision = int(request.POST.get("revision", ""))
+    except ValueError:
+        raise Http404 from None
+
+    def step() -> None:
+        messages.success(request, undone_words(undoing.undo(pk, actor_of(request), revision=revision)))
+
+    try:
+        return attempt(request, step, back)
+    except RevisionConflict:
+        return conflict_page(admin, request, changeset, str(CONFLICT), back)
 
 
 def _consents(given: QueryDict) -> dict[str, Any]:

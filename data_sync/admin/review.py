@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from data_sync.models import Change, Changeset
-from data_sync.services import approval, review
+from data_sync.services import approval, review, revision
 
 from . import overview
 from .agreement import disagreements_of
-from .bulk import Bulk
+from .bulk import Bulk, undo_words
 from .cards import build_card
 from .cells import Patience
 from .filters import Filters, flag_choices
@@ -56,6 +56,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         },
         bulk=bulk,
         bulk_words=bulk.words(),
+        undo_words=undo_words(changeset),
         navigation=counts.navigation(changeset, filters),
         summary=overview.summary_rows(changeset, counts),
         same_models=overview.unchanged_models(changeset),
@@ -71,7 +72,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         flag_choices=flag_choices(),
         filter_model_name=model_name(filters.model) if filters.model else "",
         is_rejectable=changeset.state in approval.REJECTABLE,
-        may_decide=changeset.state in review.DECIDABLE and actor.may("data_sync.approve_changeset"),
+        may_decide=changeset.state in revision.DECIDABLE and actor.may("data_sync.approve_changeset"),
         may_rehearse=may_rehearse(changeset, actor),
         **admin.permissions(request),
     )

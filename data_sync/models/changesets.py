@@ -73,6 +73,11 @@ class Changeset(models.Model):
     )
     content_seal = models.CharField(max_length=80, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)
+    undoable = CanonicalJSONField(
+        default=dict,
+        editable=False,
+        help_text=_("The latest decision on many changes: revision, decision, count, actor. Undone at that revision."),
+    )
     approval_seal = models.CharField(max_length=80, blank=True, editable=False)
     approved_revision = models.PositiveIntegerField(null=True, editable=False)
     approved_at = models.DateTimeField(null=True, editable=False)
@@ -131,6 +136,9 @@ class Change(models.Model):
     local row (its `before_digest` at the pull; "absent" where there is none) that the reviewer has seen.
 
     A rename has its new key in `key`, the old one in `previous_key`, and a `rename_choice`.
+
+    `decided_revision` is the revision of the changeset that the latest decision made; `decision_before` and
+    `acknowledged_before` are what it replaced.
     """
 
     OPERATIONS = (
@@ -188,6 +196,9 @@ class Change(models.Model):
     is_conflict = models.BooleanField(default=False)
     decision = models.CharField(_("decision"), max_length=10, choices=DECISIONS, default=Decision.UNDECIDED.value)
     acknowledged_digest = models.CharField(max_length=80, blank=True)
+    decided_revision = models.PositiveIntegerField(null=True)
+    decision_before = models.CharField(max_length=10, choices=DECISIONS, blank=True)
+    acknowledged_before = models.CharField(max_length=80, blank=True)
     rename_choice = models.CharField(max_length=8, choices=RENAME_CHOICES, default=RenameChoice.RENAME.value)
     outcome = models.CharField(_("outcome"), max_length=10, choices=OUTCOMES, blank=True)
     outcome_reason = models.TextField(blank=True)

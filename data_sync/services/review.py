@@ -9,22 +9,20 @@ from typing import Any, assert_never
 from django.db import transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 
-from data_sync.core.errors import InvalidTransition, NotAcknowledged, RevisionConflict
-from data_sync.core.states import ChangesetState, Decision, Operation, RenameChoice
+from data_sync.core.errors import NotAcknowledged
+from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.orm.batches import batches
 
-from . import audit, requirements
+from . import audit, requirements, undoing
 from .actors import Actor
-from .outcomes import forget_outcomes
+from .revision import raise_revision
 from .selection import Selection, select
-from .transitions import VOID, refusal
 
 __all__ = ["LOCAL_DIGEST", "Decided", "Selection", "decide", "decision_counts", "require_acknowledged", "select"]
 
 FEW = 1000
 """So many changes are left out by one statement; it is more statements where there are more of them."""
-DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
 ABSENT = "absent"
 """The acknowledged digest of a conflict whose row is gone here."""
 LOCAL_DIGEST = Case(When(before_digest="", then=Value(ABSENT)), default=F("before_digest"))
@@ -77,7 +75,7 @@ def decide(
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
-        changeset = _raise_revision(changeset_id, revision)
+        changeset = raise_revision(changeset_id, revision)
         changes = select(changeset, selection).order_by()
         is_acceptance, is_bulk = decision == Decision.ACCEPTED, selection.numbers is None
         skipped: dict[str, int] = {}
@@ -106,8 +104,11 @@ def decide(
                 if rename_choice == RenameChoice.REPLACE:
                     requirements.refuse_replacement(changeset, part)
                 part.filter(operation=Operation.RENAME.value).update(rename_choice=rename_choice.value)
-        count = sum(part.update(**_values(decision, acknowledge)) for part in parts)
-        count += sum(part.update(**_values(decision, False)) for part in _numbered(changeset, also))
+        revised = changeset.revision
+        count = sum(part.update(**_values(revised, decision, acknowledge)) for part in parts)
+        count += sum(part.update(**_values(revised, decision, False)) for part in _numbered(changeset, also))
+        if is_bulk and rename_choice is None:
+            undoing.remember(changeset, decision, count, actor)
         audit.record(
             changeset_id,
             actor,
@@ -141,14 +142,15 @@ def require_acknowledged(changes: QuerySet[Change]) -> None:
         )
 
 
-def _values(decision: Decision, acknowledge: bool) -> dict[str, Any]:
+def _values(revision: int, decision: Decision, acknowledge: bool) -> dict[str, Any]:
     """What a decided change gets. An acknowledgement is part of the acceptance, and goes with it."""
+    values = undoing.before(revision) | {"decision": decision.value}
     if decision != Decision.ACCEPTED:
-        return {"decision": decision.value, "acknowledged_digest": ""}
+        return values | {"acknowledged_digest": ""}
     if not acknowledge:
-        return {"decision": decision.value}
+        return values
     seen = Case(When(is_conflict=False, then=Value("")), default=LOCAL_DIGEST)
-    return {"decision": decision.value, "acknowledged_digest": seen}
+    return values | {"acknowledged_digest": seen}
 
 
 def _without(changes: QuerySet[Change], left_out: Q) -> tuple[int, QuerySet[Change]]:
@@ -198,26 +200,6 @@ def _without_unmet(
         return changes.filter(number__in=left_out).count(), [changes.exclude(number__in=left_out)]
     numbers = set(changes.values_list("number", flat=True))
     return len(numbers & left_out), _numbered(changeset, sorted(numbers - left_out))
-
-
-def _raise_revision(changeset_id: int, revision: int | None) -> Changeset:
-    """Raises the revision, which also takes the row's lock; voids an approval, and outcomes."""
-    open_ones = Changeset.objects.filter(pk=changeset_id, state__in=[state.value for state in DECIDABLE])
-    expected = open_ones if revision is None else open_ones.filter(revision=revision)
-    if not expected.update(revision=F("revision") + 1):
-        changeset = open_ones.first()
-        if changeset is None:
-            raise InvalidTransition(refusal(changeset_id, "be decided on"))
-        raise RevisionConflict(
-            f"Somebody else has decided on changeset {changeset_id} meanwhile (revision {changeset.revision}; you saw "
-            f"{revision}). Nothing was changed; reload the page, look again, and decide."
-        )
-    reopened = Changeset.objects.filter(
-        pk=changeset_id, state__in=[ChangesetState.APPROVED.value, ChangesetState.FAILED.value]
-    ).update(state=ChangesetState.PENDING.value, **VOID)
-    if reopened:
-        forget_outcomes(changeset_id)
-    return Changeset.objects.get(pk=changeset_id)
 
 
 def decision_counts(changeset: Changeset) -> dict[str, int]:

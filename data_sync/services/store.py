@@ -32,7 +32,16 @@ from .content import CONTENT, content_text
 BATCH = 400
 COUNTS = ("create", "update", "delete", "rename", "cascades", "problems", "warnings", "conflicts", "left_scope")
 
-_LATER = ("decision", "acknowledged_digest", "rename_choice", "outcome", "outcome_reason")
+_LATER = (
+    "decision",
+    "acknowledged_digest",
+    "decided_revision",
+    "decision_before",
+    "acknowledged_before",
+    "rename_choice",
+    "outcome",
+    "outcome_reason",
+)
 _DECIDED_LATER: list[Any] = [Change._meta.get_field(name) for name in _LATER]
 _IS_JSON = {
     column.name: isinstance(column, CanonicalJSONField)

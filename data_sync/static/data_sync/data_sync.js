@@ -40,6 +40,9 @@
     for (const place of root.querySelectorAll("[data-ds-done]")) {
       place.hidden = progress.undecided[place.dataset.dsDone] !== 0;
     }
+    for (const form of root.querySelectorAll("[data-ds-undo]")) {
+      form.remove(); // It was for the decision before this one.
+    }
     showBulk(progress.bulk);
     // What belonged to the decision was decided alike.
     for (const [number, decision] of Object.entries(progress.also || {})) {
