@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
-from . import deciding, files, outcomes, rehearsal, review, transitions
+from . import deciding, files, outcomes, rehearsal, remarks, review, transitions
 from .dates import DatedList, moment
 from .markup import badge, conflict_count, counts
 from .pages import Crumb, ScreensAdmin
@@ -56,6 +56,8 @@ class ChangesetAdmin(ScreensAdmin):
         return {
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "decide": ("<int:pk>/decide/", require_POST(partial(deciding.decide, self))),
+            "viewed": ("<int:pk>/viewed/", require_POST(partial(remarks.set_viewed, self))),
+            "comment": ("<int:pk>/comment/", require_POST(partial(remarks.comment, self))),
             "undo": ("<int:pk>/undo/", require_POST(partial(deciding.undo, self))),
             "rehearse": ("<int:pk>/rehearse/", require_POST(partial(rehearsal.rehearse, self))),
             "resolve": ("<int:pk>/resolve/", require_POST(partial(deciding.resolve, self))),

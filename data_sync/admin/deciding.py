@@ -15,7 +15,7 @@ from data_sync.core.states import Decision, RenameChoice
 from data_sync.models import Changeset
 from data_sync.services import consequences, review, undoing
 
-from . import closure, overview
+from . import closure, overview, remarks
 from .bulk import Bulk, decided_words, undone_words
 from .filters import Filters
 from .pages import actor_of, attempt, get_row, render
@@ -33,7 +33,7 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     changeset = get_row(Changeset, pk)
     filters = Filters.of(request.POST)
     wants_json = request.headers.get("Accept", "").startswith("application/json")
-    back = admin.url("change", pk) + _back(request)
+    back = remarks.back(admin, request, pk)
     try:
         decision = Decision(request.POST.get("decide", ""))
         revision = int(request.POST.get("revision", ""))
@@ -41,7 +41,12 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         raise Http404 from None
     try:
         decided = review.decide(
-            pk, filters.selection(), decision, actor_of(request), revision=revision, **_consents(request.POST)
+            pk,
+            filters.selection(request.user.pk),
+            decision,
+            actor_of(request),
+            revision=revision,
+            **_consents(request.POST),
         )
     except NotPermitted as error:
         if wants_json:
@@ -58,14 +63,15 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         return closure.as_page(admin, request, changeset, found, error)
     except DataSyncError as error:
         if wants_json:
-            remedy = "acknowledge" if isinstance(error, NotAcknowledged) and error.number == filters.number else "retry"
+            # Whatever else is refused is refused again.
+            remedy = "acknowledge" if isinstance(error, NotAcknowledged) and error.number == filters.number else "none"
             return JsonResponse({"error": str(error), "remedy": remedy}, status=400)
         messages.error(request, str(error))
         return redirect(back)
     if wants_json:
         shown = Filters.of(QueryDict(request.POST.get("query", "")))
         also = dict.fromkeys(decided.also_decided, decision.value)
-        return JsonResponse(_progress(changeset, decided.revision, shown) | ({"also": also} if also else {}))
+        return JsonResponse(_progress(request, changeset, decided.revision, shown) | ({"also": also} if also else {}))
     if filters.number is None or decided.also_decided:
         messages.success(request, decided_words(decided, decision))
     return redirect(back)
@@ -74,7 +80,7 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
 def undo(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Takes the latest decision on many changes back."""
     changeset = get_row(Changeset, pk)
-    back = admin.url("change", pk) + _back(request)
+    back = remarks.back(admin, request, pk)
     try:
         revision = int(request.POST.get("revision", ""))
     except ValueError:
@@ -145,18 +151,12 @@ def conflict_page(
     )
 
 
-def _back(request: HttpRequest) -> str:
-    """Where a form came from: the filters it was shown with, and the card. Never another page."""
-    query, number = request.POST.get("query", ""), Filters.of(request.POST).number
-    return (f"?{query}" if query else "") + ("" if number is None else f"#change-{number}")
-
-
-def _progress(changeset: Changeset, revision: int, shown: Filters) -> dict[str, object]:
+def _progress(request: HttpRequest, changeset: Changeset, revision: int, shown: Filters) -> dict[str, object]:
     """What a script updates after a decision: the counts of the bar, the navigation, and the buttons for many."""
     counts = overview.Counts.of(changeset)
     return {
         "revision": revision,
         "decisions": counts.decisions(),
         "undecided": counts.undecided(),
-        "bulk": Bulk.of(review.select(changeset, shown.selection()), shown).words(),
+        "bulk": Bulk.of(review.select(changeset, shown.selection(request.user.pk)), shown).words(),
     }

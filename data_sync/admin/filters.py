@@ -24,13 +24,17 @@ FLAGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """`number` shows one change alone. Words that mean nothing are left out, so any URL shows something."""
+    """`number` shows one change alone, `viewed` "0" those that the person has not ticked off.
+
+    Words that mean nothing are left out, so any URL shows something.
+    """
 
     model: str = ""
     op: str = ""
     decision: str = ""
     flag: str = ""
     q: str = ""
+    viewed: str = ""
     number: int | None = None
 
     @classmethod
@@ -43,6 +47,7 @@ class Filters:
             decision=_one_of(query.get("decision", ""), [decision.value for decision in Decision]),
             flag=_one_of(query.get("flag", ""), FLAGS),
             q=query.get("q", "").strip(),
+            viewed=_one_of(query.get("viewed", ""), ["0"]),
             number=int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None,
         )
 
@@ -50,7 +55,8 @@ class Filters:
     def is_active(self) -> bool:
         return self != type(self)()
 
-    def selection(self) -> Selection:
+    def selection(self, user_pk: Any) -> Selection:
+        """For the person at the screen."""
         return Selection(
             numbers=None if self.number is None else (self.number,),
             model=self.model,
@@ -58,6 +64,7 @@ class Filters:
             decision=self.decision,
             search=self.q,
             flag=self.flag,
+            unviewed_by=user_pk if self.viewed else None,
         )
 
     def but(self, **others: Any) -> Self:

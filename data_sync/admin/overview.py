@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -136,13 +136,18 @@ class SummaryRow:
     conflicts: int
     cascades: int
     problems: int
+    viewed: int
     decided: int
     total: int
 
 
-def summary_rows(changeset: Changeset, counts: Counts) -> list[SummaryRow]:
-    """The models that differ, in the changeset's order."""
-    return [_summary_row(row, counts) for row in changeset.summary if counts.number(model=row["label"])]
+def summary_rows(changeset: Changeset, counts: Counts, viewed: Mapping[str, int]) -> list[SummaryRow]:
+    """The models that differ, in the changeset's order. `viewed` are how many have been ticked off, by model."""
+    return [
+        _summary_row(row, counts, viewed.get(row["label"], 0))
+        for row in changeset.summary
+        if counts.number(model=row["label"])
+    ]
 
 
 def unchanged_models(changeset: Changeset) -> list[str]:
@@ -150,7 +155,7 @@ def unchanged_models(changeset: Changeset) -> list[str]:
     return [model_name(row["label"]) for row in changeset.summary if not _total(row)]
 
 
-def _summary_row(row: dict[str, Any], counts: Counts) -> SummaryRow:
+def _summary_row(row: dict[str, Any], counts: Counts, viewed: int) -> SummaryRow:
     label = row["label"]
     total = counts.number(model=label)
     return SummaryRow(
@@ -168,6 +173,7 @@ def _summary_row(row: dict[str, Any], counts: Counts) -> SummaryRow:
         conflicts=counts.number(model=label, only_conflicts=True),
         cascades=row["cascades"],
         problems=row["problems"],
+        viewed=viewed,
         decided=total - counts.number(model=label, decision=Decision.UNDECIDED),
         total=total,
     )

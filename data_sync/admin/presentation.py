@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from data_sync.core.states import Decision, Operation
-from data_sync.models import Change
+from data_sync.models import Change, Comment
 
 from .cells import ABSENT, UNKNOWN, Cell
 from .conflicts import Conflict
@@ -95,6 +95,8 @@ class Card:
     effects: tuple[Effect, ...]
     conflict: Conflict | None = None
     previous_key: str = ""
+    comments: Sequence[Comment] = ()
+    is_viewed: bool = False
 
     @property
     def has_notes(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
@@ -9,8 +10,9 @@ from django.utils.translation import gettext as _
 
 from data_sync.models import Change, Changeset
 from data_sync.services import approval, review, revision
+from data_sync.services.selection import viewed_by
 
-from . import overview
+from . import overview, remarks
 from .agreement import disagreements_of
 from .bulk import Bulk, undo_words
 from .cards import build_card
@@ -33,8 +35,8 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
     changeset = get_row(Changeset, pk, "pull")
     filters = Filters.of(request.GET)
     counts = overview.Counts.of(changeset)
-    selected = review.select(changeset, filters.selection())
-    page = page_of(selected, request.GET)
+    selected = review.select(changeset, filters.selection(request.user.pk))
+    page = page_of(selected.annotate(is_viewed=viewed_by(request.user.pk)), request.GET)
     actor = actor_of(request)
     bulk = Bulk.of(selected, filters)
     return render(
@@ -58,7 +60,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         bulk_words=bulk.words(),
         undo_words=undo_words(changeset),
         navigation=counts.navigation(changeset, filters),
-        summary=overview.summary_rows(changeset, counts),
+        summary=overview.summary_rows(changeset, counts, remarks.viewed_by_model(changeset, request.user.pk)),
         same_models=overview.unchanged_models(changeset),
         conflicts=counts.number(only_conflicts=True),
         cascades=overview.total_of(changeset.summary, "cascades"),
@@ -79,7 +81,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
 
 
 def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change]) -> list[Card]:
-    """The cards of a page; one query for all changes that theirs require."""
+    """The cards of a page; one query for all changes that theirs require, one for all comments."""
     known = shapes()
     numbers = {number for row_change in changes for number in row_change.requires}
     required = changeset.changes.filter(number__in=numbers).only(
@@ -102,4 +104,12 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change])
     def file_url(row_change: Change, name: str, side: str) -> str:
         return admin.url("file", changeset.pk, row_change.number, name, side)
 
-    return [build_card(row, shape_of(row.model, known), neighbours, file_url, patience) for row in changes]
+    comments = remarks.comments_of(changes)
+    return [
+        replace(
+            build_card(row, shape_of(row.model, known), neighbours, file_url, patience),
+            comments=comments.get(row.pk, ()),
+            is_viewed=getattr(row, "is_viewed", False),
+        )
+        for row in changes
+    ]

@@ -255,4 +255,35 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('changeset', 'number'), name='data_sync_event_number')],
             },
         ),
+        migrations.CreateModel(
+            name='Comment',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('actor', models.CharField(max_length=200, verbose_name='who')),
+                ('at', models.DateTimeField(verbose_name='at')),
+                ('text', models.TextField(verbose_name='comment')),
+                ('change', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='comments', to='data_sync.change')),
+                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'comment',
+                'verbose_name_plural': 'comments',
+                'db_table': 'data_sync_comment',
+                'ordering': ('pk',),
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='Viewing',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('change', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='viewings', to='data_sync.change')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'db_table': 'data_sync_viewing',
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('change', 'user'), name='data_sync_viewing_once')],
+            },
+        ),
     ]

@@ -6,15 +6,18 @@ from .changesets import Change, Changeset
 from .exchange import DataSource, ExportKey
 from .files import FileChecksum, PromotedFile
 from .pulls import DataPull
+from .reviews import Comment, Viewing
 
 __all__ = [
     "Baseline",
     "Change",
     "Changeset",
+    "Comment",
     "DataPull",
     "DataSource",
     "Event",
     "ExportKey",
     "FileChecksum",
     "PromotedFile",
+    "Viewing",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db.models import Case, IntegerField, Q, QuerySet, When
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, When
 
 from data_sync.core.states import Operation, RenameChoice
-from data_sync.models import Change, Changeset
+from data_sync.models import Change, Changeset, Viewing
 from data_sync.models.fields import as_stored
 
 
@@ -17,7 +17,7 @@ class Selection:
     """Which changes of a changeset are meant. `numbers` None means all that the other filters leave.
 
     `flag` is "conflicts", "cascades", "problems", "warnings", "renames", "left_scope" or "unknown_base"; `search`
-    looks in the natural key.
+    looks in the natural key; `unviewed_by` is the primary key of a user who has not ticked them off.
     """
 
     numbers: tuple[int, ...] | None = None
@@ -26,17 +26,25 @@ class Selection:
     decision: str = ""
     search: str = ""
     flag: str = ""
+    unviewed_by: Any = None
 
     def is_of(self, operation: Operation) -> bool:
         """Whether the filters say that changes of this operation are what is meant."""
         return self.operation == operation or (operation == Operation.RENAME and self.flag == "renames")
 
     def to_plain(self) -> dict[str, Any]:
-        return asdict(self) | {"numbers": None if self.numbers is None else list(self.numbers)}
+        numbers = None if self.numbers is None else list(self.numbers)
+        user = None if self.unviewed_by is None else str(self.unviewed_by)
+        return asdict(self) | {"numbers": numbers, "unviewed_by": user}
 
 
 KEPT_ROW = Q(operation=Operation.RENAME.value, rename_choice=RenameChoice.RENAME.value)
 """A rename that keeps its row takes nothing along, whatever its `cascades` say of replacing it."""
+
+
+def viewed_by(user_pk: Any) -> Exists:
+    """Whether somebody has ticked a change off."""
+    return Exists(Viewing.objects.filter(change=OuterRef("pk"), user=user_pk))
 
 
 def select(changeset: Changeset, selection: Selection) -> QuerySet[Change]:
@@ -52,6 +60,8 @@ def select(changeset: Changeset, selection: Selection) -> QuerySet[Change]:
         changes = changes.filter(decision=selection.decision)
     if selection.search:
         changes = changes.filter(key_text__icontains=selection.search)
+    if selection.unviewed_by is not None:
+        changes = changes.exclude(viewed_by(selection.unviewed_by))
     changes = _flagged(changes, selection.flag)
     order = Case(
         When(is_conflict=True, then=0),

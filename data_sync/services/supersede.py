@@ -1,4 +1,4 @@
-"""A later complete pull retires open changesets of its source, and takes their decisions over."""
+"""A later complete pull retires open changesets of its source, and takes their decisions and remarks over."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from django.db.models import Max, QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from data_sync.core import canonical
 from data_sync.core.states import ChangesetState, Decision
-from data_sync.models import Change, Changeset, DataPull
+from data_sync.models import Change, Changeset, Comment, DataPull, Viewing
 from data_sync.models.fields import as_stored
+from data_sync.orm.batches import batches
 
 from . import audit
 from .actors import Actor
@@ -39,9 +40,9 @@ class _Decision(NamedTuple):
 def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | None) -> None:
     """Retires open changesets of the same source whose models this complete pull has covered.
 
-    Their decisions stand in the new changeset where a change is the same: key, operation, before- and after-digest,
-    and what it takes along. So do those of changesets whose apply wrote nothing. To be called in the transaction
-    that stores the new changeset.
+    Their decisions, comments and ticks stand in the new changeset where a change is the same: key, operation, before-
+    and after-digest, and what it takes along. So do those of changesets whose apply wrote nothing. To be called in
+    the transaction that stores the new changeset.
     """
     covered = set(labels)
     actor = Actor(label=pull.actor, user=pull.requested_by)
@@ -56,6 +57,7 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
     sources = sorted([*retired, *_given_up(pull, changeset, covered)], key=lambda old: old.pk)
     for old in sources:  # The latest last, so that its decisions stand.
         counts += _carry_over(old, changeset)
+        counts += _carry_remarks(old, changeset)
     if counts:
         audit.record(changeset.pk, actor, "carried_over", {"from": [old.pk for old in sources], "counts": dict(counts)})
 
@@ -119,6 +121,35 @@ def _decide_same(changeset: Changeset, decisions: Mapping[bytes, _Decision]) -> 
                 acknowledged_digest=LOCAL_DIGEST if decision.was_seen else "",
             )
     return counts
+
+
+def _carry_remarks(old: Changeset, changeset: Changeset) -> Counter[str]:
+    """Copies comments, with who and when, and what people have ticked off; gives how many comments."""
+    has_remarks = Exists(Comment.objects.filter(change=OuterRef("pk"))) | Exists(
+        Viewing.objects.filter(change=OuterRef("pk"))
+    )
+    remarked = {_identity(row): row["pk"] for rows in _in_ranges(old.changes.filter(has_remarks), "pk") for row in rows}
+    if not remarked:
+        return Counter()
+    same = {
+        remarked[identity]: row["pk"]
+        for rows in _in_ranges(changeset.changes.all(), "pk")
+        for row in rows
+        if (identity := _identity(row)) in remarked
+    }
+    counts: Counter[str] = Counter()
+    for pks in batches(same):
+        comments = Comment.objects.filter(change__in=pks).order_by("pk")
+        copies = [
+            Comment(change_id=same[one.change_id], user_id=one.user_id, actor=one.actor, at=one.at, text=one.text)
+            for one in comments
+        ]
+        counts["comments"] += len(Comment.objects.bulk_create(copies))
+        ticks = Viewing.objects.filter(change__in=pks)
+        Viewing.objects.bulk_create(
+            [Viewing(change_id=same[one.change_id], user_id=one.user_id) for one in ticks], ignore_conflicts=True
+        )
+    return +counts
 
 
 def _in_ranges(changes: QuerySet[Change], *columns: str) -> Iterator[list[dict[str, Any]]]:

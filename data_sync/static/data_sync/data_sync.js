@@ -70,8 +70,8 @@
     }
   }
 
-  // What a card offers after a failure: the same again, a fresh page, the way back in, to decide on more, or
-  // nothing but the box to tick.
+  // What a card offers after a failure: the same again, a fresh page, the way back in, to decide on more, the box
+  // to tick, or nothing.
   class Refusal extends Error {
     constructor(text, remedy, together) {
       super(text);
@@ -80,13 +80,12 @@
     }
   }
 
-  async function send(form, decision, withRequirements) {
+  async function send(form, address, values) {
     const body = new FormData(form);
-    body.set("decide", decision);
-    if (withRequirements) {
-      body.set("with_requirements", "1");
+    for (const [name, value] of Object.entries(values)) {
+      body.set(name, value);
     }
-    const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    const response = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
     const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
     if (!isJson) {
       const isLoggedOut = response.redirected || response.status === 403;
@@ -99,30 +98,31 @@
     return answer;
   }
 
-  function showError(form, decision, text, remedy, together) {
+  function showError(form, error, again) {
+    const refusal = error instanceof Refusal ? error : new Refusal(message("failed"), "retry");
     clearError(form);
     say("");
     const line = document.createElement("span");
     line.className = "ds-card-error";
     line.setAttribute("role", "alert");
-    line.textContent = text + " ";
-    for (const change of together ? together.changes : []) {
+    line.textContent = `${refusal.message || message("failed")} `;
+    for (const change of refusal.together ? refusal.together.changes : []) {
       const link = document.createElement("a");
       link.href = `?number=${change.number}#change-${change.number}`;
       link.textContent = change.words;
       line.append(link, " ");
     }
-    if (remedy === "acknowledge") {
+    if (refusal.remedy === "acknowledge") {
       form.elements.acknowledge.focus();
-    } else {
-      line.append(remedyFor(form, decision, remedy, together));
+    } else if (refusal.remedy !== "none") {
+      line.append(remedyFor(refusal, again));
     }
     form.append(line);
   }
 
-  function remedyFor(form, decision, remedy, together) {
+  function remedyFor(refusal, again) {
     const here = window.location.pathname + window.location.search;
-    if (remedy === "login") {
+    if (refusal.remedy === "login") {
       const link = document.createElement("a");
       link.href = `${message("loginUrl")}?next=${encodeURIComponent(here)}`;
       link.textContent = message("login");
@@ -131,21 +131,13 @@
     const button = document.createElement("button");
     button.type = "button";
     button.className = "button";
-    if (remedy === "reload") {
+    if (refusal.remedy === "reload") {
       button.textContent = message("reload");
       button.addEventListener("click", () => window.location.reload());
-    } else if (remedy === "together") {
-      button.textContent = together.button;
-      button.addEventListener("click", () => {
-        form.elements.decide.value = decision;
-        decide(form, decision, true);
-      });
     } else {
-      button.textContent = message("retry");
-      button.addEventListener("click", () => {
-        form.elements.decide.value = decision;
-        decide(form, decision);
-      });
+      const isTogether = refusal.remedy === "together";
+      button.textContent = isTogether ? refusal.together.button : message("retry");
+      button.addEventListener("click", () => again(isTogether));
     }
     return button;
   }
@@ -159,22 +151,47 @@
 
   function decide(form, decision, withRequirements) {
     const card = form.closest(".ds-card");
+    const values = withRequirements ? { decide: decision, with_requirements: "1" } : { decide: decision };
+    form.elements.decide.value = decision;
     queue = queue.then(async () => {
       try {
-        showProgress(await send(form, decision, withRequirements));
+        showProgress(await send(form, form.action, values));
         card.dataset.decision = decision;
         clearError(form);
         say(`#${form.elements.number.value} ${message(decision)}`);
       } catch (error) {
         form.elements.decide.value = card.dataset.decision;
-        if (error instanceof Refusal) {
-          showError(form, decision, error.message || message("failed"), error.remedy, error.together);
-        } else {
-          showError(form, decision, message("failed"), "retry");
-        }
+        showError(form, error, (isTogether) => decide(form, decision, isTogether));
       }
     });
   }
+
+  // Ticking a change off
+
+  async function toggleViewed(button) {
+    const form = button.form;
+    const isViewed = button.value === "1";
+    try {
+      const answer = await send(form, button.formAction, { viewed: button.value });
+      button.setAttribute("aria-pressed", String(isViewed));
+      button.value = isViewed ? "0" : "1";
+      for (const place of root.querySelectorAll("[data-ds-viewed]")) {
+        place.textContent = answer.viewed[place.dataset.dsViewed] || 0;
+      }
+      clearError(form);
+      say(`#${form.elements.number.value} ${message(isViewed ? "viewed" : "unviewed")}`);
+    } catch (error) {
+      showError(form, error, () => toggleViewed(button));
+    }
+  }
+
+  root.addEventListener("click", (event) => {
+    const button = event.target.closest(".ds-viewed");
+    if (button) {
+      event.preventDefault();
+      toggleViewed(button);
+    }
+  });
 
   root.addEventListener("change", (event) => {
     const form = event.target.closest("form.ds-decision");
@@ -218,6 +235,108 @@
   if (target) {
     target.focus({ preventScroll: true });
     target.scrollIntoView({ block: "start" });
+  }
+
+  // Keys
+
+  const help = root.querySelector("dialog.ds-keys");
+  const OFF = "data_sync.keys";
+
+  function areKeysOn() {
+    try {
+      return window.localStorage.getItem(OFF) !== "off";
+    } catch {
+      return true; // No storage: on, until the page is left.
+    }
+  }
+
+  function cards() {
+    return [...root.querySelectorAll(".ds-card")];
+  }
+
+  function currentCard() {
+    return document.activeElement ? document.activeElement.closest(".ds-card") : null;
+  }
+
+  // To the next card or the one before; beyond the last one, to the link to the next page.
+  function move(step) {
+    const all = cards();
+    const at = all.indexOf(currentCard());
+    const to = at < 0 ? all[step > 0 ? 0 : all.length - 1] : all[at + step];
+    const link = root.querySelector(`.ds-pager a[rel="${step > 0 ? "next" : "prev"}"]`);
+    const target = to || (at >= 0 && link);
+    if (target) {
+      target.focus({ preventScroll: true });
+      target.scrollIntoView({ block: to ? "start" : "nearest" });
+    }
+  }
+
+  function decideByKey(card, decision) {
+    const form = card.querySelector("form.ds-decision");
+    const radio = form && form.querySelector(`input[name=decide][value=${decision}]`);
+    if (!radio || radio.disabled) {
+      return;
+    }
+    const seen = form.elements.acknowledge;
+    decide(form, decision);
+    if (decision !== "accepted" || !seen || seen.checked) {
+      move(1);
+    }
+  }
+
+  const OF_CARD = {
+    a: (card) => decideByKey(card, "accepted"),
+    r: (card) => decideByKey(card, "rejected"),
+    u: (card) => decideByKey(card, "undecided"),
+    v: (card) => card.querySelector(".ds-viewed").click(),
+    o: (card) => {
+      const folds = [...card.querySelectorAll("details:not(.ds-comments)")];
+      const open = folds.some((fold) => !fold.open);
+      for (const fold of folds) {
+        fold.open = open;
+      }
+    },
+  };
+
+  function isTyping(target) {
+    return target.isContentEditable || target.matches("textarea, select, input:not([type=radio], [type=checkbox])");
+  }
+
+  function showHelp() {
+    help.querySelector("input").checked = areKeysOn();
+    help.showModal();
+  }
+
+  if (help && cards().length) {
+    document.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTyping(event.target) || help.open) {
+        return;
+      }
+      const key = event.key;
+      const card = currentCard();
+      if (key === "?") {
+        showHelp();
+      } else if (event.shiftKey || !areKeysOn()) {
+        return;
+      } else if (key === "j" || key === "k") {
+        move(key === "j" ? 1 : -1);
+      } else if (card && Object.hasOwn(OF_CARD, key)) {
+        OF_CARD[key](card);
+      } else {
+        return;
+      }
+      event.preventDefault();
+    });
+    help.querySelector("input").addEventListener("change", (event) => {
+      try {
+        window.localStorage.setItem(OFF, event.target.checked ? "on" : "off");
+      } catch {
+        // It stays as it is.
+      }
+    });
+    const button = root.querySelector(".ds-show-keys");
+    button.hidden = false;
+    button.addEventListener("click", showHelp);
   }
 
   // Progress: asked for every second at first, then less often, and not while nobody looks.
