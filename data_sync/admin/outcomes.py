@@ -123,6 +123,8 @@ def _happening(event: Event) -> Happening:
     words = {
         "pulled": _("Pulled"),
         "decided": _("Decided"),
+        "undone": _("Decision undone"),
+        "commented": _("Commented"),
         "approved": _("Approved"),
         "withdrawn": _("Approval withdrawn"),
         "rejected": _("Rejected"),
