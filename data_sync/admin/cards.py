@@ -17,6 +17,7 @@ from .agreed import with_agreed
 from .cells import (
     ABSENT,
     Cell,
+    FilePlace,
     Patience,
     file_cell,
     json_text,
@@ -28,30 +29,35 @@ from .cells import (
 )
 from .conflicts import conflict_of
 from .effects import effects_of
+from .kept import with_boxes
 from .names import model_name
 from .presentation import Card, FieldShape, ModelShape, Neighbour, Note, Row, Unchanged
 
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
-LARGEST_THUMBNAIL = 5_000_000
 NO_VALUE: tuple[Any, ...] = (None, "", [])
 
-FileUrl = Callable[[Change, str, str], str]
-"""The address of a file: of a change, by field and side ("before" or "after")."""
+PlaceOfFile = Callable[[Change, str, str], FilePlace]
+"""Where a file is: of a change, by field and side ("before" or "after")."""
 
 
 def build_card(
-    row_change: Change, shape: ModelShape, neighbours: Mapping[int, Neighbour], file_url: FileUrl, patience: Patience
+    row_change: Change,
+    shape: ModelShape,
+    neighbours: Mapping[int, Neighbour],
+    place_of: PlaceOfFile,
+    patience: Patience,
 ) -> Card:
     """`neighbours` are the changes that it requires, by number; those that are unknown are left out."""
     required = tuple(neighbours[number] for number in row_change.requires if number in neighbours)
-    builder = _Builder(row_change, shape, required, file_url, patience)
+    builder = _Builder(row_change, shape, required, place_of, patience)
     rows, unchanged = tuple(builder.rows()), tuple(builder.unchanged())
     shown = [row for row in rows if not builder.says_nothing(row)]
     conflict = conflict_of(row_change)
     return Card(
         change=row_change,
         model_name=shape.name,
-        rows=tuple(shown if conflict is None else with_agreed(shown, row_change, builder.agreed)),
+        rows=tuple(
+            with_boxes(shown if conflict is None else with_agreed(shown, row_change, builder.agreed), row_change)
+        ),
         without_value=tuple(row for row in rows if builder.says_nothing(row)),
         unchanged=unchanged,
         requires=tuple(other for other in required if other.number not in builder.mentioned or other.is_rejected),
@@ -67,12 +73,12 @@ class _Builder:
         row_change: Change,
         shape: ModelShape,
         required: Sequence[Neighbour],
-        file_url: FileUrl,
+        place_of: PlaceOfFile,
         patience: Patience,
     ) -> None:
         self._change = row_change
         self._shape = shape
-        self._file_url = file_url
+        self._place = place_of
         self._patience = patience
         self._before: Mapping[str, Any] = row_change.before or {}
         self._after: Mapping[str, Any] = row_change.after or {}
@@ -215,13 +221,7 @@ class _Builder:
     def _file(self, name: str, sides: Mapping[str, Any]) -> Row:
         cells = {}
         for which, mark in (("before", Mark.REMOVED), ("after", Mark.ADDED)):
-            described = sides.get(which)
-            is_picture = (
-                described is not None
-                and described["name"].lower().endswith(PICTURES)
-                and described["size"] <= LARGEST_THUMBNAIL
-            )
-            cells[which] = file_cell(described, self._file_url(self._change, name, which), is_picture, mark)
+            cells[which] = file_cell(sides.get(which), self._place(self._change, name, which), mark)
         operation = self._change.operation
         return Row(
             label=self._shape.field(name).label,

@@ -193,16 +193,24 @@ def _file(value: FileCell) -> SafeString:
         return format_html(
             '<div class="ds-file"><bdi>{}</bdi> <span class="ds-absence">{}</span></div>', value.name, words
         )
-    picture = NOTHING
-    if value.is_picture:
-        picture = format_html('<img class="ds-thumbnail" src="{}" alt="" loading="lazy">', value.url)
+    place, picture = value.place, NOTHING
+    if place.thumbnail:
+        picture = format_html('<img class="ds-thumbnail" src="{}" alt="" loading="lazy">', place.thumbnail)
+    facts = [filesizeformat(value.size)]
+    if place.width:
+        facts.append(_("%(width)s × %(height)s pixels") % {"width": place.width, "height": place.height})
+    match place.trouble:
+        case "too_large":
+            facts.append(_("too large for a thumbnail"))
+        case "broken":
+            facts.append(_("not a picture that can be read"))
     return format_html(
         '<div class="ds-file">{}<div><a href="{}"><bdi>{}</bdi></a>'
         '<div class="ds-quiet">{} · <code title="{}">{}</code></div></div></div>',
         picture,
-        value.url,
+        place.url,
         value.name,
-        filesizeformat(value.size),
+        " · ".join(facts),
         value.checksum,
         value.checksum.removeprefix("sha256:")[:12],
     )

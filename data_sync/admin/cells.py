@@ -24,6 +24,8 @@ MAX_MARKS = 300
 """More marked stretches than that in one text say nothing, and cost the page its speed."""
 
 Absence = Literal["absent", "null", "empty", "none", "no_file", "unknown"]
+Trouble = Literal["", "too_large", "broken"]
+"""Why a picture has no thumbnail."""
 Reveal = Literal["", "spaces", "characters"]
 
 
@@ -46,13 +48,24 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilePlace:
+    """Where a file's bytes are. Of a picture also where its thumbnail is, its dimensions where they are known (else
+    0), and why it has no thumbnail."""
+
+    url: str = ""
+    thumbnail: str = ""
+    width: int = 0
+    height: int = 0
+    trouble: Trouble = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileCell:
     name: str
     size: int
     checksum: str
     is_missing: bool
-    url: str = ""
-    is_picture: bool = False
+    place: FilePlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,18 +177,16 @@ def links_cell(
     return Cell(items=items, kept=shared, names_kept=names_kept, mark=mark if items else Mark.EQUAL)
 
 
-def file_cell(described: dict[str, Any] | None, url: str, is_picture: bool, mark: Mark) -> Cell:
+def file_cell(described: dict[str, Any] | None, place: FilePlace, mark: Mark) -> Cell:
     if described is None:
         return Cell(absence="no_file", mark=mark)
-    is_missing = described["checksum"] == MISSING
     return Cell(
         file=FileCell(
             name=described["name"],
             size=described["size"],
             checksum=described["checksum"],
-            is_missing=is_missing,
-            url="" if is_missing else url,
-            is_picture=is_picture and not is_missing,
+            is_missing=described["checksum"] == MISSING,
+            place=place,
         ),
         mark=mark,
     )

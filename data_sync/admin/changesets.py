@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
-from . import deciding, files, outcomes, rehearsal, remarks, review, transitions
+from . import deciding, files, outcomes, pictures, rehearsal, remarks, review, transitions
 from .dates import DatedList, moment
 from .markup import badge, conflict_count, counts
 from .pages import Crumb, ScreensAdmin
@@ -70,6 +70,10 @@ class ChangesetAdmin(ScreensAdmin):
             "status": ("<int:pk>/status/", partial(outcomes.status, self)),
             "history": ("<int:pk>/history/", partial(outcomes.history, self)),
             "export": ("<int:pk>/export/", partial(outcomes.export, self)),
+            "thumbnail": (
+                "<int:pk>/thumbnails/<int:number>/<str:field>/<str:side>/",
+                partial(pictures.thumbnail, self),
+            ),
             "file": (
                 "<int:pk>/files/<int:number>/<str:field>/<str:side>/",
                 partial(files.download, self),

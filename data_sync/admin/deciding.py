@@ -96,7 +96,8 @@ def undo(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _consents(given: QueryDict) -> dict[str, Any]:
-    """What a form says beyond the decision: a conflict was seen, what is needed too, how to write a rename."""
+    """What a form says beyond the decision: a conflict was seen, what is needed too, how to write a rename, which
+    fields stay as they are here."""
     choice = given.get("rename_choice", "")
     if choice and choice not in list(RenameChoice):
         raise Http404
@@ -104,6 +105,7 @@ def _consents(given: QueryDict) -> dict[str, Any]:
         "acknowledge": "acknowledge" in given,
         "with_requirements": "with_requirements" in given,
         "rename_choice": RenameChoice(choice) if choice else None,
+        "keep": given.getlist("keep") if "keeps" in given else None,
     }
 
 

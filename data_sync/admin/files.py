@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -27,15 +28,8 @@ POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 def download(admin: ChangesetAdmin, request: HttpRequest, pk: int, number: int, field: str, side: str) -> FileResponse:
     """Raster pictures are shown, by their first bytes; anything else, SVG too, is only downloaded."""
     admin.require_view(request)
-    row_change = Change.objects.filter(changeset_id=pk, number=number).first()
-    described = None if row_change is None else row_change.files.get(field, {}).get(side)
-    if row_change is None or described is None:
-        raise Http404(_("This change has no such file."))
-    file = FileValue(**described)
-    try:
-        content = _staged(file) if side == "after" and is_staged(file) else _stored(row_change, field, file)
-    except (DataSyncError, OSError, LookupError) as error:
-        raise Http404(str(error)) from error
+    row_change, file = file_of(pk, number, field, side)
+    content = content_of(row_change, field, side, file)
     picture = picture_type(content.read(16))
     content.seek(0)
     return FileResponse(
@@ -60,15 +54,34 @@ def picture_type(start: bytes) -> str | None:
     return None
 
 
-def _staged(file: FileValue) -> IO[bytes]:
-    with open_staged(file) as stored:
-        return _checked(read_blocks(stored), file)
+def file_of(pk: int, number: int, field: str, side: str) -> tuple[Change, FileValue]:
+    """What a change says of a file. Raises `Http404`."""
+    row_change = Change.objects.filter(changeset_id=pk, number=number).first()
+    described = None if row_change is None else row_change.files.get(field, {}).get(side)
+    if row_change is None or described is None:
+        raise Http404(_("This change has no such file."))
+    return row_change, FileValue(**described)
 
 
-def _stored(row_change: Change, field: str, file: FileValue) -> IO[bytes]:
+@contextmanager
+def opened(row_change: Change, field: str, side: str, file: FileValue) -> Iterator[IO[bytes]]:
+    """The file as the storage has it. Raises `DataSyncError`, `OSError` or `LookupError`."""
+    if side == "after" and is_staged(file):
+        with open_staged(file) as stored:
+            yield stored
+        return
     column: Any = apps.get_model(row_change.model)._meta.get_field(field)
     with column.storage.open(file.name) as stored:
-        return _checked(read_blocks(stored), file)
+        yield stored
+
+
+def content_of(row_change: Change, field: str, side: str, file: FileValue) -> IO[bytes]:
+    """A copy of exactly the bytes that the change speaks of. Raises `Http404`."""
+    try:
+        with opened(row_change, field, side, file) as stored:
+            return _checked(read_blocks(stored), file)
+    except (DataSyncError, OSError, LookupError) as error:
+        raise Http404(str(error)) from error
 
 
 def _checked(blocks: Iterable[bytes], file: FileValue) -> IO[bytes]:

@@ -57,7 +57,7 @@ class Row:
     """One line of a card's table. `path` says where inside the field; "" is the field itself.
 
     `agreed` is the value on which both sides last agreed, in a conflict; it stands for `agreed_rows` rows from
-    here on, and for none where it stands in a row above.
+    here on, and for none where it stands in a row above. `can_keep` offers to keep the field as it is here.
     """
 
     label: str
@@ -68,6 +68,8 @@ class Row:
     notes: tuple[Note, ...] = ()
     agreed: Cell = UNKNOWN
     agreed_rows: int = 0
+    can_keep: bool = False
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,10 @@ class Card:
         row = self.change
         told = row.problems or row.warnings or row.left_scope or row.outcome_reason
         return bool(told or self.conflict or self.requires or (self.effects and not self.is_rename))
+
+    @property
+    def can_keep(self) -> bool:
+        return any(row.can_keep for row in self.rows)
 
     @property
     def is_rename(self) -> bool:

@@ -21,6 +21,7 @@ from .filters import Filters, flag_choices
 from .names import model_name
 from .pages import actor_of, get_row, render
 from .paging import page_of
+from .pictures import Pictures
 from .presentation import Card, Neighbour
 from .rehearsal import may_rehearse
 from .shapes import shape_of, shapes
@@ -100,14 +101,11 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change])
         for row in (required if numbers else ())
     }
     patience = Patience()
-
-    def file_url(row_change: Change, name: str, side: str) -> str:
-        return admin.url("file", changeset.pk, row_change.number, name, side)
-
+    pictures = Pictures(admin, changeset.pk)
     comments = remarks.comments_of(changes)
     return [
         replace(
-            build_card(row, shape_of(row.model, known), neighbours, file_url, patience),
+            build_card(row, shape_of(row.model, known), neighbours, pictures.place, patience),
             comments=comments.get(row.pk, ()),
             is_viewed=getattr(row, "is_viewed", False),
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import canonical
@@ -103,6 +103,15 @@ def differing(one: Record, other: Record, *, with_files: bool = True) -> list[st
         if (file and (file.checksum, file.size)) != (theirs and (theirs.checksum, theirs.size)):
             names.append(name)
     return names
+
+
+def keeping(after: Record, before: Record, names: Collection[str]) -> Record:
+    """The record that an update leads to of which some fields and files stay as they were before."""
+    return replace(
+        after,
+        fields={name: before.fields[name] if name in names else value for name, value in after.fields.items()},
+        files={name: before.files[name] if name in names else value for name, value in after.files.items()},
+    )
 
 
 def check_sizes(before: Record | None, after: Record | None) -> None:

@@ -137,6 +137,10 @@ class Change(models.Model):
 
     A rename has its new key in `key`, the old one in `previous_key`, and a `rename_choice`.
 
+    `kept` is `{}`, or of an update `{"fields": [str], "digest": str, "waives": [int], "holds": bool}`: the fields and
+    files that stay as they are here, the digest of the record that the update then leads to, what it then requires no
+    more, and whether changes that require this one can no longer rely on it.
+
     `decided_revision` is the revision of the changeset that the latest decision made; `decision_before` and
     `acknowledged_before` are what it replaced.
     """
@@ -200,6 +204,7 @@ class Change(models.Model):
     decision_before = models.CharField(max_length=10, choices=DECISIONS, blank=True)
     acknowledged_before = models.CharField(max_length=80, blank=True)
     rename_choice = models.CharField(max_length=8, choices=RENAME_CHOICES, default=RenameChoice.RENAME.value)
+    kept = CanonicalJSONField(default=dict)
     outcome = models.CharField(_("outcome"), max_length=10, choices=OUTCOMES, blank=True)
     outcome_reason = models.TextField(blank=True)
 

@@ -12,6 +12,7 @@ from data_sync.models.time import UtcNow
 
 from . import audit
 from .actors import Actor
+from .keeping import refuse_held
 from .outcomes import forget_outcomes
 from .requirements import more_like, named, refuse_replacement, unmet_requirements
 from .review import decision_counts, require_acknowledged
@@ -79,6 +80,7 @@ def _require_approvable(changeset: Changeset, actor: Actor) -> None:
     require_acknowledged(accepted)
     # A decision that was carried over may have been made before others referred to the row.
     refuse_replacement(changeset, accepted.filter(rename_choice=RenameChoice.REPLACE.value))
+    refuse_held(changeset)
     unmet = unmet_requirements(changeset)
     if unmet:
         number, missing = min(unmet.items())

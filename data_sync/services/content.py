@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import QuerySet
 
 from data_sync.core import canonical
-from data_sync.core.records import FileValue, Record, new_files
+from data_sync.core.records import FileValue, Record, keeping, new_files
 from data_sync.models import Change
 from data_sync.models.fields import CanonicalJSONField, as_stored
 
@@ -82,7 +82,13 @@ _TO_TEXT = [_to_text(field) for field in _COLUMNS.values()]
 
 
 def after_record(change: Change) -> Record:
-    """The record that a create, update or rename leads to."""
+    """The record that a create, update or rename leads to; what is kept of an update is as it was before."""
+    after = incoming_record(change)
+    return keeping(after, before_record(change), change.kept["fields"]) if change.kept else after
+
+
+def incoming_record(change: Change) -> Record:
+    """The source's record, of a create, update or rename."""
     return _record(change, change.key, change.after, "after")
 
 

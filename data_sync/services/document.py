@@ -17,7 +17,7 @@ from data_sync.orm.snapshot import snapshot
 from .actors import Actor
 from .audit import event_content
 from .content import change_content
-from .seals import rename_of
+from .seals import kept_of, rename_of
 
 FORMAT = "data-sync-changeset"
 FORMAT_VERSION = "1.0"
@@ -59,7 +59,7 @@ def _pieces(changeset: Changeset) -> Iterator[str]:
         {
             **change_content(change),
             "decision": change.decision,
-            "kept_fields": [],
+            "kept_fields": kept_of(change.decision, change.kept),
             "acknowledged_digest": change.acknowledged_digest,
             "rename_choice": rename_of(change.operation, change.rename_choice),
             "outcome": change.outcome or None,

@@ -17,8 +17,8 @@ class Entry(NamedTuple):
     """A change of the plan without its records. `pk` None: the row is not there yet.
 
     `key_text` is the key that the row will have, or has had if it is deleted; `previous_key` is a renamed row's old
-    one. `seen_digest` is that of the row as the reviewer saw it, "" where there was none. `replaced_pk` is the primary
-    key of a row that is deleted to be made anew.
+    one. `seen_digest` is that of the row as the reviewer saw it, "" where there was none, `after_digest` that of the
+    record that it leads to. `replaced_pk` is the primary key of a row that is deleted to be made anew.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 def entry_columns() -> list[Any]:
     """What to select of `Change` for `entries_of`; the first is the number."""
     plain = ("number", "operation", "before_digest", "acknowledged_digest", "after_digest", "rename_choice")
-    return [*plain, *map(as_stored, ("key", "previous_key", "local_pk"))]
+    return [*plain, *map(as_stored, ("key", "previous_key", "local_pk", "kept"))]
 
 
 def entries_of(schema: ModelSchema, rows: Iterable[Sequence[Any]]) -> list[Entry]:
@@ -59,8 +59,8 @@ def entries_of(schema: ModelSchema, rows: Iterable[Sequence[Any]]) -> list[Entry
             key,
             previous,
             "" if operation == "create" else acknowledged or before,
-            after,
+            after if kept == "{}" else json.loads(kept)["digest"],
             pk if operation == "rename" and choice == "replace" else None,
         )
-        for number, operation, before, acknowledged, after, choice, key, previous, text in rows
+        for number, operation, before, acknowledged, after, choice, key, previous, text, kept in rows
     ]

@@ -154,7 +154,9 @@ class Plan:
         """What is to be written for some changes of one model, with their records."""
         by_number = {entry.number: entry for entry in entries}
         rows = self.changeset.changes.filter(number__in=list(by_number)).order_by("number")
-        texts = rows.values_list("number", *(as_stored(name) for name in ("before", "after", "files", "carried")))
+        texts = rows.values_list(
+            "number", *(as_stored(name) for name in ("before", "after", "files", "carried", "kept"))
+        )
         return [write_of(by_number[number], of_row, self._files) for number, *of_row in texts]
 
     def before(self, numbers: Sequence[int]) -> dict[int, Record]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from data_sync.core.records import FileValue, Key, Record
+from data_sync.core.records import FileValue, Key, Record, keeping
 from data_sync.orm.writes import Write
 
 from .entries import Entry
@@ -15,11 +15,11 @@ _loads: Callable[[str], Any] = json.JSONDecoder().decode
 
 
 def write_of(entry: Entry, texts: Sequence[Any], promoted: Mapping[tuple[int, str], str]) -> Write:
-    """From the stored texts of a change (before, after, files, carried), which the approval seal has vouched for.
+    """From the stored texts of a change (before, after, files, carried, kept), which the approval seal has vouched for.
 
     `promoted` has, by number and field, under which names new files lie in their storage.
     """
-    before, after, files, carried = texts
+    before, after, files, carried, kept = texts
     key = tuple(_loads(entry.key_text))
     beside = _loads_object(carried), _loads_object(files)
     new = _record(entry.label, key, after, *beside, "after")
@@ -27,6 +27,8 @@ def write_of(entry: Entry, texts: Sequence[Any], promoted: Mapping[tuple[int, st
     if before is not None and not entry.is_replaced:
         key = key if entry.previous_key is None else tuple(_loads(entry.previous_key))
         old = _record(entry.label, key, before, *beside, "before")
+        if kept != "{}":
+            new = keeping(new, old, _loads(kept)["fields"])
     stored = {name: "" if value is None else promoted.get((entry.number, name)) for name, value in new.files.items()}
     if entry.is_replaced:  # The new row takes over the files of the old one that stay as they are.
         kept = {name: sides["before"]["name"] for name, sides in beside[1].items() if sides["before"]}

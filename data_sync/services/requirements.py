@@ -19,9 +19,11 @@ FEW = 20
 
 
 def requires_of(changes: QuerySet[Change]) -> dict[int, list[int]]:
-    """What each of the changes requires; those that require nothing are not in it."""
+    """What each of the changes requires; those that require nothing are not in it, nor is what kept fields waive."""
     some = changes.order_by().annotate(required=as_stored("requires")).exclude(required="[]")
-    return dict(some.values_list("number", "requires").iterator(chunk_size=2000))
+    rows = some.values_list("number", "requires", "kept").iterator(chunk_size=2000)
+    found = ((number, [need for need in needs if need not in kept.get("waives", ())]) for number, needs, kept in rows)
+    return {number: needs for number, needs in found if needs}
 
 
 def unmet_requirements(changeset: Changeset) -> dict[int, list[int]]:

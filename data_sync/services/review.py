@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -14,7 +14,7 @@ from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.orm.batches import batches
 
-from . import audit, requirements, undoing
+from . import audit, keeping, requirements, undoing
 from .actors import Actor
 from .revision import raise_revision
 from .selection import Selection, select
@@ -59,6 +59,7 @@ def decide(
     acknowledge: bool = False,
     with_requirements: bool = False,
     rename_choice: RenameChoice | None = None,
+    keep: Collection[str] | None = None,
 ) -> Decided:
     """Decides on the selected changes, in one transaction. `revision` is that of the page decided on.
 
@@ -66,7 +67,8 @@ def decide(
     been seen. Of changes named by number, a conflict raises `NotAcknowledged` otherwise, and `RequirementRejected`
     is raised where an accepted change would lack one that it requires, unless `with_requirements` decides on those
     too; a conflict or a problem among those raises, too. `rename_choice` is kept for the renames among the selected; it
-    cannot be to replace a row that others refer to.
+    cannot be to replace a row that others refer to. `keep` names the fields and files that a single update leaves as
+    they are here, instead of those it left before; it is not looked at where the change is rejected.
 
     A decision on a whole selection leaves out what has been decided already, unless the selection says which
     decision it means, and what requirements forbid; accepting one also leaves conflicts out, deletes unless
@@ -91,6 +93,8 @@ def decide(
             skipped["problems"], changes = _without(changes, Q(has_problems=True))
         if is_acceptance and not is_bulk and not acknowledge:
             require_acknowledged(changes)
+        if keep is not None and not is_bulk and decision != Decision.REJECTED:
+            keeping.keep(changeset, changes, keep)
         also: list[int] = []
         parts = [changes]
         if with_requirements:
@@ -107,6 +111,8 @@ def decide(
         revised = changeset.revision
         count = sum(part.update(**_values(revised, decision, acknowledge)) for part in parts)
         count += sum(part.update(**_values(revised, decision, False)) for part in _numbered(changeset, also))
+        if is_acceptance and not is_bulk:
+            keeping.refuse_held(changeset)
         if is_bulk and rename_choice is None:
             undoing.remember(changeset, decision, count, actor)
         audit.record(
@@ -121,6 +127,7 @@ def decide(
                 "also": also,
                 "acknowledged": acknowledge and is_acceptance,
                 "rename_choice": rename_choice and rename_choice.value,
+                "kept": sorted(keep or ()),
             },
         )
     return Decided(

@@ -39,6 +39,7 @@ _LATER = (
     "decision_before",
     "acknowledged_before",
     "rename_choice",
+    "kept",
     "outcome",
     "outcome_reason",
 )
@@ -141,7 +142,7 @@ def store_changeset(
         guards=guards,
         content_seal=prepared.content_seal,
     )
-    later = [column.get_default() for column in _DECIDED_LATER]
+    later = [column.get_prep_value(column.get_default()) for column in _DECIDED_LATER]
     rows = ([changeset.pk, *json.loads(row), *later] for row in comparison.differences.kept())
     columns = [Change._meta.get_field(name) for name in ("changeset", *_IS_JSON)] + _DECIDED_LATER
     for batch in batches(rows, BATCH):

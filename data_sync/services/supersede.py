@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from data_sync.core import canonical
+from data_sync.core.errors import InvalidTransition
 from data_sync.core.states import ChangesetState, Decision
 from data_sync.models import Change, Changeset, Comment, DataPull, Viewing
 from data_sync.models.fields import as_stored
 from data_sync.orm.batches import batches
 
-from . import audit
+from . import audit, keeping
 from .actors import Actor
 from .review import LOCAL_DIGEST
 
@@ -35,6 +37,7 @@ class _Decision(NamedTuple):
     decision: str
     rename_choice: str
     was_seen: bool
+    kept: tuple[str, ...]
 
 
 def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | None) -> None:
@@ -95,10 +98,14 @@ def _carry_over(old: Changeset, changeset: Changeset) -> Counter[str]:
     counts: Counter[str] = Counter()
     decisions: dict[bytes, _Decision] = {}
     decided = old.changes.exclude(decision=Decision.UNDECIDED.value)
-    for rows in _in_ranges(decided, "decision", "acknowledged_digest", "rename_choice"):
+    for rows in _in_ranges(decided, "decision", "acknowledged_digest", "rename_choice", "kept"):
         for row in rows:
-            was_seen = bool(row["acknowledged_digest"])
-            decisions[_identity(row)] = _Decision(row["decision"], row["rename_choice"], was_seen)
+            decisions[_identity(row)] = _Decision(
+                decision=row["decision"],
+                rename_choice=row["rename_choice"],
+                was_seen=bool(row["acknowledged_digest"]),
+                kept=tuple(row["kept"].get("fields", ())),
+            )
         if len(decisions) >= AT_ONCE:
             counts += _decide_same(changeset, decisions)
             decisions = {}
@@ -115,12 +122,28 @@ def _decide_same(changeset: Changeset, decisions: Mapping[bytes, _Decision]) -> 
                 was_seen = decision.was_seen and row["is_conflict"]
                 groups.setdefault(decision._replace(was_seen=was_seen), []).append(row["pk"])
         for decision, pks in groups.items():
+            if decision.kept:
+                pks = _keep_again(changeset, pks, decision.kept)
             counts[decision.decision] += Change.objects.filter(pk__in=pks).update(
                 decision=decision.decision,
                 rename_choice=decision.rename_choice,
                 acknowledged_digest=LOCAL_DIGEST if decision.was_seen else "",
             )
     return counts
+
+
+def _keep_again(changeset: Changeset, pks: list[int], names: tuple[str, ...]) -> list[int]:
+    """Has these updates keep the same fields as before; gives those that can."""
+    changes = list(changeset.changes.filter(pk__in=pks))
+    made = keeping.rows_made_by(changeset, {number for change in changes for number in change.requires})
+    able = []
+    for change in changes:
+        of_change = {number: made[number] for number in change.requires if number in made}
+        with suppress(InvalidTransition):
+            change.kept = keeping.kept_of(changeset, change, names, of_change)
+            able.append(change)
+    Change.objects.bulk_update(able, ["kept"])
+    return [change.pk for change in able]
 
 
 def _carry_remarks(old: Changeset, changeset: Changeset) -> Counter[str]:

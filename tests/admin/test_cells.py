@@ -19,7 +19,7 @@ def test_absent_null_empty_none_and_no_file_are_five_different_things():
         html(cells.plain_cell(None)),
         html(cells.plain_cell("")),
         html(cells.links_cell([], [], Mark.EQUAL, lambda key: None, words=False)),
-        html(cells.file_cell(None, "", False, Mark.EQUAL)),
+        html(cells.file_cell(None, cells.FilePlace(), Mark.EQUAL)),
     }
 
     assert len(shown) == 5
@@ -165,17 +165,30 @@ def test_links_show_what_is_on_one_side_and_fold_what_both_have():
     assert '<a class="ds-aside" href="?number=7">created by #7</a>' in shown
 
 
-def test_a_file_shows_size_and_checksum_and_only_a_picture_is_drawn():
+def test_a_file_shows_size_and_checksum_and_a_picture_its_dimensions():
+    described = {"name": "a/b.png", "size": 2048, "checksum": "sha256:" + "ab" * 32}
+    place = cells.FilePlace(url="/files/1", thumbnail="/thumbnails/1", width=640, height=480)
+
+    picture = html(cells.file_cell(described, place, Mark.ADDED))
+    other = html(cells.file_cell(described, cells.FilePlace(url="/files/1"), Mark.ADDED))
+
+    assert '<img class="ds-thumbnail" src="/thumbnails/1"' in picture and "2.0\xa0KB · 640 × 480 pixels" in picture
+    assert 'title="sha256:abab' in picture and "<img" not in other and "pixels" not in other
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"), [("too_large", "too large for a thumbnail"), ("broken", "not a picture that can be read")]
+)
+def test_a_picture_without_a_thumbnail_says_why(trouble, words):
     described = {"name": "a/b.png", "size": 2048, "checksum": "sha256:" + "ab" * 32}
 
-    picture = html(cells.file_cell(described, "/files/1", True, Mark.ADDED))
-    other = html(cells.file_cell(described, "/files/1", False, Mark.ADDED))
+    shown = html(cells.file_cell(described, cells.FilePlace(url="/files/1", trouble=trouble), Mark.ADDED))
 
-    assert '<img class="ds-thumbnail" src="/files/1"' in picture and "2.0\xa0KB" in picture
-    assert 'title="sha256:abab' in picture and "<img" not in other
+    assert words in shown and "<img" not in shown
 
 
 def test_a_file_that_the_storage_lacks_is_said_to_be_missing():
-    cell = cells.file_cell({"name": "gone.png", "size": 0, "checksum": "missing"}, "/files/1", True, Mark.EQUAL)
+    described = {"name": "gone.png", "size": 0, "checksum": "missing"}
+    cell = cells.file_cell(described, cells.FilePlace(url="/files/1"), Mark.EQUAL)
 
     assert "no such file" in html(cell) and "/files/1" not in html(cell)

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from data_sync.models import Comment, Viewing
+from tests.admin import making
 from tests.admin.making import changeset, conflict, create, delete, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,3 +191,31 @@ def test_all_of_it_but_the_keys_works_without_a_script(arrive):
     card(person, 2).get_by_label("New comment").fill("Seen.")
     card(person, 2).get_by_role("button", name="Add comment").click()
     expect(card(person, 2)).to_contain_text("1 comment")
+
+
+def test_a_field_that_is_kept_is_saved_at_once_and_what_cannot_be_goes_back(arrive):
+    stored = changeset(
+        [
+            making.change(
+                1,
+                model="testapp.article",
+                before={"slug": "x", "title": "ours", "deleted": True},
+                after={"slug": "x", "title": "theirs", "deleted": False},
+            )
+        ]
+    )
+    person = at_review(arrive, stored)
+    boxes = card(person, 1).get_by_label("Keep as it is here")
+    card(person, 1).get_by_label("Accept").check()
+
+    boxes.first.check()
+    expect(person.page.get_by_role("status")).to_contain_text("#1 accepted")
+    expect(boxes.first).to_be_checked()
+    boxes.last.click()
+
+    expect(card(person, 1)).to_contain_text("would keep everything as it is here. Reject it instead.")
+    expect(boxes.last).not_to_be_checked()
+    person.complaints = [text for text in person.complaints if "400" not in text]
+    person.page.reload()
+    expect(boxes.first).to_be_checked()
+    expect(card(person, 1).get_by_label("Accept")).to_be_checked()

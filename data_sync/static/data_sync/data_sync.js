@@ -149,7 +149,8 @@
     }
   }
 
-  function decide(form, decision, withRequirements) {
+  // `restore` puts back what was ticked beside the decision, where it cannot be saved.
+  function decide(form, decision, withRequirements, restore) {
     const card = form.closest(".ds-card");
     const values = withRequirements ? { decide: decision, with_requirements: "1" } : { decide: decision };
     form.elements.decide.value = decision;
@@ -161,6 +162,9 @@
         say(`#${form.elements.number.value} ${message(decision)}`);
       } catch (error) {
         form.elements.decide.value = card.dataset.decision;
+        if (restore) {
+          restore();
+        }
         showError(form, error, (isTogether) => decide(form, decision, isTogether));
       }
     });
@@ -194,13 +198,20 @@
   });
 
   root.addEventListener("change", (event) => {
-    const form = event.target.closest("form.ds-decision");
-    if (!form) {
+    const input = event.target;
+    const form = input.form;
+    if (!form || !form.matches("form.ds-decision")) {
       return;
     }
-    if (event.target.name === "decide") {
-      decide(form, event.target.value);
-    } else if (event.target.name === "rename_choice" && form.closest(".ds-card").dataset.decision === "accepted") {
+    const decision = form.elements.decide ? form.elements.decide.value : ""; // Which may be on its way yet.
+    if (input.name === "decide") {
+      decide(form, input.value);
+    } else if (input.name === "keep") {
+      // To keep a field of what was rejected is to think again.
+      decide(form, decision === "rejected" ? "undecided" : decision, false, () => {
+        input.checked = !input.checked;
+      });
+    } else if (input.name === "rename_choice" && decision === "accepted") {
       decide(form, "accepted");
     } else {
       clearError(form); // What was missing may be there now.
