@@ -261,3 +261,20 @@ def test_all_takes_renames_in_and_keeps_their_rows(run: Run) -> None:
     changeset = making.changeset([making.rename(1, rename_choice="replace"), making.update(2), making.delete(3)])
     assert run("accept", changeset.pk, "--all", "--json").document["decided"] == 3
     assert changeset.changes.get(number=1).rename_choice == "rename"
+
+
+def test_fields_are_kept_and_taken_again(run: Run) -> None:
+    sides = {"before": {"slug": "x", "title": "ours", "deleted": True}}
+    after = {"slug": "x", "title": "theirs", "deleted": False}
+    changeset = making.changeset([making.change(1, model="testapp.article", after=after, **sides), making.update(2)])
+
+    ran = run("accept", changeset.pk, "--change", 1, "--keep", "title")
+    assert ran.code == 0 and decided(changeset, "accepted") == [1]
+    assert "kept as it is here: title" in run("show", changeset.pk, "--change", 1).out
+    assert run("show", changeset.pk, "--change", 1, "--json").document["changes"][0]["kept_fields"] == ["title"]
+
+    assert "would keep everything" in run("accept", changeset.pk, "--change", 1, "--keep", "title", "deleted").err
+    assert "name it with --change N" in run("accept", changeset.pk, "--change", 1, 2, "--keep", "title").err
+    assert "name it with --change N" in run("accept", changeset.pk, "--all", "--keep", "title").err
+    assert run("accept", changeset.pk, "--change", 1, "--keep").code == 0
+    assert changeset.changes.get(number=1).kept == {}

@@ -57,6 +57,8 @@ def describe(change: Change, manner: Manner) -> Iterator[str]:
     if change.requires:
         numbers = [f"#{number}" for number in change.requires]
         yield from wrapped(f"requires {listing(numbers, manner.most_items)}", INDENT * 2, INDENT)
+    if change.kept:
+        yield from wrapped(f"kept as it is here: {line(', '.join(change.kept['fields']))}", INDENT * 2, INDENT)
     if change.operation == Operation.RENAME:
         yield from _rename(change)
     yield from _cascades(change, manner.most_items)

@@ -41,6 +41,13 @@ def add_verbs(verbs: Verbs) -> None:
             verb.add_argument(
                 "--replace", action="store_true", help="renames among them: delete the row and add a new one"
             )
+            verb.add_argument(
+                "--keep",
+                nargs="*",
+                action="extend",
+                metavar="FIELD",
+                help="of one update: fields and files that stay as they are here; none: take all again",
+            )
         else:
             verb.add_argument(
                 "--with-dependents", dest="together", action="store_true", help="reject what needs them, too"
@@ -59,6 +66,8 @@ def decide(decision: Decision, call: Call) -> Answer:
     require_changes(changeset, selection)
     if decision is Decision.ACCEPTED:
         _require_acceptable(changeset, selection)
+    if call.options.get("keep") is not None and len(selection.numbers or ()) != 1:
+        raise InvalidInput("--keep is about one update: name it with --change N.")
     try:
         decided = _decide_all(changeset, selection, decision, call)
     except RequirementRejected as error:
@@ -113,6 +122,7 @@ def _decide_all(changeset: Changeset, selection: Selection, decision: Decision, 
         acknowledge=call.options.get("acknowledge", False),
         with_requirements=call.options["together"],
         rename_choice=_rename_choice(decision, call),
+        keep=call.options.get("keep"),
     )
     with transaction.atomic():
         decided = decide(selection)

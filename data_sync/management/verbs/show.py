@@ -119,6 +119,7 @@ def _decided(change: Change) -> dict[str, Any]:
     """What became of a change since it was stored."""
     return {
         "decision": change.decision,
+        "kept_fields": change.kept.get("fields", []),
         "acknowledged_digest": change.acknowledged_digest,
         "rename_choice": change.rename_choice if change.operation == Operation.RENAME else None,
         "outcome": change.outcome or None,
