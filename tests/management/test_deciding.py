@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from data_sync.core.errors import InvalidTransition
 from data_sync.models import Changeset
 from data_sync.services import review
 from tests.admin import making
@@ -133,7 +134,7 @@ def test_all_is_one_transaction(run: Run, changeset: Changeset, monkeypatch: pyt
 
     def fail_at_deletes(changeset_id: int, selection: review.Selection, *args: object, **named: object) -> object:
         if selection.operation == "delete":
-            raise review.InvalidTransition("somebody was quicker")
+            raise InvalidTransition("somebody was quicker")
         return real(changeset_id, selection, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(review, "decide", fail_at_deletes)
