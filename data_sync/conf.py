@@ -76,6 +76,11 @@ def export_token() -> str:
     return str(_setting("EXPORT_TOKEN", os.environ.get("DATA_SYNC_EXPORT_TOKEN", "")))
 
 
+def confirm_deletes() -> int:
+    """`DATA_SYNC_CONFIRM_DELETES`: of how many rows at most the admin deletes without asking for a name; 10."""
+    return int(_setting("CONFIRM_DELETES", 10))
+
+
 def four_eyes() -> bool:
     """`DATA_SYNC_FOUR_EYES`: whether the approver must be another person than the requester; False."""
     return bool(_setting("FOUR_EYES", False))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from data_sync import tasks
+from data_sync import conf, tasks
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, Decision
 from data_sync.models import Change, Changeset
@@ -54,6 +55,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         decisions=decisions,
         is_approvable=changeset.state in approval.APPROVABLE,
         is_rejectable=changeset.state in approval.REJECTABLE,
+        typed_name=_name_to_type(changeset, found),
         models=[
             (model_name(label), [(operation.value, counts.get(operation.value, 0)) for operation in COLUMNS])
             for label, counts in sorted(found.models.items(), key=lambda item: _place(changeset, item[0]))
@@ -84,6 +86,10 @@ def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         revision = int(request.POST.get("revision", ""))
     except ValueError:
         raise Http404 from None
+    name = _name_to_type(changeset, consequences.consequences(changeset))
+    if name and " ".join(request.POST.get("name", "").split()).casefold() != name.casefold():
+        messages.error(request, _("Nothing was done: to have these rows deleted, type “%(name)s”.") % {"name": name})
+        return redirect(admin.url("confirm", pk))
     step: Callable[[], object]
     match request.POST.get("do"):
         case "approve":
@@ -102,6 +108,12 @@ def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         tasks.submit("apply", pk)
 
     return _answered(admin, request, changeset, apply, "result")
+
+
+def _name_to_type(changeset: Changeset, found: consequences.Consequences) -> str:
+    """What has to be typed before so many rows are deleted; "" where they are few."""
+    many = found.rows_deleted > conf.confirm_deletes()
+    return _("Changeset %(number)s") % {"number": changeset.pk} if many else ""
 
 
 def _answered(

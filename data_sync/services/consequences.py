@@ -33,6 +33,12 @@ class Consequences:
     def total(self, operation: Operation) -> int:
         return sum(counts.get(operation.value, 0) for counts in self.models.values())
 
+    @property
+    def rows_deleted(self) -> int:
+        """Rows that are there no more afterwards, those that go along with others included."""
+        along = [cascade for cascade in self.cascades if cascade["effect"] == "delete"]
+        return self.total(Operation.DELETE) + len(along)
+
 
 def consequences(changeset: Changeset) -> Consequences:
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()

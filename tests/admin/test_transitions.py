@@ -462,3 +462,47 @@ def test_what_nobody_foresaw_while_it_is_applied_is_a_result_and_no_server_error
     stored.refresh_from_db()
     assert (answer.status_code, stored.state) == (200, "failed")
     assert "Unexpected ZeroDivisionError: oh" in text(answer)
+
+
+# Many deletes
+
+
+def many_deletes() -> Changeset:
+    """Four rows go: two deletes, of which one takes two more along."""
+    row = {"model": "auth.group", "label": "editors", "effect": "delete", "column": "x"}
+    cascades = [row | {"pk": "1"}, row | {"pk": "2"}, row | {"pk": "3", "effect": "null"}]
+    return changeset([making.delete(1, decision="accepted", cascades=cascades), making.delete(2, decision="accepted")])
+
+
+@pytest.mark.parametrize("do", ["approve", "both"])
+@pytest.mark.parametrize("typed", [None, "", "Changeset", "Changeset 0"])
+def test_many_deletes_take_the_changesets_name(boss, settings, do, typed):
+    settings.DATA_SYNC_CONFIRM_DELETES = 3
+    stored = many_deletes()
+    name = f"Changeset {stored.pk}"
+    assert f"4 rows are deleted. To confirm that, type {name} :" in text(boss.get(url(stored, "confirm")))
+
+    given = {"revision": "0", "do": do} | ({} if typed is None else {"name": typed})
+    page = boss.post(url(stored, "approve"), given, follow=True)
+
+    assert page.redirect_chain == [(url(stored, "confirm"), 302)]
+    assert f"Nothing was done: to have these rows deleted, type “{name}”." in text(page)
+    stored.refresh_from_db()
+    assert stored.state == "pending"
+    boss.post(url(stored, "approve"), {"revision": "0", "do": "approve", "name": f"  changeset  {stored.pk} "})
+    stored.refresh_from_db()
+    assert stored.state == "approved"
+    assert boss.post(url(stored, "approve"), {"revision": "0", "do": "apply"}).url == url(stored, "confirm")
+    stored.refresh_from_db()
+    assert stored.apply_requested_at is None
+
+
+def test_few_deletes_take_a_click(boss, settings):
+    settings.DATA_SYNC_CONFIRM_DELETES = 4
+    stored = many_deletes()
+    assert b'name="name"' not in boss.get(url(stored, "confirm")).content
+
+    boss.post(url(stored, "approve"), {"revision": "0", "do": "approve"})
+
+    stored.refresh_from_db()
+    assert stored.state == "approved"
