@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,8 @@ from tests.environments import Environments
 from tests.hard.models import Book, Library, LocalSetNull, Member, Node, Owner, Permit, Place
 from tests.testapp.models import Comment, Copy, Country, Language, Page, Product, Term, Visit
 from tests.worlds import World, build, names, shuffled, some_names, worlds
+
+pytestmark = pytest.mark.skipif(connection.vendor == "mysql", reason="random cases run on SQLite and PostgreSQL")
 
 #: Not Hypothesis' own random numbers: it remembers each, and hundreds an example make it slow.
 randoms = st.integers(0, 2**32 - 1).map(Random)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin import ChoicesFieldListFilter
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -20,7 +21,7 @@ from data_sync.models import Changeset
 
 from . import deciding, files, outcomes, pictures, rehearsal, remarks, review, transitions
 from .dates import DatedList, moment
-from .markup import badge, conflict_count, counts
+from .markup import COLUMNS, badge, conflict_count, counts, operation_words
 from .pages import Crumb, ScreensAdmin
 
 PERMISSIONS = {
@@ -40,11 +41,45 @@ class PossibleStates(ChoicesFieldListFilter):
         return (choice for choice in super().choices(changelist) if choice["display"] != impossible)
 
 
+class OperationFilter(admin.SimpleListFilter):
+    """What a changeset does, by its stored counts."""
+
+    title = gettext_lazy("operation")
+    parameter_name = "operation"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(operation.value, operation_words(operation)) for operation in COLUMNS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Changeset]) -> QuerySet[Changeset]:
+        return queryset.filter(**{f"{self.value()}s__gt": 0}) if self.value() in [*COLUMNS] else queryset
+
+
+class RiskFilter(admin.SimpleListFilter):
+    """What deserves a second look."""
+
+    title = gettext_lazy("risk")
+    parameter_name = "risk"
+
+    RISKS: ClassVar[dict[str, tuple[Any, Q]]] = {
+        "conflicts": (gettext_lazy("Conflicts"), Q(conflicts__gt=0)),
+        "deletes": (gettext_lazy("Deletes"), Q(deletes__gt=0)),
+        "guards": (gettext_lazy("Stopped by a guard"), ~Q(guards=[])),
+        "differences": (gettext_lazy("Fields or models left out"), ~Q(omitted={})),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(name, words) for name, (words, _condition) in self.RISKS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Changeset]) -> QuerySet[Changeset]:
+        risk = self.value()
+        return queryset.filter(self.RISKS[risk][1]) if risk in self.RISKS else queryset
+
+
 @admin.register(Changeset)
 class ChangesetAdmin(ScreensAdmin):
     list_display = ("number", "state_badge", "change_counts", "conflict_count", "source_name", "actor", "pulled_at")
     list_display_links = ("number",)
-    list_filter = (("state", PossibleStates), "source_name")
+    list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
@@ -55,6 +90,7 @@ class ChangesetAdmin(ScreensAdmin):
     def screens(self) -> dict[str, Any]:
         return {
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
+            "print": ("<int:pk>/print/", partial(review.print_page, self)),
             "decide": ("<int:pk>/decide/", require_POST(partial(deciding.decide, self))),
             "viewed": ("<int:pk>/viewed/", require_POST(partial(remarks.set_viewed, self))),
             "comment": ("<int:pk>/comment/", require_POST(partial(remarks.comment, self))),

@@ -20,7 +20,7 @@ from .cells import Patience
 from .filters import Filters, flag_choices
 from .names import model_name
 from .pages import actor_of, get_row, render
-from .paging import page_of
+from .paging import Page, page_of
 from .pictures import Pictures
 from .presentation import Card, Neighbour
 from .rehearsal import may_rehearse
@@ -28,6 +28,9 @@ from .shapes import shape_of, shapes
 
 if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
+
+PRINTED = 500
+"""So many changes are on one page for the printer."""
 
 
 def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -52,11 +55,8 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         query=request.GET.urlencode(),
         cards=cards_of(admin, changeset, page.changes),
         page=page,
-        links={
-            name: filters.query(**parameters)
-            for name in ("first", "previous", "next", "last")
-            if (parameters := getattr(page, name)) is not None
-        },
+        links=_links(page, filters),
+        page_name="review",
         bulk=bulk,
         bulk_words=bulk.words(),
         undo_words=undo_words(changeset),
@@ -79,6 +79,42 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         may_rehearse=may_rehearse(changeset, actor),
         **admin.permissions(request),
     )
+
+
+def print_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """The same changes, many at a time, with everything unfolded and nothing to press."""
+    admin.require_view(request)
+    changeset = get_row(Changeset, pk, "pull")
+    filters = Filters.of(request.GET)
+    selected = review.select(changeset, filters.selection(request.user.pk))
+    page = page_of(selected, request.GET, PRINTED)
+    return render(
+        request,
+        admin,
+        "print.html",
+        title=_("Changeset %(number)s") % {"number": pk},
+        crumbs=admin.crumbs(changeset, _("Print")),
+        is_nav_sidebar_enabled=False,
+        changeset=changeset,
+        filters=filters,
+        matching=selected.count(),
+        cards=cards_of(admin, changeset, page.changes),
+        page=page,
+        links=_links(page, filters),
+        decisions=overview.Counts.of(changeset).decisions(),
+        is_print=True,
+        page_name="print",
+        **admin.permissions(request),
+    )
+
+
+def _links(page: Page, filters: Filters) -> dict[str, str]:
+    """The pages round this one, where there are such."""
+    return {
+        name: filters.query(**parameters)
+        for name in ("first", "previous", "next", "last")
+        if (parameters := getattr(page, name)) is not None
+    }
 
 
 def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change]) -> list[Card]:

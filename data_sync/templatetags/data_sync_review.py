@@ -48,6 +48,12 @@ def counts(changeset: Changeset) -> SafeString:
 
 
 @register.filter
+def unfolded(html: str) -> str:
+    """Opens what is folded, for paper. In content, "<" is escaped."""
+    return html.replace("<details", "<details open")
+
+
+@register.filter
 def moment(at: datetime | None, style: str = "DATETIME_FORMAT") -> str:
     """A time of day with its time zone."""
     from data_sync.admin import dates

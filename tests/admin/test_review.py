@@ -438,3 +438,73 @@ def test_a_hostile_field_does_not_take_the_page_down(reviewer, kind):
     page = reviewer.get(review_url(stored))
     assert page.status_code == 200
     assert page.content.count(b"<span") + page.content.count(b"<del>") < 20_000
+
+
+# The list
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("operation=create", [1, 3]),
+        ("operation=delete", [2]),
+        ("operation=rename", []),
+        ("risk=conflicts", [3]),
+        ("risk=deletes", [2]),
+        ("risk=guards", [4]),
+        ("risk=differences", [5]),
+        ("risk=nothing&operation=nothing", [5, 4, 3, 2, 1]),
+    ],
+)
+def test_changesets_are_found_by_what_they_do_and_what_they_risk(client, query, shown):
+    client.force_login(making.user("admin", "*"))
+    stored = [
+        changeset([create(1)]),
+        changeset([delete(2)]),
+        changeset([create(3), making.conflict(4, "agreed")]),
+        changeset([update(5)], state="blocked", guards=[{"code": "empty_side", "message": "Empty."}]),
+        changeset([update(6)], omitted={"testapp.term": ["colour"]}),
+    ]
+
+    page = client.get(reverse("admin:data_sync_changeset_changelist") + f"?{query}")
+
+    found = [stored.index(row) + 1 for row in page.context["cl"].result_list]
+    assert found == sorted(shown, reverse=True)
+
+
+# On paper
+
+
+def test_the_print_page_has_everything_unfolded_and_nothing_to_press(reviewer):
+    text_of_many_lines = "line\n" * 60
+    stored = changeset([update(1, f"{text_of_many_lines}a", f"{text_of_many_lines}b", decision="accepted"), create(2)])
+    reviewer.post(
+        reverse("admin:data_sync_changeset_comment", args=(stored.pk,)), {"number": "1", "comment": "<b>Why?</b>"}
+    )
+
+    page = reviewer.get(reverse("admin:data_sync_changeset_print", args=(stored.pk,)) + "?op=update")
+
+    assert numbers(page) == [1]
+    shown = page.content.decode().partition('class="ds-root"')[2]
+    assert "<details open" in shown and "<details class" not in shown
+    assert not re.search(r"<(button|input|select|textarea|form)", shown.partition("</main>")[0])
+    assert (
+        "✓ accepted" in text(page)
+        and "&lt;b&gt;Why?&lt;/b&gt;" in shown
+        and "1 change · filtered: op update" in text(page)
+    )
+    assert (
+        reverse("admin:data_sync_changeset_print", args=(stored.pk,)) + "?op=update"
+        in reviewer.get(review_url(stored, "?op=update")).content.decode()
+    )
+
+
+def test_paper_takes_many_changes_at_a_time(reviewer, monkeypatch):
+    monkeypatch.setattr("data_sync.admin.review.PRINTED", 60)
+    stored = changeset([create(number) for number in range(1, 100)])
+    url = reverse("admin:data_sync_changeset_print", args=(stored.pk,))
+
+    first, second = reviewer.get(url), reviewer.get(url + "?after=create-60")
+
+    assert (len(numbers(first)), numbers(second)) == (60, list(range(61, 100)))
+    assert 'rel="next"' in first.content.decode()
