@@ -373,13 +373,27 @@ def queries_of(client: Client, stored: Changeset, query: str = "") -> int:
 
 
 @pytest.mark.parametrize("query", ["", "?q=word", "?op=create", "?last=1"])
-def test_ten_cards_cost_as_many_queries_as_fifty(reviewer, query):
+def test_16_ten_cards_cost_as_many_queries_as_fifty(reviewer, query):
     def of(size: int) -> Changeset:
         return changeset([create(1), *(create(n, requires=[1]) for n in range(2, size + 1))])
 
     few, many = queries_of(reviewer, of(10), query), queries_of(reviewer, of(120), query)
 
     assert few == many <= 8
+
+
+def test_a_page_of_fifty_cards_weighs_less_than_200_kilobytes(reviewer):
+    stored = changeset(
+        [
+            update(number, "word " * 40 + "old", "word " * 40 + "new", requires=[number - 1] if number > 1 else [])
+            for number in range(1, 61)
+        ]
+    )
+
+    page = reviewer.get(review_url(stored))
+
+    assert len(numbers(page)) == 50
+    assert len(page.content) < 200_000
 
 
 def test_the_list_of_changesets_costs_five_queries(client, django_assert_max_num_queries):

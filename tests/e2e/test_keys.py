@@ -27,7 +27,7 @@ def press(person, *keys: str) -> None:
         person.page.keyboard.press(key)
 
 
-def test_j_j_a_accepts_the_second_card_and_goes_on_to_the_third(arrive):
+def test_10_j_j_a_accepts_the_second_card_and_goes_on_to_the_third(arrive):
     person = at_review(arrive, changeset([update(1), update(2), update(3)]))
 
     press(person, "j", "j", "a")
@@ -48,7 +48,7 @@ def test_a_whole_page_is_decided_as_fast_as_keys_are_pressed(arrive):
     expect(person.page.locator(".ds-bar")).to_contain_text("30 accepted · 0 rejected · 0 undecided")
 
 
-def test_the_same_keys_type_letters_and_do_nothing_with_modifiers(arrive):
+def test_11_the_same_keys_type_letters_and_do_nothing_with_modifiers(arrive):
     stored = changeset([update(1), update(2)])
     person = at_review(arrive, stored)
     search = person.page.get_by_role("searchbox", name="Search key")
@@ -156,7 +156,7 @@ def test_a_comment_stands_at_its_card_as_plain_text(arrive):
     assert Comment.objects.get().actor == "mira"
 
 
-def test_undo_gives_back_what_was_and_goes_when_something_else_is_decided(arrive):
+def test_18_undo_gives_back_what_was_and_goes_when_something_else_is_decided(arrive):
     stored = changeset([update(1), update(2), create(3)])
     person = at_review(arrive, stored)
     page, bar = person.page, person.page.locator(".ds-bar")
@@ -176,7 +176,7 @@ def test_undo_gives_back_what_was_and_goes_when_something_else_is_decided(arrive
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
 
-def test_all_of_it_but_the_keys_works_without_a_script(arrive):
+def test_23_all_of_it_but_the_keys_works_without_a_script(arrive):
     stored = changeset([update(1), update(2)])
     person = at_review(arrive, stored, java_script_enabled=False)
     page = person.page

@@ -57,7 +57,7 @@ def change_of_json(number, **values):
     )
 
 
-def test_a_decision_is_saved_as_it_is_made_and_survives_a_reload(arrive):
+def test_13_a_decision_is_saved_as_it_is_made_and_survives_a_reload(arrive):
     stored = changeset([update(1), update(2), delete(3)])
     person = arrive()
     person.visit(f"changeset/{stored.pk}/change/")
@@ -74,7 +74,7 @@ def test_a_decision_is_saved_as_it_is_made_and_survives_a_reload(arrive):
     expect(bar).to_contain_text("2 accepted · 1 rejected · 0 undecided")
 
 
-def test_bar_summary_and_navigation_agree_after_a_decision(arrive):
+def test_13_bar_summary_and_navigation_agree_after_a_decision(arrive):
     stored = changeset([update(1), create(2)])
     person = arrive()
     person.visit(f"changeset/{stored.pk}/change/")
@@ -105,7 +105,7 @@ def test_a_bulk_button_never_says_a_number_that_is_no_longer_true(arrive):
     expect(page.get_by_role("button", name="undecided")).to_have_count(0)
 
 
-def test_somebody_elses_decision_puts_the_radio_back_and_says_so(arrive):
+def test_21_somebody_elses_decision_puts_the_radio_back_and_says_so(arrive):
     stored = changeset([update(1), update(2)])
     mira, tomas = arrive("mira"), arrive("tomas")
     for person in (mira, tomas):
@@ -141,7 +141,7 @@ def test_a_session_that_has_ended_is_told(arrive):
     assert link.endswith(f"/login/?next={quote(urlsplit(person.page.url).path, safe='')}")
 
 
-def test_a_permalink_shows_and_focuses_its_change(arrive):
+def test_15_a_permalink_shows_and_focuses_its_change(arrive):
     stored = changeset([update(1), update(2)])
     person = arrive()
     person.visit(f"changeset/{stored.pk}/change/")
@@ -154,7 +154,7 @@ def test_a_permalink_shows_and_focuses_its_change(arrive):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1366, 320])
-def test_screens_have_no_violations_of_accessibility_rules_and_fit(arrive, scheme, width):
+def test_01_02_screens_have_no_violations_of_accessibility_rules_and_fit(arrive, scheme, width):
     stored = everything()
     person = arrive(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = person.page
@@ -173,7 +173,7 @@ def test_screens_have_no_violations_of_accessibility_rules_and_fit(arrive, schem
     assert found == {}
 
 
-def test_right_to_left_fits_a_small_screen(arrive, settings):
+def test_02_right_to_left_fits_a_small_screen(arrive, settings):
     settings.LANGUAGE_CODE = "ar"
     stored = everything()
     person = arrive(viewport={"width": 320, "height": 900})
@@ -184,7 +184,7 @@ def test_right_to_left_fits_a_small_screen(arrive, settings):
     assert person.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_marks_do_not_depend_on_colour(arrive):
+def test_05_marks_do_not_depend_on_colour(arrive):
     stored = changeset([update(1, "Boots 2025", "Boots 2026")])
     person = arrive()
     person.visit(f"changeset/{stored.pk}/change/")
@@ -195,7 +195,7 @@ def test_marks_do_not_depend_on_colour(arrive):
     assert (decoration(".ds-diff del"), decoration(".ds-diff ins")) == ("line-through", "underline")
 
 
-def test_nothing_focused_hides_under_the_bar(arrive):
+def test_12_nothing_focused_hides_under_the_bar(arrive):
     stored = changeset([update(number) for number in range(1, 12)])
     person = arrive(viewport={"width": 1366, "height": 700})
     person.visit(f"changeset/{stored.pk}/change/")
