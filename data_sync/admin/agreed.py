@@ -1,14 +1,18 @@
-"""The third value of a conflict: what both sides last agreed on, beside what is here now and what comes in."""
+"""The third value of a card: what both sides last agreed on, or what was here at the pull, beside what is here now and
+what comes in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from data_sync.core import canonical
+from data_sync.core.diff import diff_fields
 from data_sync.models import Change
+from data_sync.services.moved import Moved
 
 from .cells import ABSENT, UNKNOWN, Cell
 from .presentation import Note, Row
@@ -17,13 +21,40 @@ Value = Callable[[str, Any], Cell]
 """The cell for a whole field of a record: its name and value."""
 
 
-def with_agreed(rows: Iterable[Row], row_change: Change, value: Value) -> Iterator[Row]:
-    """The rows of a conflict with the last agreed value beside them, once for all rows of one field.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """The fields of a record of an earlier time, None where they are not known any more."""
 
-    Where no stored change has the record of that time any more, one cell says so for all of them.
+    kind: Literal["agreed", "pull"]
+    fields: Mapping[str, Any] | None
+
+
+def earlier_of(row_change: Change, moved: Moved | None) -> Earlier | None:
+    """What is shown as a third value: the row at the pull where it has moved since, else, of a conflict, the one that
+    both sides had."""
+    if moved is not None and moved.record is not None:
+        return Earlier(kind="pull", fields=row_change.before)
+    return Earlier(kind="agreed", fields=row_change.base) if row_change.is_conflict else None
+
+
+def as_it_is_now(row_change: Change, moved: Moved | None) -> Change:
+    """The change as it would be if it were pulled now, for showing; itself where the row has not moved."""
+    if moved is None or moved.record is None:
+        return row_change
+    shown = copy(row_change)
+    shown.before = dict(moved.record.fields)
+    if shown.after is not None:
+        shown.diff = [row.to_plain() for row in diff_fields(shown.before, shown.after)]
+    return shown
+
+
+def with_earlier(rows: Iterable[Row], row_change: Change, earlier: Earlier, value: Value) -> Iterator[Row]:
+    """The rows of a card with the earlier value beside them, once for all rows of one field.
+
+    Where it is not known, one cell says so for all of them.
     """
     shown = list(rows)
-    base: Mapping[str, Any] | None = row_change.base
+    base = earlier.fields
     if base is None:
         for place, row in enumerate(shown):
             yield replace(row, agreed=UNKNOWN, agreed_rows=0 if place else len(shown))
@@ -38,7 +69,7 @@ def with_agreed(rows: Iterable[Row], row_change: Change, value: Value) -> Iterat
 
 
 def _moved(row_change: Change, base: Mapping[str, Any], name: str) -> tuple[Note, ...]:
-    """Which side has moved away from the last agreed value. A row that one side lacks has moved as a whole."""
+    """Which side has moved away from the earlier value. A row that one side lacks has moved as a whole."""
     if name in row_change.files:
         return ()
     here = row_change.before is not None and _differs(row_change.before, base, name)

@@ -12,8 +12,9 @@ from data_sync.core.records import key_text
 from data_sync.core.states import Operation
 from data_sync.core.text import Mark
 from data_sync.models import Change
+from data_sync.services.moved import Moved
 
-from .agreed import with_agreed
+from .agreed import as_it_is_now, earlier_of, with_earlier
 from .cells import (
     ABSENT,
     Cell,
@@ -27,7 +28,7 @@ from .cells import (
     reference_cell,
     text_cells,
 )
-from .conflicts import conflict_of
+from .conflicts import conflict_of, moved_row_of
 from .effects import effects_of
 from .kept import with_boxes
 from .names import model_name
@@ -45,8 +46,14 @@ def build_card(
     neighbours: Mapping[int, Neighbour],
     place_of: PlaceOfFile,
     patience: Patience,
+    moved: Moved | None = None,
 ) -> Card:
-    """`neighbours` are the changes that it requires, by number; those that are unknown are left out."""
+    """`neighbours` are the changes that it requires, by number; those that are unknown are left out.
+
+    A row that has `moved` since the pull is shown as it is now, beside what it was then.
+    """
+    earlier = earlier_of(row_change, moved)
+    row_change = as_it_is_now(row_change, moved)
     required = tuple(neighbours[number] for number in row_change.requires if number in neighbours)
     builder = _Builder(row_change, shape, required, place_of, patience)
     rows, unchanged = tuple(builder.rows()), tuple(builder.unchanged())
@@ -56,13 +63,17 @@ def build_card(
         change=row_change,
         model_name=shape.name,
         rows=tuple(
-            with_boxes(shown if conflict is None else with_agreed(shown, row_change, builder.agreed), row_change)
+            with_boxes(
+                shown if earlier is None else with_earlier(shown, row_change, earlier, builder.agreed), row_change
+            )
         ),
         without_value=tuple(row for row in rows if builder.says_nothing(row)),
         unchanged=unchanged,
         requires=tuple(other for other in required if other.number not in builder.mentioned or other.is_rejected),
         effects=tuple(effects_of(row_change.cascades)),
         conflict=conflict,
+        moved=moved_row_of(row_change, moved),
+        earlier=None if earlier is None else earlier.kind,
         previous_key=key_text(tuple(row_change.previous_key)) if row_change.previous_key is not None else "",
     )
 

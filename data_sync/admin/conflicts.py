@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from data_sync.core.states import Operation
 from data_sync.models import Change
+from data_sync.services.moved import Moved
 
 from .dates import moment
 
@@ -23,6 +24,33 @@ class Conflict:
     outcome: str
     seen: str
     is_acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedRow:
+    """A row that was edited here after the pull: what to say about it, and the digest that a reviewer has seen.
+
+    One that is gone has no digest, and nothing to acknowledge.
+    """
+
+    what: str
+    seen: str = ""
+    digest: str = ""
+    is_acknowledged: bool = False
+
+
+def moved_row_of(row_change: Change, moved: Moved | None) -> MovedRow | None:
+    """None for a row that is as it was at the pull."""
+    if moved is None:
+        return None
+    if moved.record is None:
+        return MovedRow(what=_("The row is gone here since the pull."))
+    return MovedRow(
+        what=_("Changed here since the pull: %(names)s.") % {"names": ", ".join(moved.names)},
+        seen=_("I have seen the row as it is now"),
+        digest=moved.digest,
+        is_acknowledged=row_change.acknowledged_digest == moved.digest,
+    )
 
 
 def conflict_of(row_change: Change) -> Conflict | None:

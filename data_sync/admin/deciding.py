@@ -63,8 +63,9 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         return closure.as_page(admin, request, changeset, found, error)
     except DataSyncError as error:
         if wants_json:
-            # Whatever else is refused is refused again.
-            remedy = "acknowledge" if isinstance(error, NotAcknowledged) and error.number == filters.number else "none"
+            remedy = "none"  # Whatever else is refused is refused again.
+            if isinstance(error, NotAcknowledged) and error.number == filters.number:
+                remedy = "acknowledge" if error.digest == request.POST.get("seen", "") else "reload"
             return JsonResponse({"error": str(error), "remedy": remedy}, status=400)
         messages.error(request, str(error))
         return redirect(back)
@@ -106,6 +107,7 @@ def _consents(given: QueryDict) -> dict[str, Any]:
         "with_requirements": "with_requirements" in given,
         "rename_choice": RenameChoice(choice) if choice else None,
         "keep": given.getlist("keep") if "keeps" in given else None,
+        "seen": given.get("seen", ""),
     }
 
 

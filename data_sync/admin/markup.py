@@ -30,6 +30,7 @@ STATE_SHAPES = {
     Outcome.UNCHANGED: "=",
     Outcome.SKIPPED: "–",
     "conflict": "⚠",
+    "moved": "⚠",
     "left_scope": "◌",
 }
 """By value: words that several vocabularies share (applied, failed, …) have one shape."""

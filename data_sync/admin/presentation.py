@@ -10,7 +10,7 @@ from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Comment
 
 from .cells import ABSENT, UNKNOWN, Cell
-from .conflicts import Conflict
+from .conflicts import Conflict, MovedRow
 from .effects import Effect
 
 Note = Literal["too_costly", "whitespace_only", "unicode_only", "changed_here", "changed_there", "changed_both"]
@@ -97,15 +97,31 @@ class Card:
     effects: tuple[Effect, ...]
     conflict: Conflict | None = None
     previous_key: str = ""
+    moved: MovedRow | None = None
+    earlier: Literal["agreed", "pull"] | None = None
+    """What stands in the third column, if there is one."""
     comments: Sequence[Comment] = ()
     is_viewed: bool = False
+
+    @property
+    def acknowledgement(self) -> str:
+        """What a reviewer says to accept it; "" where nothing has to be said."""
+        if self.moved is not None:
+            return self.moved.seen
+        return self.conflict.seen if self.conflict is not None else ""
+
+    @property
+    def is_acknowledged(self) -> bool:
+        if self.moved is not None:
+            return self.moved.is_acknowledged
+        return self.conflict is not None and self.conflict.is_acknowledged
 
     @property
     def has_notes(self) -> bool:
         """Whether there is anything to say above the table."""
         row = self.change
         told = row.problems or row.warnings or row.left_scope or row.outcome_reason
-        return bool(told or self.conflict or self.requires or (self.effects and not self.is_rename))
+        return bool(told or self.conflict or self.moved or self.requires or (self.effects and not self.is_rename))
 
     @property
     def can_keep(self) -> bool:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from data_sync.models import Change, Changeset
 from data_sync.services import approval, review, revision
+from data_sync.services.moved import moved_rows
 from data_sync.services.selection import viewed_by
 
 from . import overview, remarks
@@ -139,9 +140,10 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change])
     patience = Patience()
     pictures = Pictures(admin, changeset.pk)
     comments = remarks.comments_of(changes)
+    moved = moved_rows(changeset, changes) if changeset.state in revision.DECIDABLE else {}
     return [
         replace(
-            build_card(row, shape_of(row.model, known), neighbours, pictures.place, patience),
+            build_card(row, shape_of(row.model, known), neighbours, pictures.place, patience, moved.get(row.number)),
             comments=comments.get(row.pk, ()),
             is_viewed=getattr(row, "is_viewed", False),
         )

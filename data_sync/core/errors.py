@@ -32,11 +32,15 @@ class RevisionConflict(InvalidTransition):
 
 
 class NotAcknowledged(InvalidTransition):
-    """A conflict was accepted without saying that what happened here has been seen; `number` is its change's."""
+    """A change was accepted without saying that what happened here to its row has been seen.
 
-    def __init__(self, message: str, number: int) -> None:
+    `number` is the change's; `digest` that of the row as it is now, where it was edited after the pull.
+    """
+
+    def __init__(self, message: str, number: int, digest: str = "") -> None:
         super().__init__(message)
         self.number = number
+        self.digest = digest
 
 
 class RequirementRejected(InvalidTransition):

@@ -201,6 +201,7 @@ class Migration(migrations.Migration):
                 ('decision_before', models.CharField(blank=True, choices=[('undecided', 'undecided'), ('accepted', 'accepted'), ('rejected', 'rejected')], max_length=10)),
                 ('acknowledged_before', models.CharField(blank=True, max_length=80)),
                 ('rename_choice', models.CharField(choices=[('rename', 'keep the row, under the new key'), ('replace', 'delete the row and add a new one')], default='rename', max_length=8)),
+                ('seen', data_sync.models.fields.CanonicalJSONField(default=dict)),
                 ('kept', data_sync.models.fields.CanonicalJSONField(default=dict)),
                 ('outcome', models.CharField(blank=True, choices=[('applied', 'applied'), ('unchanged', 'unchanged'), ('skipped', 'skipped'), ('stale', 'stale'), ('blocked', 'blocked'), ('failed', 'failed')], max_length=10, verbose_name='outcome')),
                 ('outcome_reason', models.TextField(blank=True)),

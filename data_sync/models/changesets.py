@@ -133,7 +133,8 @@ class Change(models.Model):
     that is not known. `base` holds the record's fields then, where a stored change still has them. `conflict` is
     `{}` or `{"kind": "changed"|"removed", "by": str, "at": str}`: the local row has moved away from its base;
     who and when if the admin log knows, else "". Accepting one takes `acknowledged_digest`, the digest of the
-    local row (its `before_digest` at the pull; "absent" where there is none) that the reviewer has seen.
+    local row (its `before_digest` at the pull; "absent" where there is none) that the reviewer has seen. So does
+    accepting one whose row was edited after the pull: `seen` is then `{"digest": str, "fields": {...}}`, that row.
 
     A rename has its new key in `key`, the old one in `previous_key`, and a `rename_choice`.
 
@@ -204,6 +205,7 @@ class Change(models.Model):
     decision_before = models.CharField(max_length=10, choices=DECISIONS, blank=True)
     acknowledged_before = models.CharField(max_length=80, blank=True)
     rename_choice = models.CharField(max_length=8, choices=RENAME_CHOICES, default=RenameChoice.RENAME.value)
+    seen = CanonicalJSONField(default=dict)
     kept = CanonicalJSONField(default=dict)
     outcome = models.CharField(_("outcome"), max_length=10, choices=OUTCOMES, blank=True)
     outcome_reason = models.TextField(blank=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db import models
@@ -93,7 +94,14 @@ def incoming_record(change: Change) -> Record:
 
 
 def before_record(change: Change) -> Record:
-    """The record that an update, delete or rename starts from."""
+    """The record that an update, delete or rename starts from: as it was at the pull, or as it has been seen since."""
+    pulled = pulled_record(change)
+    is_seen = change.seen and change.seen["digest"] == change.acknowledged_digest
+    return replace(pulled, fields=change.seen["fields"]) if is_seen else pulled
+
+
+def pulled_record(change: Change) -> Record:
+    """The record here at the pull, of an update, delete or rename."""
     key = change.key if change.previous_key is None else change.previous_key
     return _record(change, key, change.before, "before")
 

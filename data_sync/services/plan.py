@@ -25,7 +25,7 @@ from data_sync.orm.writes import Write
 
 from .content import after_record, before_record
 from .entries import Entry, entries_of, entry_columns
-from .planned_writes import write_of
+from .planned_writes import TEXTS, write_of
 from .shown import Shown
 from .written import Written
 
@@ -154,9 +154,7 @@ class Plan:
         """What is to be written for some changes of one model, with their records."""
         by_number = {entry.number: entry for entry in entries}
         rows = self.changeset.changes.filter(number__in=list(by_number)).order_by("number")
-        texts = rows.values_list(
-            "number", *(as_stored(name) for name in ("before", "after", "files", "carried", "kept"))
-        )
+        texts = rows.values_list("number", *map(as_stored, TEXTS))
         return [write_of(by_number[number], of_row, self._files) for number, *of_row in texts]
 
     def before(self, numbers: Sequence[int]) -> dict[int, Record]:

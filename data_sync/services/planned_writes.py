@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from data_sync.core.records import FileValue, Key, Record, keeping
@@ -14,12 +15,16 @@ from .entries import Entry
 _loads: Callable[[str], Any] = json.JSONDecoder().decode
 
 
+TEXTS = ("before", "after", "files", "carried", "kept", "seen")
+"""The columns of `Change` that `write_of` takes the stored texts of."""
+
+
 def write_of(entry: Entry, texts: Sequence[Any], promoted: Mapping[tuple[int, str], str]) -> Write:
-    """From the stored texts of a change (before, after, files, carried, kept), which the approval seal has vouched for.
+    """From the stored `TEXTS` of a change, which the approval seal has vouched for.
 
     `promoted` has, by number and field, under which names new files lie in their storage.
     """
-    before, after, files, carried, kept = texts
+    before, after, files, carried, kept, seen = texts
     key = tuple(_loads(entry.key_text))
     beside = _loads_object(carried), _loads_object(files)
     new = _record(entry.label, key, after, *beside, "after")
@@ -27,6 +32,8 @@ def write_of(entry: Entry, texts: Sequence[Any], promoted: Mapping[tuple[int, st
     if before is not None and not entry.is_replaced:
         key = key if entry.previous_key is None else tuple(_loads(entry.previous_key))
         old = _record(entry.label, key, before, *beside, "before")
+        if seen != "{}" and (row := _loads(seen))["digest"] == entry.seen_digest:
+            old = replace(old, fields=row["fields"])
         if kept != "{}":
             new = keeping(new, old, _loads(kept)["fields"])
     stored = {name: "" if value is None else promoted.get((entry.number, name)) for name, value in new.files.items()}

@@ -14,7 +14,7 @@ from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.orm.batches import batches
 
-from . import audit, keeping, requirements, undoing
+from . import audit, keeping, moved, requirements, undoing
 from .actors import Actor
 from .revision import raise_revision
 from .selection import Selection, select
@@ -60,6 +60,7 @@ def decide(
     with_requirements: bool = False,
     rename_choice: RenameChoice | None = None,
     keep: Collection[str] | None = None,
+    seen: str | None = None,
 ) -> Decided:
     """Decides on the selected changes, in one transaction. `revision` is that of the page decided on.
 
@@ -69,6 +70,8 @@ def decide(
     too; a conflict or a problem among those raises, too. `rename_choice` is kept for the renames among the selected; it
     cannot be to replace a row that others refer to. `keep` names the fields and files that a single update leaves as
     they are here, instead of those it left before; it is not looked at where the change is rejected.
+    Where the row of a change named by number was edited here since the pull, it takes `acknowledge`, too, and `seen`,
+    if given, must be the digest of the row as it is now.
 
     A decision on a whole selection leaves out what has been decided already, unless the selection says which
     decision it means, and what requirements forbid; accepting one also leaves conflicts out, deletes unless
@@ -91,8 +94,11 @@ def decide(
             skipped["conflicts"], changes = _without(changes, Q(is_conflict=True))
         if is_acceptance:
             skipped["problems"], changes = _without(changes, Q(has_problems=True))
-        if is_acceptance and not is_bulk and not acknowledge:
-            require_acknowledged(changes)
+        edited = {}
+        if is_acceptance and not is_bulk:
+            edited = moved.acknowledge_moved(changeset, changes, acknowledge=acknowledge, seen=seen)
+            if not acknowledge:
+                require_acknowledged(changes)
         if keep is not None and not is_bulk and decision != Decision.REJECTED:
             keeping.keep(changeset, changes, keep)
         also: list[int] = []
@@ -112,6 +118,7 @@ def decide(
         count = sum(part.update(**_values(revised, decision, acknowledge)) for part in parts)
         count += sum(part.update(**_values(revised, decision, False)) for part in _numbered(changeset, also))
         if is_acceptance and not is_bulk:
+            moved.store_seen(changes, edited)
             keeping.refuse_held(changeset)
         if is_bulk and rename_choice is None:
             undoing.remember(changeset, decision, count, actor)
@@ -140,7 +147,7 @@ def decide(
 
 def require_acknowledged(changes: QuerySet[Change]) -> None:
     """Raises `NotAcknowledged`, naming the first conflict among these changes that nobody has said to have seen."""
-    change = changes.exclude(conflict={}).exclude(acknowledged_digest=LOCAL_DIGEST).order_by("number").first()
+    change = changes.exclude(conflict={}).filter(acknowledged_digest="").order_by("number").first()
     if change is not None:
         raise NotAcknowledged(
             f"Change {requirements.name_of(change)} is a conflict: its row was {change.conflict['kind']} here since "

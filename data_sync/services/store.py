@@ -39,6 +39,7 @@ _LATER = (
     "decision_before",
     "acknowledged_before",
     "rename_choice",
+    "seen",
     "kept",
     "outcome",
     "outcome_reason",

@@ -235,6 +235,32 @@ def test_20_many_deletes_are_refused_until_the_name_is_typed(arrive):
     expect(page.locator(".ds-title .ds-badge")).to_contain_text("approved")
 
 
+def test_22_a_row_that_was_edited_after_the_pull_is_shown_and_has_to_be_seen(arrive, environments):
+    environments.add(Term, word="boots", meaning=("Boots of 2026", "Boots of 2025"))
+    stored = environments.changeset()
+    person = at_review(arrive, stored)  # A page that does not know of the edit yet.
+    Term.objects.update(meaning="Boots of 2025, edited")
+    card = person.page.get_by_role("article", name="boots")
+    card.get_by_label("Accept").click()
+    expect(card).to_contain_text("was changed here since the pull: meaning")
+    card.get_by_role("button", name="Reload").click()
+
+    expect(card.locator(".ds-badge")).to_contain_text("Changed since the pull")
+    expect(card.get_by_role("columnheader")).to_have_text(["Field", "At the pull", "Here now", "Incoming"])
+    expect(card.get_by_role("cell")).to_have_text(["Boots of 2025", "Boots of 2025, edited", "Boots of 2026"])
+    card.get_by_label("Accept").click()
+    expect(card.get_by_label("I have seen the row as it is now")).to_be_focused()
+    card.get_by_label("I have seen the row as it is now").check()
+    card.get_by_label("Accept").check()
+    expect(person.page.locator(".ds-bar")).to_contain_text("1 accepted")
+    person.complaints = [text for text in person.complaints if "400" not in text]
+    person.page.get_by_role("link", name="Review & apply").click()
+    person.page.get_by_role("button", name="Approve and apply").click()
+
+    expect(person.page.locator(".ds-title .ds-badge")).to_contain_text("applied")
+    assert Term.objects.get().meaning == "Boots of 2026"
+
+
 def test_24_pictures_have_thumbnails_sizes_and_checksums_and_svg_is_downloaded(arrive, settings, tmp_path):
     settings.MEDIA_ROOT, settings.DATA_SYNC_STAGING_ROOT = tmp_path / "media", tmp_path / "staged"
 

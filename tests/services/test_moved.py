@@ -1,0 +1,206 @@
+"""Rows that are edited after the pull: shown, asked about, and written over only as they were seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from data_sync.core.errors import InvalidTransition, NotAcknowledged
+from data_sync.core.states import Decision
+from data_sync.models import Change, Changeset
+from data_sync.services import review, undoing
+from data_sync.services.moved import moved_rows
+from tests.environments import Environments
+from tests.testapp.models import Article, Category, Document, Product, Tag
+
+
+def decide(environments: Environments, change: Change, wanted: str = "accepted", **options: Any) -> review.Decided:
+    selection = review.Selection(numbers=(change.number,))
+    return review.decide(change.changeset_id, selection, Decision(wanted), environments.actor, revision=None, **options)
+
+
+def applied(environments: Environments, changeset: Changeset) -> None:
+    done = environments.apply(environments.approve(changeset))
+    assert done.state == "applied", (done.state_reason, list(done.changes.values_list("number", "outcome_reason")))
+
+
+@pytest.fixture
+def changeset(environments: Environments) -> Changeset:
+    """An update of a title; `deleted` is the same on both sides."""
+    environments.add(Article, slug="a", title=("Theirs", "Ours"))
+    return environments.changeset()
+
+
+def edit(**values: Any) -> None:
+    Article._base_manager.update(**values)
+
+
+def test_what_was_edited_since_the_pull_is_found_and_what_was_not_is_not(
+    environments: Environments, changeset: Changeset
+) -> None:
+    assert moved_rows(changeset, changeset.changes.all()) == {}
+    edit(title="Edited", deleted=True)
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+
+    assert moved.names == ("deleted", "title") and moved.record is not None
+    assert moved.record.fields["title"] == "Edited"
+
+
+def test_a_row_that_is_already_as_it_is_to_be_has_not_moved(environments: Environments, changeset: Changeset) -> None:
+    edit(title="Theirs")
+
+    assert moved_rows(changeset, changeset.changes.all()) == {}
+    decide(environments, changeset.changes.get())
+    applied(environments, changeset)
+
+
+def test_it_is_not_accepted_unseen_and_then_all_of_it_is_written_over(
+    environments: Environments, changeset: Changeset
+) -> None:
+    change = changeset.changes.get()
+    edit(title="Edited", deleted=True)
+    with pytest.raises(NotAcknowledged, match="changed here since the pull: deleted, title") as refused:
+        decide(environments, change)
+    with pytest.raises(NotAcknowledged):
+        decide(environments, change, acknowledge=True, seen="")  # What a page shows that was made before.
+
+    decide(environments, change, acknowledge=True, seen=refused.value.digest)
+    applied(environments, changeset)
+
+    row = Article._base_manager.get()
+    assert (row.title, row.deleted) == ("Theirs", False)
+    environments.assert_equal()
+
+
+def test_another_edit_has_to_be_seen_anew(environments: Environments, changeset: Changeset) -> None:
+    change = changeset.changes.get()
+    edit(title="Edited")
+    decide(environments, change, acknowledge=True)
+    seen = changeset.changes.get().acknowledged_digest
+    edit(title="Edited again")
+
+    with pytest.raises(NotAcknowledged):
+        decide(environments, change, acknowledge=True, seen=seen)
+    with environments.untouched():
+        assert environments.apply(environments.approve(changeset)).state == "stale"
+
+
+def test_a_row_that_is_edited_back_needs_no_acknowledgement(environments: Environments, changeset: Changeset) -> None:
+    change = changeset.changes.get()
+    edit(deleted=True)
+    decide(environments, change, acknowledge=True)
+    edit(deleted=False)
+
+    decide(environments, change)
+
+    change.refresh_from_db()
+    assert (change.acknowledged_digest, change.seen) == ("", {})
+    applied(environments, changeset)
+
+
+def test_an_acknowledgement_outlives_a_rejection_that_is_undone(
+    environments: Environments, changeset: Changeset
+) -> None:
+    edit(deleted=True)
+    decide(environments, changeset.changes.get(), acknowledge=True)
+    review.decide(
+        changeset.pk, review.Selection(decision="accepted"), Decision.REJECTED, environments.actor, revision=None
+    )
+    changeset.refresh_from_db()
+    undoing.undo(changeset.pk, environments.actor, revision=changeset.revision)
+
+    applied(environments, changeset)
+    assert not Article._base_manager.get().deleted
+
+
+def test_what_is_kept_of_it_is_as_it_is_now(environments: Environments) -> None:
+    environments.add(Article, slug="a", title=("Theirs", "Ours"), deleted=(True, False))
+    changeset = environments.changeset()
+    edit(title="Edited")
+
+    decide(environments, changeset.changes.get(), acknowledge=True, keep=["title"])
+    applied(environments, changeset)
+
+    row = Article._base_manager.get()
+    assert (row.title, row.deleted) == ("Edited", True)
+
+
+def test_a_delete_of_an_edited_row_is_asked_about_too(environments: Environments) -> None:
+    environments.add(Article, slug="stays")
+    environments.add(Article, slug="a", only="default")
+    changeset = environments.changeset()
+    change = changeset.changes.get()
+    Article._base_manager.filter(slug="a").update(title="Edited")
+    with pytest.raises(NotAcknowledged, match="title"):
+        decide(environments, change)
+
+    decide(environments, change, acknowledge=True)
+    applied(environments, changeset)
+
+    assert [row.slug for row in Article._base_manager.all()] == ["stays"]
+
+
+def test_a_row_that_is_gone_is_told(environments: Environments, changeset: Changeset) -> None:
+    Article._base_manager.all().delete()
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert moved.record is None
+    with pytest.raises(InvalidTransition, match=r"is gone here since the pull\. Pull again"):
+        decide(environments, changeset.changes.get(), acknowledge=True)
+
+
+def test_links_and_references_count(environments: Environments) -> None:
+    environments.add(Tag, name="red")
+    environments.add(Category, slug="a")
+    _, product = environments.add(Product, sku="P", name=("Theirs", "Ours"))
+    changeset = environments.changeset()
+    product.tags.set(Tag.objects.all())
+    Product.objects.update(category=Category.objects.get())
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert moved.names == ("category", "tags")
+    decide(environments, changeset.changes.get(), acknowledge=True)
+    applied(environments, changeset)
+    environments.assert_equal()
+
+
+def test_a_rename_that_the_row_refers_to_is_no_edit(environments: Environments) -> None:
+    there, here = environments.add(Category, slug="old", title="The same")
+    environments.add(Category, slug="child", parent=(there, here), title=("Theirs", "Ours"))
+    Category.objects.using("source").filter(slug="old").update(slug="new")
+    changeset = environments.changeset()
+    assert changeset.renames == 1
+
+    assert moved_rows(changeset, changeset.changes.all()) == {}
+    Category.objects.filter(slug="child").update(title="Edited")
+    assert {moved.names for moved in moved_rows(changeset, changeset.changes.all()).values()} == {("title",)}
+
+
+def test_no_storage_is_asked(environments: Environments, monkeypatch: pytest.MonkeyPatch) -> None:
+    environments.put("covers/a.png", b"theirs", only="source")
+    environments.put("covers/a.png", b"ours", only="default")
+    environments.add(Document, name="a", title=("Theirs", "Ours"), cover="covers/a.png")
+    changeset = environments.changeset()
+    Document.objects.update(title="Edited")
+    monkeypatch.setattr("data_sync.orm.files.Checksums._ask", lambda *_: pytest.fail("asked"))
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert moved.names == ("title",)
+
+
+def test_an_approval_takes_a_conflict_whose_row_was_edited_once_more(environments: Environments) -> None:
+    environments.add(Article, slug="a", title="Agreed")
+    environments.pull()
+    Article._base_manager.using("source").update(title="Theirs")
+    edit(title="Ours")
+    changeset = environments.changeset()
+    change = changeset.changes.get()
+    assert change.is_conflict
+    edit(title="Ours, edited")
+
+    decide(environments, change, acknowledge=True)
+    applied(environments, changeset)
+
+    assert Article._base_manager.get().title == "Theirs"
