@@ -147,8 +147,10 @@ def decide(
 
 def require_acknowledged(changes: QuerySet[Change]) -> None:
     """Raises `NotAcknowledged`, naming the first conflict among these changes that nobody has said to have seen."""
-    change = changes.exclude(conflict={}).filter(acknowledged_digest="").order_by("number").first()
-    if change is not None:
+    others = changes.exclude(conflict={}).exclude(acknowledged_digest=LOCAL_DIGEST).order_by("number")
+    for change in others.iterator(chunk_size=100):
+        if change.seen and change.seen["digest"] == change.acknowledged_digest:
+            continue  # It was edited after the pull, and seen as it is now.
         raise NotAcknowledged(
             f"Change {requirements.name_of(change)} is a conflict: its row was {change.conflict['kind']} here since "
             "both sides last agreed. Look at what happened here, then accept it and say that you have seen that.",
