@@ -209,7 +209,7 @@ def test_a_field_that_is_kept_is_saved_at_once_and_what_cannot_be_goes_back(arri
     card(person, 1).get_by_label("Accept").check()
 
     boxes.first.check()
-    expect(person.page.get_by_role("status")).to_contain_text("#1 accepted")
+    expect(person.page.get_by_role("status")).to_contain_text("#1 saved")
     expect(boxes.first).to_be_checked()
     boxes.last.click()
 

@@ -159,7 +159,7 @@
         showProgress(await send(form, form.action, values));
         card.dataset.decision = decision;
         clearError(form);
-        say(`#${form.elements.number.value} ${message(decision)}`);
+        say(`#${form.elements.number.value} ${message(restore ? "saved" : decision)}`);
       } catch (error) {
         form.elements.decide.value = card.dataset.decision;
         if (restore) {
