@@ -1,0 +1,88 @@
+"""Every screen in every state, once in each theme and width: it fits, and a picture of it is left in test-results/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from tests.admin import making
+from tests.admin.making import changeset, create, delete, update
+
+from .test_review_page import everything
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PICTURES = Path(__file__).resolve().parents[2] / "test-results" / "screens"
+
+
+def screens() -> dict[str, str]:
+    """By name of the picture: the path below data_sync/."""
+    now = timezone.now()
+    source = making.source()
+    paths = {
+        "sources": "datasource/",
+        "source-add": "datasource/add/",
+        "source": f"datasource/{source.pk}/change/",
+        "source-edit": f"datasource/{source.pk}/edit/",
+        "source-remove": f"datasource/{source.pk}/delete/",
+        "keys": "exportkey/",
+        "key-add": "exportkey/add/",
+        "pulls": "datapull/",
+        "pull-add": "datapull/add/",
+        "changesets": "changeset/",
+    }
+    for state, values in {
+        "nothing-differs": {"compared": 8120, "finished_at": now},
+        "reading": {"state": "reading", "rows_read": 4000, "rows_expected": 8120},
+        "failed": {"state": "failed", "error": "The source does not answer: it was not reached within 10 s."},
+    }.items():
+        pull = making.pull(**{"source": source, "started_at": now, **values})
+        paths[f"pull-{state}"] = f"datapull/{pull.pk}/change/"
+    review = everything()
+    paths |= {
+        "review": f"changeset/{review.pk}/change/",
+        "review-deletes": f"changeset/{review.pk}/change/?op=delete",
+        "review-filter-empty": f"changeset/{review.pk}/change/?q=nothing-like-it",
+        "review-print": f"changeset/{review.pk}/print/",
+        "review-reject": f"changeset/{review.pk}/reject/",
+        "history": f"changeset/{review.pk}/history/",
+    }
+    decided = {"decision": "accepted"}
+    confirm = changeset([*(delete(number, **decided) for number in range(1, 13)), create(13, **decided), update(14)])
+    paths["confirm"] = f"changeset/{confirm.pk}/apply/"
+    for state, values in {
+        "blocked": {"guards": [{"code": "empty_side", "message": "The source has no rows of term."}]},
+        "approved": {"approved_at": now},
+        "superseded": {"state_reason": "Superseded by changeset 7."},
+        "rejected": {"state_reason": "Not this year."},
+        "stale": {"attempt": 1},
+        "failed": {"attempt": 1, "state_reason": "One change could not be written."},
+        "applied": {"attempt": 1, "applied_at": now},
+    }.items():
+        outcome = {"applied": "applied", "failed": "failed", "stale": "stale"}.get(state, "")
+        reason = "" if outcome in ("", "applied") else "The column takes 200 characters, and this value has 300."
+        row = update(1, decision="accepted", outcome=outcome, outcome_reason=reason)
+        stored = changeset([row, create(2, outcome="skipped" if outcome else "")], state=state, **values)
+        paths[f"review-{state}"] = f"changeset/{stored.pk}/change/"
+        if outcome:
+            paths[f"result-{state}"] = f"changeset/{stored.pk}/result/"
+    return paths
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1366, 320])
+def test_every_screen_fits(arrive, scheme, width):
+    person = arrive(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    folder = PICTURES / f"{width}-{scheme}"
+    folder.mkdir(parents=True, exist_ok=True)
+    too_wide = []
+
+    for name, path in screens().items():
+        person.visit(path)
+        person.page.screenshot(path=folder / f"{name}.png", full_page=True)
+        if person.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            too_wide.append(name)
+
+    assert too_wide == []
