@@ -222,3 +222,43 @@ def test_the_page_of_a_large_changeset_stays_light(arrive):
     assert person.page.get_by_role("article").count() == 50
     assert person.page.evaluate("document.querySelectorAll('*').length") < 10_000
     assert re.search("Next", person.page.locator(".ds-pager").inner_text())
+
+
+def test_a_lost_network_puts_the_radio_back_and_offers_to_try_again(arrive):
+    stored = changeset([update(1), update(2)])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/")
+    page, card = person.page, person.page.get_by_role("article", name="word-1")
+    page.route("**/decide/", lambda route: route.abort("internetdisconnected"))
+
+    card.get_by_label("Accept").click()
+
+    expect(card.get_by_role("alert")).to_contain_text("The decision could not be saved.")
+    expect(card.get_by_label("Undecided")).to_be_checked()
+    page.unroute("**/decide/")
+    card.get_by_role("button", name="Try again").click()
+    expect(card.get_by_label("Accept")).to_be_checked()
+    expect(card.get_by_role("alert")).to_have_count(0)
+    expect(page.locator(".ds-bar")).to_contain_text("1 accepted")
+    person.complaints = [text for text in person.complaints if "ERR_INTERNET_DISCONNECTED" not in text]
+
+
+def test_forced_colours_keep_every_mark(arrive):
+    stored = changeset([update(1, "Boots 2025", "Boots 2026"), delete(2)])
+    person = arrive(forced_colors="active")
+    person.visit(f"changeset/{stored.pk}/change/")
+
+    for selector, decoration in ((".ds-diff del", "line-through"), (".ds-diff ins", "underline")):
+        style = person.page.locator(selector).first.evaluate("e => getComputedStyle(e).textDecorationLine")
+        assert style == decoration
+    assert person.page.locator("#change-2").evaluate("e => getComputedStyle(e).borderTopStyle") == "solid"
+
+
+def test_right_to_left_mirrors_the_sides(arrive, settings):
+    settings.LANGUAGE_CODE = "ar"
+    stored = changeset([update(1, "مرحبا بكم", "مرحبا بالعالم")])
+    person = arrive()
+    person.visit(f"changeset/{stored.pk}/change/")
+
+    here, incoming = (person.page.locator(f".ds-diff td.ds-{name}").bounding_box() for name in ("removed", "added"))
+    assert here["x"] > incoming["x"]
