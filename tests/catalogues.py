@@ -10,8 +10,10 @@ import io
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
+import django
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from babel.messages.mofile import read_mo, write_mo
@@ -60,9 +62,20 @@ def read(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
-def compiled(language: str) -> Catalog:
-    with path(language, "mo").open("rb") as file:
-        return read_mo(file)
+@cache
+def _of_django(language: str) -> dict[object, Message]:
+    """What Django and its admin have in a language."""
+    found: dict[object, Message] = {}
+    for folder in ("conf", "contrib/admin"):
+        with (Path(django.__file__).parent / folder / "locale" / language / "LC_MESSAGES" / "django.mo").open(
+            "rb"
+        ) as mo:
+            found |= {_key(message): message for message in read_mo(mo) if not message.context}
+    return found
+
+
+def _key(message: Message) -> object:
+    return tuple(message.id) if isinstance(message.id, list) else message.id
 
 
 def _empty(language: str) -> Catalog:
@@ -96,10 +109,14 @@ def update(language: str) -> list[str]:
     catalog = read(language) if po.exists() else _empty(language)
     catalog.update(template(), no_fuzzy_matching=True, update_creation_date=False)
     catalog.obsolete.clear()
+    for message in catalog:
+        # Messages that Django has too are said in its words: whose catalogue wins is a matter of INSTALLED_APPS.
+        if message.id and (theirs := _of_django(language).get(_key(message))) and not message.context:
+            message.string = theirs.string
     with po.open("wb") as file:
         write_po(file, catalog, width=110, sort_output=True, ignore_obsolete=True)
     with path(language, "mo").open("wb") as file:
-        write_mo(file, catalog)
+        write_mo(file, read(language))
     return [str(message.id) for message in catalog if message.id and not is_translated(message)]
 
 
@@ -111,7 +128,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    import django
     from django.conf import settings
 
     settings.configure()
