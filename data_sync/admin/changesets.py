@@ -14,7 +14,6 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
@@ -91,15 +90,15 @@ class ChangesetAdmin(ScreensAdmin):
         return {
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "print": ("<int:pk>/print/", partial(review.print_page, self)),
-            "decide": ("<int:pk>/decide/", require_POST(partial(deciding.decide, self))),
-            "viewed": ("<int:pk>/viewed/", require_POST(partial(remarks.set_viewed, self))),
-            "comment": ("<int:pk>/comment/", require_POST(partial(remarks.comment, self))),
-            "undo": ("<int:pk>/undo/", require_POST(partial(deciding.undo, self))),
-            "rehearse": ("<int:pk>/rehearse/", require_POST(partial(rehearsal.rehearse, self))),
-            "resolve": ("<int:pk>/resolve/", require_POST(partial(deciding.resolve, self))),
+            "decide": ("<int:pk>/decide/", self.posted(partial(deciding.decide, self))),
+            "viewed": ("<int:pk>/viewed/", self.posted(partial(remarks.set_viewed, self))),
+            "comment": ("<int:pk>/comment/", self.posted(partial(remarks.comment, self))),
+            "undo": ("<int:pk>/undo/", self.posted(partial(deciding.undo, self))),
+            "rehearse": ("<int:pk>/rehearse/", self.posted(partial(rehearsal.rehearse, self))),
+            "resolve": ("<int:pk>/resolve/", self.posted(partial(deciding.resolve, self))),
             "confirm": ("<int:pk>/apply/", partial(transitions.confirm, self)),
-            "approve": ("<int:pk>/approve/", require_POST(partial(transitions.approve, self))),
-            "withdraw": ("<int:pk>/withdraw/", require_POST(partial(transitions.withdraw, self))),
+            "approve": ("<int:pk>/approve/", self.posted(partial(transitions.approve, self))),
+            "withdraw": ("<int:pk>/withdraw/", self.posted(partial(transitions.withdraw, self))),
             "reject": ("<int:pk>/reject/", partial(transitions.reject, self)),
             "override": ("<int:pk>/override/", partial(transitions.override, self)),
             "result": ("<int:pk>/result/", partial(outcomes.result, self)),

@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_POST
 
 from data_sync.core.errors import DataSyncError, NotPermitted
 from data_sync.models import ExportKey
@@ -35,7 +34,7 @@ class ExportKeyAdmin(ScreensAdmin):
         return {
             "add": ("add/", self.add),
             "change": ("<int:pk>/change/", self.detail),
-            "revoke": ("<int:pk>/revoke/", require_POST(self.revoke)),
+            "revoke": ("<int:pk>/revoke/", self.posted(self.revoke)),
         }
 
     def has_add_permission(self, request: HttpRequest) -> bool:

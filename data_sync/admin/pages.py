@@ -20,6 +20,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
 
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.services.actors import Actor, of_user
@@ -57,6 +58,16 @@ class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """The address of a page by the last part of its URL's name."""
         route = f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}"
         return reverse(route, args=args, current_app=self.admin_site.name)
+
+    def posted(self, view: View, page: str = "change") -> View:
+        """A view that answers forms alone. Who comes by its address, or again, is led to the page of the form's row."""
+
+        def answer(request: HttpRequest, pk: int) -> HttpResponse:
+            if request.method in ("GET", "HEAD"):
+                return redirect(self.url(page, pk))
+            return require_POST(view)(request, pk=pk)
+
+        return answer
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -13,7 +13,6 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.http import require_POST
 
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted
@@ -48,7 +47,7 @@ class DataPullAdmin(ScreensAdmin):
             "add": ("add/", self.add),
             "change": ("<int:pk>/change/", self.detail),
             "status": ("<int:pk>/status/", self.status),
-            "cancel": ("<int:pk>/cancel/", require_POST(self.cancel)),
+            "cancel": ("<int:pk>/cancel/", self.posted(self.cancel)),
         }
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted
@@ -38,8 +37,8 @@ class DataSourceAdmin(ScreensAdmin):
             "change": ("<int:pk>/change/", self.detail),
             "edit": ("<int:pk>/edit/", self.edit),
             "delete": ("<int:pk>/delete/", self.remove),
-            "test": ("<int:pk>/test/", require_POST(self.test)),
-            "pull": ("<int:pk>/pull/", require_POST(self.pull_now)),
+            "test": ("<int:pk>/test/", self.posted(self.test)),
+            "pull": ("<int:pk>/pull/", self.posted(self.pull_now)),
         }
 
     # Whoever may view a source sees its page; services ask for these permissions again.

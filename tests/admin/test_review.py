@@ -345,7 +345,8 @@ def test_deciding_takes_a_token_and_a_post(reviewer):
     answer = strict.post(decide_url(stored), {"number": "1", "decide": "accepted", "revision": "0"})
 
     assert answer.status_code == 403
-    assert reviewer.get(decide_url(stored)).status_code == 405
+    assert reviewer.get(decide_url(stored)).url == review_url(stored)
+    assert reviewer.put(decide_url(stored)).status_code == 405
 
 
 def test_looking_changes_nothing(client, django_assert_max_num_queries):
