@@ -72,7 +72,7 @@ def build_card(
         requires=tuple(other for other in required if other.number not in builder.mentioned or other.is_rejected),
         effects=tuple(effects_of(row_change.cascades)),
         conflict=conflict,
-        moved=moved_row_of(row_change, moved),
+        moved=moved_row_of(row_change, moved, lambda name: shape.field(name).label),
         earlier=None if earlier is None else earlier.kind,
         previous_key=key_text(tuple(row_change.previous_key)) if row_change.previous_key is not None else "",
     )

@@ -95,6 +95,6 @@ def as_page(
         rows=[(row, model_name(row.model)) for row in found.others],
         model_name=model_name(found.change.model),
         reason=str(error),
-        given=[(name, value) for name, value in request.POST.items() if name not in KEPT_OUT],
+        given=[(name, value) for name, values in request.POST.lists() if name not in KEPT_OUT for value in values],
         is_accepting=found.decision is Decision.ACCEPTED,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.utils.dateparse import parse_datetime
@@ -39,14 +40,14 @@ class MovedRow:
     is_acknowledged: bool = False
 
 
-def moved_row_of(row_change: Change, moved: Moved | None) -> MovedRow | None:
-    """None for a row that is as it was at the pull."""
+def moved_row_of(row_change: Change, moved: Moved | None, label: Callable[[str], str]) -> MovedRow | None:
+    """None for a row that is as it was at the pull. `label` gives a field's name for people."""
     if moved is None:
         return None
     if moved.record is None:
-        return MovedRow(what=_("The row is gone here since the pull."))
+        return MovedRow(what=f"The row {moved.reason}.")
     return MovedRow(
-        what=_("Changed here since the pull: %(names)s.") % {"names": ", ".join(moved.names)},
+        what=_("Changed here since the pull: %(names)s.") % {"names": ", ".join(map(label, moved.names))},
         seen=_("I have seen the row as it is now"),
         digest=moved.digest,
         is_acknowledged=row_change.acknowledged_digest == moved.digest,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist, SuspiciousOperation
 from django.http import FileResponse, Http404, HttpRequest
 from django.utils.translation import gettext as _
 
@@ -70,8 +71,12 @@ def opened(row_change: Change, field: str, side: str, file: FileValue) -> Iterat
         with open_staged(file) as stored:
             yield stored
         return
-    column: Any = apps.get_model(row_change.model)._meta.get_field(field)
-    with column.storage.open(file.name) as stored:
+    try:
+        column: Any = apps.get_model(row_change.model)._meta.get_field(field)
+        stored = column.storage.open(file.name)
+    except (FieldDoesNotExist, SuspiciousOperation) as error:
+        raise LookupError(str(error)) from error
+    with stored:
         yield stored
 
 

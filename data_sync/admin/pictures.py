@@ -7,6 +7,7 @@ are known to be harmless.
 from __future__ import annotations
 
 import io
+import logging
 import time
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from data_sync.core.errors import DataSyncError
 from data_sync.core.records import MISSING, FileValue
 from data_sync.models import Change
 
@@ -28,10 +28,13 @@ NAMES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 KINDS = ("PNG", "JPEG", "GIF", "WEBP")
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 25_000_000
-"""What is decoded at most: 100 MB of memory."""
+"""What is decoded at most, which takes some 200 MB for a moment."""
+MOST_PIXELS_OF_JPEG = 100_000_000
+"""Of a JPEG that is not progressive: it is decoded at an eighth of its size, line by line."""
 BOX = (256, 192)
 SECONDS = 0.2
 """How long one page may look into pictures that it has not seen yet."""
+logger = logging.getLogger("data_sync")
 REMEMBERED = 7 * 24 * 3600
 
 Found = tuple[int, int, Trouble]
@@ -61,22 +64,21 @@ class Pictures:
     def _found(self, row_change: Change, field: str, side: str, file: FileValue) -> Found:
         if file.size > MOST_BYTES:
             return 0, 0, "too_large"
-        known: Found | None = cache.get(_name(file))
-        if known is not None:
-            return known
-        if time.monotonic() > self._until:
-            return 0, 0, ""  # The thumbnail will tell.
+        # Not by the checksum alone: what a storage has under the name by now may be another picture.
+        name = f"data_sync.picture.{self._changeset_pk}.{row_change.number}.{field}.{side}.{file.checksum[-16:]}"
         try:
+            known: Found | None = cache.get(name)
+            if known is not None:
+                return known
+            if time.monotonic() > self._until:
+                return 0, 0, ""  # The thumbnail will tell.
             with opened(row_change, field, side, file) as content:
                 found = measured(content)
-        except (DataSyncError, OSError, LookupError):
+            cache.set(name, found, REMEMBERED)
+        except Exception:  # Storages and caches raise what they like, and the page is about more than a picture.
+            logger.warning("The picture %s could not be looked into.", file.name, exc_info=True)
             return 0, 0, ""
-        cache.set(_name(file), found, REMEMBERED)
         return found
-
-
-def _name(file: FileValue) -> str:
-    return f"data_sync.picture.{file.checksum}"
 
 
 def _has_pillow() -> bool:
@@ -94,12 +96,13 @@ def measured(content: IO[bytes]) -> Found:
     try:
         image = Image.open(content, formats=KINDS)
         width, height = image.size
-        image.draft("RGB", BOX)  # A JPEG is decoded at an eighth of its size, if need be.
+        is_simple_jpeg = image.format == "JPEG" and not image.info.get("progressive")
     except Image.DecompressionBombError:
         return 0, 0, "too_large"
     except Exception:  # Whatever a decoder makes of a stranger's bytes.
         return 0, 0, "broken"
-    return width, height, "too_large" if image.size[0] * image.size[1] > MOST_PIXELS else ""
+    most = MOST_PIXELS_OF_JPEG if is_simple_jpeg else MOST_PIXELS
+    return width, height, "too_large" if width * height > most else ""
 
 
 def thumbnail(admin: ChangesetAdmin, request: HttpRequest, pk: int, number: int, field: str, side: str) -> HttpResponse:
@@ -133,8 +136,10 @@ def _shrunk(content: IO[bytes]) -> tuple[bytes, str]:
     try:
         image: Any = Image.open(content, formats=KINDS)
         image.draft("RGB", BOX)
-        image = ImageOps.exif_transpose(image)
         is_opaque = image.mode in ("L", "RGB", "CMYK", "YCbCr") and "transparency" not in image.info
+        if image.mode not in ("P", "1"):  # Which have no colours in between.
+            image.thumbnail((2 * max(BOX), 2 * max(BOX)))
+        ImageOps.exif_transpose(image, in_place=True)
         image = image.convert("RGB" if is_opaque else "RGBA")
         image.thumbnail(BOX)
         image.save(out, "JPEG" if is_opaque else "PNG")

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -62,7 +63,9 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         ],
         totals=[(operation.value, found.total(operation)) for operation in COLUMNS],
         effects=effects_of(found.cascades),
-        accepted_conflicts=changeset.changes.filter(is_conflict=True, decision=Decision.ACCEPTED.value).count(),
+        accepted_kept=_accepted(changeset).exclude(kept={}).count(),
+        accepted_edited=_accepted(changeset).filter(is_conflict=False).exclude(acknowledged_digest="").count(),
+        accepted_conflicts=_accepted(changeset).filter(is_conflict=True).count(),
         disagreements=disagreements_of(changeset),
         may_rehearse=may_rehearse(changeset, actor_of(request)),
         unmet=_unmet(changeset, found.unmet),
@@ -71,6 +74,10 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         page_name="confirm",
         **admin.permissions(request),
     )
+
+
+def _accepted(changeset: Changeset) -> QuerySet[Change]:
+    return changeset.changes.filter(decision=Decision.ACCEPTED.value)
 
 
 def _place(changeset: Changeset, label: str) -> int:

@@ -138,9 +138,8 @@ class Change(models.Model):
 
     A rename has its new key in `key`, the old one in `previous_key`, and a `rename_choice`.
 
-    `kept` is `{}`, or of an update `{"fields": [str], "digest": str, "waives": [int], "holds": bool}`: the fields and
-    files that stay as they are here, the digest of the record that the update then leads to, what it then requires no
-    more, and whether changes that require this one can no longer rely on it.
+    `kept` is `{}`, or of an update `{"fields": [str], "waives": [int], "holds": bool}`: the fields and files that stay
+    as they are here, what it then requires no more, and whether changes that require it can no longer rely on it.
 
     `decided_revision` is the revision of the changeset that the latest decision made; `decision_before` and
     `acknowledged_before` are what it replaced.

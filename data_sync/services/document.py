@@ -61,6 +61,7 @@ def _pieces(changeset: Changeset) -> Iterator[str]:
             "decision": change.decision,
             "kept_fields": kept_of(change.decision, change.kept),
             "acknowledged_digest": change.acknowledged_digest,
+            "seen_fields": change.seen["fields"] if change.seen.get("digest") == change.acknowledged_digest else None,
             "rename_choice": rename_of(change.operation, change.rename_choice),
             "outcome": change.outcome or None,
             "outcome_reason": change.outcome_reason,

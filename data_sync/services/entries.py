@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from data_sync.core.states import Operation
@@ -30,6 +30,8 @@ class Entry(NamedTuple):
     seen_digest: str
     after_digest: str
     replaced_pk: Any = None
+    keeps: bool = False
+    """Whether an update leaves some fields as they are here."""
 
     @property
     def is_replaced(self) -> bool:
@@ -47,8 +49,9 @@ def entry_columns() -> list[Any]:
     return [*plain, *map(as_stored, ("key", "previous_key", "local_pk", "kept"))]
 
 
-def entries_of(schema: ModelSchema, rows: Iterable[Sequence[Any]]) -> list[Entry]:
-    """The changes of one model from their `entry_columns`."""
+def entries_of(schema: ModelSchema, rows: Iterable[Sequence[Any]], kept_digests: Mapping[int, str]) -> list[Entry]:
+    """The changes of one model from their `entry_columns`. `kept_digests` are those of the records that updates lead
+    to of which some fields are kept, by number."""
     to_pk = schema.pk.to_python
     return [
         Entry(
@@ -59,8 +62,9 @@ def entries_of(schema: ModelSchema, rows: Iterable[Sequence[Any]]) -> list[Entry
             key,
             previous,
             "" if operation == "create" else acknowledged or before,
-            after if kept == "{}" else json.loads(kept)["digest"],
+            after if kept == "{}" else kept_digests[number],
             pk if operation == "rename" and choice == "replace" else None,
+            kept != "{}",
         )
         for number, operation, before, acknowledged, after, choice, key, previous, text, kept in rows
     ]

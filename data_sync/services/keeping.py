@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, models
@@ -18,7 +19,7 @@ from data_sync.orm.check_problems import check_problems
 from data_sync.orm.conditions import names_in
 from data_sync.orm.limits import value_problems
 from data_sync.orm.references import targets_of
-from data_sync.orm.resolution import schemas
+from data_sync.orm.resolution import schemas, target_schema
 from data_sync.orm.schema import ModelSchema
 from data_sync.orm.uniqueness import unique_sets
 from data_sync.orm.writes import columns_of
@@ -31,8 +32,11 @@ Place = tuple[str, str]
 
 
 def keep(changeset: Changeset, changes: QuerySet[Change], names: Collection[str]) -> None:
-    """Stores which fields and files these updates keep; none for no names. Raises `InvalidTransition`, by name."""
-    for change in changes.order_by("number"):
+    """Stores which fields and files an update keeps; none for no names. Raises `InvalidTransition`, by name."""
+    found = list(changes[:2])
+    if len(found) > 1:
+        raise InvalidTransition("Fields are kept of one update at a time: name the change.")
+    for change in found:
         kept = kept_of(changeset, change, names, rows_made_by(changeset, change.requires)) if names else {}
         changes.filter(pk=change.pk).update(kept=kept)
 
@@ -78,7 +82,6 @@ def kept_of(changeset: Changeset, change: Change, names: Collection[str], made: 
     _refuse_problems(schema, before, after, named)
     return {
         "fields": sorted(names),
-        "digest": after.digest(),
         "waives": _waived(schema, before, incoming, after, made),
         "holds": _may_hold(schema, names),
     }
@@ -122,19 +125,40 @@ def _may_hold(schema: ModelSchema, names: Collection[str]) -> bool:
 
 
 def refuse_held(changeset: Changeset) -> None:
-    """Raises `InvalidTransition` where an accepted change requires one that holds on to what it needs."""
+    """Raises `InvalidTransition` where an accepted change requires one that holds on to what it needs, or deletes a row
+    that another one keeps a link to."""
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
-    held = {
-        number: kept["fields"]
-        for number, kept in accepted.exclude(kept={}).values_list("number", "kept")
-        if kept["holds"]
-    }
+    held = [change for change in accepted.exclude(kept={}).iterator(chunk_size=500) if change.kept["holds"]]
     if not held:
         return
+    by_number = {change.number: change for change in held}
     for number, needs in sorted(requirements.requires_of(accepted).items()):
-        for need in sorted(set(needs) & held.keys()):
-            raise InvalidTransition(
-                f"Change {requirements.named(changeset, [number])} requires {requirements.named(changeset, [need])}, "
-                f"which keeps {', '.join(held[need])} as it is here. Take that from the source, too, or reject the "
-                "change that needs it."
-            )
+        for need in sorted(set(needs) & by_number.keys()):
+            _refuse(changeset, number, by_number[need])
+    kept_links = {place: change for change in held for place in _kept_links(change)}
+    for batch in batches(kept_links):
+        digests = {hashlib.sha256(text.encode()).hexdigest()[:32] for _, text in batch}
+        deletes = accepted.filter(operation=Operation.DELETE.value, key_digest__in=digests).order_by("number")
+        for number, label, key in deletes.values_list("number", "model", "key"):
+            keeper = kept_links.get((label, canonical.dumps(key)))
+            if keeper is not None:
+                _refuse(changeset, number, keeper)
+
+
+def _refuse(changeset: Changeset, number: int, keeper: Change) -> None:
+    raise InvalidTransition(
+        f"Change {requirements.named(changeset, [number])} requires {requirements.name_of(keeper)}, which keeps "
+        f"{', '.join(keeper.kept['fields'])} as it is here. Take that from the source, too, or reject the change that "
+        "needs it."
+    )
+
+
+def _kept_links(change: Change) -> Iterator[Place]:
+    """The rows that an update keeps links to which the source does not have."""
+    schema = schemas().get(change.model)
+    before, after = before_record(change), incoming_record(change)
+    for link in () if schema is None else schema.links:
+        if link.name in change.kept["fields"]:
+            left = {canonical.dumps(key) for key in after.fields[link.name]}
+            texts = map(canonical.dumps, before.fields[link.name])
+            yield from ((target_schema(link).label, text) for text in texts if text not in left)

@@ -10,8 +10,8 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 
 from data_sync.core import canonical
-from data_sync.core.errors import InvalidTransition, NotAcknowledged
-from data_sync.core.records import Key, Record, differing
+from data_sync.core.errors import InvalidTransition, NotAcknowledged, RecordError
+from data_sync.core.records import Key, Record, RecordText, differing
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset
 from data_sync.orm.rekeying import Rekeying, Renamed
@@ -27,12 +27,15 @@ from .content import incoming_record, pulled_record
 class Moved:
     """A row that is no longer as it was at the pull, and not what the change would make it either.
 
-    `record` is the row now, as the comparison would have seen it, None for one that is gone; `names` are the fields
-    that were edited. Files are taken to be those of the pull, as to ask the storage takes long: an apply looks at them.
+    `record` is the row now, as the comparison would have seen it, and `names` are the fields that were edited. Files
+    are taken to be those of the pull, as to ask the storage takes long: an apply looks at them. Without a record,
+    `reason` says why nothing can be done but to pull again: the row is gone, is another one by its key, or cannot be
+    read.
     """
 
-    record: Record | None
+    record: Record | None = None
     names: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def digest(self) -> str:
@@ -55,26 +58,49 @@ def moved_rows(changeset: Changeset, changes: Iterable[Change]) -> dict[int, Mov
 
 
 def _of_model(schema: ModelSchema, changes: Sequence[Change], rekeying: Rekeying) -> dict[int, Moved]:
-    reader = RowReader(replace(schema, files=()), DEFAULT_DB_ALIAS)
     pks = {change.number: schema.pk.to_python(change.local_pk) for change in changes}
-    now = reader.by_pk(list(pks.values()))
+    now, unreadable = _read(RowReader(replace(schema, files=()), DEFAULT_DB_ALIAS), list(pks.values()))
     found: dict[int, Moved] = {}
     for change in changes:
-        text = now.get(pks[change.number])
-        if text is None:
-            found[change.number] = Moved(record=None)
-            continue
-        pulled = pulled_record(change)
-        record = replace(text.record(), files=pulled.files, carried=pulled.carried)
-        if change.operation != Operation.DELETE:  # As `comparison.Sides` has it.
-            rekeyed = rekeying.record(record)
-            record = replace(rekeyed, key=record.key) if change.operation == Operation.RENAME else rekeyed
-        if record.fields.keys() != pulled.fields.keys():
-            continue  # The model has got other fields since; an apply says so.
-        names = [name for name in differing(pulled, record) if name in record.fields]
-        if names and not _is_done(change, record):
-            found[change.number] = Moved(record=record, names=tuple(sorted(names)))
+        pk = pks[change.number]
+        if pk in unreadable:
+            found[change.number] = Moved(reason=f"cannot be read any more: {unreadable[pk]}")
+        elif pk not in now:
+            found[change.number] = Moved(reason="is gone here since the pull")
+        elif (moved := _compared(change, now[pk].record(), rekeying)) is not None:
+            found[change.number] = moved
     return found
+
+
+def _read(reader: RowReader, pks: Sequence[Any]) -> tuple[dict[Any, RecordText], dict[Any, str]]:
+    """The rows by primary key, and why some of them cannot be read: one that cannot does not hide the others."""
+    try:
+        return reader.by_pk(pks), {}
+    except RecordError:
+        found: dict[Any, RecordText] = {}
+        unreadable: dict[Any, str] = {}
+        for pk in pks:
+            try:
+                found |= reader.by_pk([pk])
+            except RecordError as error:
+                unreadable[pk] = str(error)
+        return found, unreadable
+
+
+def _compared(change: Change, record: Record, rekeying: Rekeying) -> Moved | None:
+    pulled = pulled_record(change)
+    record = replace(record, files=pulled.files, carried=pulled.carried)
+    if change.operation != Operation.DELETE:  # As `comparison.Sides` has it.
+        rekeyed = rekeying.record(record)
+        record = replace(rekeyed, key=record.key) if change.operation == Operation.RENAME else rekeyed
+    if record.fields.keys() != pulled.fields.keys():
+        return None  # The model has got other fields since; an apply says so.
+    names = [name for name in differing(pulled, record) if name in record.fields]
+    if not names or _is_done(change, record):
+        return None
+    if record.key_text != pulled.key_text:
+        return Moved(reason=f"was given another natural key here since the pull, {record.key_text}")
+    return Moved(record=record, names=tuple(sorted(names)))
 
 
 def _is_done(change: Change, record: Record) -> bool:
@@ -91,24 +117,28 @@ def _rekeying(changeset: Changeset) -> Rekeying:
 
 def acknowledge_moved(
     changeset: Changeset, changes: QuerySet[Change], *, acknowledge: bool, seen: str | None
-) -> dict[int, Moved]:
-    """Stores the rows as they are now, for changes that are about to be accepted; gives those that have moved.
+) -> list[int]:
+    """Stores, for changes that are about to be accepted, the rows that have moved, as they are now; gives the numbers.
 
-    Raises `NotAcknowledged` where one has moved and that has not been seen: `seen` is the digest that was shown, ""
-    where it was said not to have moved; None takes any. Raises `InvalidTransition` for an update of a row that is gone.
+    That is what an apply compares with, and starts from. Raises `NotAcknowledged` where a row has moved and that has
+    not been seen: `seen` is the digest that was shown, "" where it was said not to have moved; None takes any. Raises
+    `InvalidTransition` where nothing but another pull helps.
     """
-    moved = moved_rows(changeset, changes)
-    for change in changes:
+    rows = list(changes.order_by("number"))
+    moved = moved_rows(changeset, rows)
+    altered = []
+    for change in rows:
         of_change = moved.get(change.number)
         if of_change is None:
             if change.seen:  # It is again as it was at the pull.
-                changes.filter(pk=change.pk).update(seen={}, acknowledged_digest="")
+                change.seen, change.acknowledged_digest = {}, ""
+                altered.append(change)
             continue
         named = requirements.name_of(change)
         if of_change.record is None:
-            if change.operation == Operation.DELETE:
+            if change.operation == Operation.DELETE and not _is_there(change):
                 continue  # An apply finds that there is nothing left to do.
-            raise InvalidTransition(f"The row of change {named} is gone here since the pull. Pull again.")
+            raise InvalidTransition(f"The row of change {named} {of_change.reason}. Pull again.")
         if not acknowledge or (seen is not None and seen != of_change.digest):
             raise NotAcknowledged(
                 f"The row of change {named} was changed here since the pull: {', '.join(of_change.names)}. Look at it "
@@ -116,13 +146,13 @@ def acknowledge_moved(
                 change.number,
                 of_change.digest,
             )
-    store_seen(changes, moved)
-    return moved
+        change.seen = {"digest": of_change.digest, "fields": dict(of_change.record.fields)}
+        change.acknowledged_digest = of_change.digest
+        altered.append(change)
+    Change.objects.bulk_update(altered, ["seen", "acknowledged_digest"], batch_size=500)
+    return [change.number for change in altered if change.seen]
 
 
-def store_seen(changes: QuerySet[Change], moved: dict[int, Moved]) -> None:
-    """Acknowledges these rows as they are now: what an apply compares with, and starts from."""
-    for number, of_change in moved.items():
-        if of_change.record is not None:
-            seen = {"digest": of_change.digest, "fields": dict(of_change.record.fields)}
-            changes.filter(number=number).update(acknowledged_digest=of_change.digest, seen=seen)
+def _is_there(change: Change) -> bool:
+    schema = schemas()[change.model]
+    return schema.every_row(DEFAULT_DB_ALIAS).filter(pk=schema.pk.to_python(change.local_pk)).exists()

@@ -58,6 +58,7 @@ class Plan:
         self.written = Written()
         self._leaving: dict[str, dict[Any, int]] = {}
         self._known: dict[str, list[Entry]] = {}
+        self._kept_digests = self._digests_of_kept()
         self.renamed = self._renamed()
         self.rekeying = Rekeying(self.schemas, self.renamed)
         self._refuse()
@@ -78,6 +79,11 @@ class Plan:
             for number, label, previous, key in renames.values_list("number", "model", "previous_key", "key")
             if self._is_chosen(number)
         }
+
+    def _digests_of_kept(self) -> dict[int, str]:
+        """Of updates that keep some fields: not what came in, but what the row is to be. Never taken from storage."""
+        keeping = self._changes().exclude(kept={}).iterator(chunk_size=500)
+        return {change.number: after_record(change).digest() for change in keeping if self._is_chosen(change.number)}
 
     def _refuse(self) -> None:
         """Raises `ChangeFailed` for changes that nobody should have been able to choose."""
@@ -125,7 +131,7 @@ class Plan:
         last = 0
         while True:
             rows = list(changes.filter(number__gt=last).values_list(*entry_columns())[:BATCH])
-            batch = entries_of(self.schemas[label], rows)
+            batch = entries_of(self.schemas[label], rows, self._kept_digests)
             if read is not None:
                 read = [*read, *batch] if len(read) + len(batch) <= REMEMBERED else None
             if len(rows) < BATCH:
@@ -145,7 +151,7 @@ class Plan:
     def of_numbers(self, label: str, numbers: Collection[int]) -> list[Entry]:
         """The entries with these numbers."""
         rows = self._changes().filter(model=label, number__in=numbers).values_list(*entry_columns())
-        entries = entries_of(self.schemas[label], rows)
+        entries = entries_of(self.schemas[label], rows, self._kept_digests)
         return [self._with_pk(entry) for entry in entries if self._is_chosen(entry.number)]
 
     # Records
@@ -222,6 +228,8 @@ class Plan:
         for label in self.schemas:
             for batch in self.entries(label, and_done=True):
                 for entry in batch:
+                    if entry.keeps:
+                        continue  # Both sides do not agree on the row: what they had agreed on stands.
                     is_gone = entry.operation == Operation.DELETE
                     digest = None if is_gone else bytes.fromhex(entry.after_digest.removeprefix("sha256:"))[:16]
                     yield label, key_hash(entry.key_text.encode()), digest

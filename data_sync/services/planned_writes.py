@@ -20,7 +20,10 @@ TEXTS = ("before", "after", "files", "carried", "kept", "seen")
 
 
 def write_of(entry: Entry, texts: Sequence[Any], promoted: Mapping[tuple[int, str], str]) -> Write:
-    """From the stored `TEXTS` of a change, which the approval seal has vouched for.
+    """From the stored `TEXTS` of a change.
+
+    The approval seal vouches for what was pulled, for which fields are kept, and for the digest of the row that was
+    seen; whatever else is altered is found when the row is read back.
 
     `promoted` has, by number and field, under which names new files lie in their storage.
     """
@@ -38,8 +41,8 @@ def write_of(entry: Entry, texts: Sequence[Any], promoted: Mapping[tuple[int, st
             new = keeping(new, old, _loads(kept)["fields"])
     stored = {name: "" if value is None else promoted.get((entry.number, name)) for name, value in new.files.items()}
     if entry.is_replaced:  # The new row takes over the files of the old one that stay as they are.
-        kept = {name: sides["before"]["name"] for name, sides in beside[1].items() if sides["before"]}
-        stored = {name: kept.get(name) if value is None else value for name, value in stored.items()}
+        taken = {name: sides["before"]["name"] for name, sides in beside[1].items() if sides["before"]}
+        stored = {name: taken.get(name) if value is None else value for name, value in stored.items()}
     return Write(
         number=entry.number,
         after=new,

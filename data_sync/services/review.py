@@ -94,12 +94,14 @@ def decide(
             skipped["conflicts"], changes = _without(changes, Q(is_conflict=True))
         if is_acceptance:
             skipped["problems"], changes = _without(changes, Q(has_problems=True))
-        edited = {}
+        edited: list[int] = []
         if is_acceptance and not is_bulk:
             edited = moved.acknowledge_moved(changeset, changes, acknowledge=acknowledge, seen=seen)
             if not acknowledge:
                 require_acknowledged(changes)
-        if keep is not None and not is_bulk and decision != Decision.REJECTED:
+        if keep is not None and decision == Decision.REJECTED:
+            keep = None
+        if keep is not None:
             keeping.keep(changeset, changes, keep)
         also: list[int] = []
         parts = [changes]
@@ -115,10 +117,9 @@ def decide(
                     requirements.refuse_replacement(changeset, part)
                 part.filter(operation=Operation.RENAME.value).update(rename_choice=rename_choice.value)
         revised = changeset.revision
-        count = sum(part.update(**_values(revised, decision, acknowledge)) for part in parts)
-        count += sum(part.update(**_values(revised, decision, False)) for part in _numbered(changeset, also))
+        count = sum(part.update(**_values(revised, decision, acknowledge, edited)) for part in parts)
+        count += sum(part.update(**_values(revised, decision, False, [])) for part in _numbered(changeset, also))
         if is_acceptance and not is_bulk:
-            moved.store_seen(changes, edited)
             keeping.refuse_held(changeset)
         if is_bulk and rename_choice is None:
             undoing.remember(changeset, decision, count, actor)
@@ -134,7 +135,7 @@ def decide(
                 "also": also,
                 "acknowledged": acknowledge and is_acceptance,
                 "rename_choice": rename_choice and rename_choice.value,
-                "kept": sorted(keep or ()),
+                "kept": None if keep is None else sorted(keep),
             },
         )
     return Decided(
@@ -158,14 +159,16 @@ def require_acknowledged(changes: QuerySet[Change]) -> None:
         )
 
 
-def _values(revision: int, decision: Decision, acknowledge: bool) -> dict[str, Any]:
-    """What a decided change gets. An acknowledgement is part of the acceptance, and goes with it."""
+def _values(revision: int, decision: Decision, acknowledge: bool, edited: Collection[int]) -> dict[str, Any]:
+    """What a decided change gets. An acknowledgement is part of the acceptance, and goes with it; those of rows that
+    were `edited` after the pull have been stored."""
     values = undoing.before(revision) | {"decision": decision.value}
     if decision != Decision.ACCEPTED:
         return values | {"acknowledged_digest": ""}
     if not acknowledge:
         return values
-    seen = Case(When(is_conflict=False, then=Value("")), default=LOCAL_DIGEST)
+    stored = [When(number__in=edited, then=F("acknowledged_digest"))] if edited else []
+    seen = Case(*stored, When(is_conflict=False, then=Value("")), default=LOCAL_DIGEST)
     return values | {"acknowledged_digest": seen}
 
 

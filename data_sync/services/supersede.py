@@ -19,7 +19,7 @@ from data_sync.orm.batches import batches
 
 from . import audit, keeping
 from .actors import Actor
-from .review import LOCAL_DIGEST
+from .review import ABSENT, LOCAL_DIGEST
 
 OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED)
 GIVEN_UP = (ChangesetState.STALE, ChangesetState.FAILED)
@@ -57,12 +57,14 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
     if changeset is None:
         return
     counts: Counter[str] = Counter()
+    comments: list[dict[str, Any]] = []
     sources = sorted([*retired, *_given_up(pull, changeset, covered)], key=lambda old: old.pk)
     for old in sources:  # The latest last, so that its decisions stand.
         counts += _carry_over(old, changeset)
-        counts += _carry_remarks(old, changeset)
-    if counts:
-        audit.record(changeset.pk, actor, "carried_over", {"from": [old.pk for old in sources], "counts": dict(counts)})
+        comments += _carry_remarks(old, changeset)
+    if counts or comments:
+        detail = {"from": [old.pk for old in sources], "counts": dict(counts)}
+        audit.record(changeset.pk, actor, "carried_over", detail | ({"comments": comments} if comments else {}))
 
 
 def _open(pull: DataPull, changeset: Changeset | None) -> list[Changeset]:
@@ -98,12 +100,13 @@ def _carry_over(old: Changeset, changeset: Changeset) -> Counter[str]:
     counts: Counter[str] = Counter()
     decisions: dict[bytes, _Decision] = {}
     decided = old.changes.exclude(decision=Decision.UNDECIDED.value)
-    for rows in _in_ranges(decided, "decision", "acknowledged_digest", "rename_choice", "kept"):
+    for rows in _in_ranges(decided, "decision", "acknowledged_digest", "rename_choice", "kept", "is_conflict"):
         for row in rows:
             decisions[_identity(row)] = _Decision(
                 decision=row["decision"],
                 rename_choice=row["rename_choice"],
-                was_seen=bool(row["acknowledged_digest"]),
+                # Not what was seen of a row that was edited after the pull: that is another change now.
+                was_seen=row["is_conflict"] and row["acknowledged_digest"] == (row["before_digest"] or ABSENT),
                 kept=tuple(row["kept"].get("fields", ())),
             )
         if len(decisions) >= AT_ONCE:
@@ -122,7 +125,7 @@ def _decide_same(changeset: Changeset, decisions: Mapping[bytes, _Decision]) -> 
                 was_seen = decision.was_seen and row["is_conflict"]
                 groups.setdefault(decision._replace(was_seen=was_seen), []).append(row["pk"])
         for decision, pks in groups.items():
-            if decision.kept:
+            if decision.kept and decision.decision == Decision.ACCEPTED:
                 pks = _keep_again(changeset, pks, decision.kept)
             counts[decision.decision] += Change.objects.filter(pk__in=pks).update(
                 decision=decision.decision,
@@ -146,33 +149,36 @@ def _keep_again(changeset: Changeset, pks: list[int], names: tuple[str, ...]) ->
     return [change.pk for change in able]
 
 
-def _carry_remarks(old: Changeset, changeset: Changeset) -> Counter[str]:
-    """Copies comments, with who and when, and what people have ticked off; gives how many comments."""
+def _carry_remarks(old: Changeset, changeset: Changeset) -> list[dict[str, Any]]:
+    """Copies comments, with who and when, and what people have ticked off; gives the comments, for the event."""
     has_remarks = Exists(Comment.objects.filter(change=OuterRef("pk"))) | Exists(
         Viewing.objects.filter(change=OuterRef("pk"))
     )
     remarked = {_identity(row): row["pk"] for rows in _in_ranges(old.changes.filter(has_remarks), "pk") for row in rows}
     if not remarked:
-        return Counter()
+        return []
     same = {
-        remarked[identity]: row["pk"]
-        for rows in _in_ranges(changeset.changes.all(), "pk")
+        remarked[identity]: (row["pk"], row["number"])
+        for rows in _in_ranges(changeset.changes.all(), "pk", "number")
         for row in rows
         if (identity := _identity(row)) in remarked
     }
-    counts: Counter[str] = Counter()
+    told: list[dict[str, Any]] = []
     for pks in batches(same):
-        comments = Comment.objects.filter(change__in=pks).order_by("pk")
-        copies = [
-            Comment(change_id=same[one.change_id], user_id=one.user_id, actor=one.actor, at=one.at, text=one.text)
+        comments = list(Comment.objects.filter(change__in=pks).order_by("pk"))
+        Comment.objects.bulk_create(
+            Comment(change_id=same[one.change_id][0], user_id=one.user_id, actor=one.actor, at=one.at, text=one.text)
+            for one in comments
+        )
+        told += [
+            {"change": same[one.change_id][1], "actor": one.actor, "at": one.at.isoformat(), "text": one.text}
             for one in comments
         ]
-        counts["comments"] += len(Comment.objects.bulk_create(copies))
         ticks = Viewing.objects.filter(change__in=pks)
         Viewing.objects.bulk_create(
-            [Viewing(change_id=same[one.change_id], user_id=one.user_id) for one in ticks], ignore_conflicts=True
+            [Viewing(change_id=same[one.change_id][0], user_id=one.user_id) for one in ticks], ignore_conflicts=True
         )
-    return +counts
+    return told
 
 
 def _in_ranges(changes: QuerySet[Change], *columns: str) -> Iterator[list[dict[str, Any]]]:

@@ -32,7 +32,7 @@ def test_the_card_shows_the_row_as_it_is_now_beside_the_pull(reviewer):
     page = reviewer.get(review_url(stored))
 
     shown = text(page)
-    assert shown.count("⚠ Changed since the pull") == 1 and "Changed here since the pull: meaning." in shown
+    assert shown.count("⚠ Changed since the pull") == 1 and "Changed here since the pull: Meaning." in shown
     assert "At the pull Here now Incoming" in shown
     assert "I have seen the row as it is now" in shown and page.content.decode().count('name="seen"') == 1
 

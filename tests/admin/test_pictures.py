@@ -145,6 +145,46 @@ def test_a_name_that_promises_no_raster_picture_is_taken_at_its_word(viewer):
     assert 'class="ds-thumbnail"' not in page and "pixels" not in page and "a.svg" in page
 
 
+def test_a_progressive_jpeg_counts_with_all_its_pixels(viewer):
+    """What a decoder holds of it is not an eighth, but all."""
+    many = picture((5200, 5200), "JPEG", progressive=True)
+
+    assert "5200 × 5200 pixels · too large for a thumbnail" in review(viewer, stored(None, many, "a.jpg"))
+
+
+@pytest.mark.parametrize("broken", ["storage", "cache", "field"])
+def test_no_storage_or_cache_takes_the_page_down(viewer, monkeypatch, broken):
+    changeset = stored(picture((640, 480)), picture())
+
+    def fail(*_, **__):
+        raise RuntimeError("away")
+
+    match broken:
+        case "storage":
+            monkeypatch.setattr(pictures, "opened", fail)
+        case "cache":
+            monkeypatch.setattr(pictures.cache, "get", fail)
+        case _:
+            files = {"gone": changeset.changes.get().files["thumbnail"]}
+            changeset.changes.update(files=files)
+
+    assert "a.png" in review(viewer, changeset)
+
+
+def test_what_a_storage_has_by_now_says_nothing_of_the_other_side(viewer):
+    content = picture((640, 480))
+    changeset = stored(content, content)
+    default_storage.delete("a.png")
+    default_storage.save("a.png", ContentFile(picture((10, 10))))
+    Change = changeset.changes.model
+    Change.objects.update(diff=[], files={"thumbnail": {"before": None, **changeset.changes.get().files["thumbnail"]}})
+
+    review(viewer, changeset)
+
+    assert thumbnail(viewer, changeset).status_code == 200
+    assert "640 × 480 pixels" in review(viewer, changeset)
+
+
 def test_a_picture_that_ends_early_has_no_thumbnail(viewer):
     assert thumbnail(viewer, stored(None, picture(mode="RGBA")[:300])).status_code == 404
 

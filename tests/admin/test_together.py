@@ -92,3 +92,21 @@ def test_deciding_on_all_of_them_needs_the_revision_that_was_seen(reviewer):
 
     assert reviewer.post(decide_url(stored), given).status_code == 409
     assert decided(stored) == ["rejected", "undecided"]
+
+
+def test_the_page_that_offers_both_sends_every_field_that_is_kept(client, db):
+    client.force_login(making.user("mira", *REVIEWER))
+    before = {"slug": "x", "title": "ours", "deleted": True}
+    after = {"slug": "x", "title": "theirs", "deleted": False}
+    stored = changeset(
+        [
+            create(1, decision="rejected"),
+            making.change(2, model="testapp.article", before=before, after=after, requires=[1]),
+        ]
+    )
+
+    page = client.post(
+        decide_url(stored), {"number": "2", "decide": "accepted", "revision": "0", "keep": ["title", "deleted"]}
+    ).content.decode()
+
+    assert page.count('name="keep"') == 2 and 'value="title"' in page and 'value="deleted"' in page

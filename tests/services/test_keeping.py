@@ -14,7 +14,7 @@ from data_sync.services import approval, review, undoing
 from data_sync.services.document import changeset_document
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
-from tests.testapp.models import Category, Document, Product, Slot, Tag
+from tests.testapp.models import Article, Category, Document, Product, Slot, Tag
 
 
 def decide(environments: Environments, change: Change, wanted: str = "accepted", **options: Any) -> review.Decided:
@@ -85,20 +85,75 @@ def test_a_create_that_another_field_needs_as_well_is_still_needed(environments:
         decide(environments, change_of(changeset, Product, "P"), keep=["name"])
 
 
-def test_the_next_pull_finds_what_was_kept_again_and_calls_it_no_conflict(
+def test_what_was_kept_is_a_conflict_at_the_next_pull_and_no_decision_on_many_takes_it(
+    environments: Environments,
+) -> None:
+    environments.add(Article, slug="a", title="Agreed")
+    environments.pull()
+    Article._base_manager.using("source").update(title="Theirs", deleted=True)
+    Article._base_manager.update(title="Edited here")
+    changeset = environments.changeset()
+    decide(environments, changeset.changes.get(), acknowledge=True, keep=["title"])
+    applied(environments, changeset)
+
+    again = environments.changeset()
+    done = review.decide(again.pk, review.Selection(), Decision.ACCEPTED, environments.actor, revision=None)
+
+    (change,) = again.changes.all()
+    assert [row["path"] for row in change.diff] == [["title"]]
+    assert (change.is_conflict, done.count, done.skipped_conflicts) == (True, 0, 1)
+
+
+def test_what_both_sides_had_agreed_on_stands_where_something_is_kept(
     environments: Environments, product: Product
 ) -> None:
     changeset = environments.changeset()
     decide(environments, change_of(changeset, Product, "P"), keep=["name"], with_requirements=True)
     applied(environments, changeset)
 
-    again = environments.changeset()
+    (change,) = environments.changeset().changes.all()
+    assert ([row["path"] for row in change.diff], change.base_digest) == ([["name"]], "")
 
-    (change,) = again.changes.all()
-    assert [row["path"] for row in change.diff] == [["name"]]
-    assert (change.is_conflict, change.base_digest != "") == (False, True)
-    Product.objects.update(name="Edited here since")
-    assert environments.changeset().changes.get().is_conflict
+
+def test_what_the_row_is_to_be_follows_from_the_row_as_it_was_seen_last(environments: Environments) -> None:
+    environments.add(Article, slug="a", title=("Theirs", "Ours"), deleted=(True, False))
+    changeset = environments.changeset()
+    change = changeset.changes.get()
+    decide(environments, change, keep=["title"])
+    Article._base_manager.update(title="Edited")
+
+    decide(environments, change, acknowledge=True)
+    applied(environments, changeset)
+
+    row = Article._base_manager.get()
+    assert (row.title, row.deleted) == ("Edited", True)
+
+
+def test_a_link_is_not_kept_to_a_row_whose_delete_is_accepted(environments: Environments) -> None:
+    environments.add(Tag, name="red")
+    environments.add(Tag, name="blue", only="default")
+    there, here = environments.add(Product, sku="P", name=("Theirs", "Ours"))
+    there.tags.set(Tag.objects.using("source").filter(name="red"))
+    here.tags.set(Tag.objects.filter(name="blue"))
+    changeset = environments.changeset()
+    decide(environments, change_of(changeset, Product, "P"), keep=["tags"])
+
+    with pytest.raises(InvalidTransition, match=r"testapp.tag \[\"blue\"\]\) requires .* which keeps tags"):
+        decide(environments, change_of(changeset, Tag, "blue", Operation.DELETE))
+    decide(environments, change_of(changeset, Product, "P"), keep=["name"])
+    decide(environments, change_of(changeset, Tag, "blue", Operation.DELETE))
+    applied(environments, changeset)
+    assert [tag.name for tag in Product.objects.get().tags.all()] == ["red"]
+
+
+def test_fields_are_kept_of_one_update_at_a_time(environments: Environments) -> None:
+    for name in "ab":
+        environments.add(Article, slug=name, title=("Theirs", "Ours"), deleted=(True, False))
+    changeset = environments.changeset()
+    selection = review.Selection(numbers=(1, 2))
+
+    with pytest.raises(InvalidTransition, match="one update at a time"):
+        review.decide(changeset.pk, selection, Decision.ACCEPTED, environments.actor, revision=None, keep=["title"])
 
 
 def test_what_is_kept_stands_in_the_seal_the_export_and_the_history(
@@ -116,7 +171,7 @@ def test_what_is_kept_stands_in_the_seal_the_export_and_the_history(
     (described,) = [one for one in document["changes"] if one["number"] == update.number]
     assert described["kept_fields"] == ["name", "tags"] and described["after"]["name"] == "Theirs"
     assert [event["detail"].get("kept") for event in document["events"] if event["action"] == "decided"] == [
-        [],
+        None,
         ["name", "tags"],
     ]
     Change.objects.filter(pk=update.pk).update(kept={})

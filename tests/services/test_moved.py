@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.errors import InvalidTransition, NotAcknowledged
 from data_sync.core.states import Decision
 from data_sync.models import Change, Changeset
 from data_sync.services import review, undoing
+from data_sync.services.document import changeset_document
 from data_sync.services.moved import moved_rows
 from tests.environments import Environments
-from tests.testapp.models import Article, Category, Document, Product, Tag
+from tests.testapp.models import Article, Category, Country, Document, Product, Redirect, Tag
 
 
 def decide(environments: Environments, change: Change, wanted: str = "accepted", **options: Any) -> review.Decided:
@@ -146,7 +150,7 @@ def test_a_row_that_is_gone_is_told(environments: Environments, changeset: Chang
     Article._base_manager.all().delete()
 
     (moved,) = moved_rows(changeset, changeset.changes.all()).values()
-    assert moved.record is None
+    assert (moved.record, moved.reason) == (None, "is gone here since the pull")
     with pytest.raises(InvalidTransition, match=r"is gone here since the pull\. Pull again"):
         decide(environments, changeset.changes.get(), acknowledge=True)
 
@@ -204,3 +208,70 @@ def test_an_approval_takes_a_conflict_whose_row_was_edited_once_more(environment
     applied(environments, changeset)
 
     assert Article._base_manager.get().title == "Theirs"
+
+
+def test_a_row_that_has_another_key_now_is_another_row(environments: Environments) -> None:
+    for name in "ab":
+        environments.add(Article, slug=name, title=("Theirs", "Ours"))
+    environments.add(Article, slug="c", only="default")
+    changeset = environments.changeset()
+    for name in "ac":
+        Article._base_manager.filter(slug=name).update(slug=f"now-{name}")
+
+    for change in changeset.changes.exclude(key_text="b"):
+        with pytest.raises(InvalidTransition, match=r"was given another natural key here since the pull, .*now-"):
+            decide(environments, change, acknowledge=True)
+    decide(environments, changeset.changes.get(key_text="b"))
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(environments: Environments) -> None:
+    country = environments.add(Country, code="FR")
+    environments.add(Redirect, path="/a", country=country)
+    environments.add(Redirect, path="/b", country=country)
+    other = environments.add(Country, code="DE")
+    Redirect.objects.using("source").update(country=other[0])
+    changeset = environments.changeset()
+    Redirect.objects.filter(path="/a").update(country=999_999)
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+
+    assert moved.record is None and "cannot be read any more" in moved.reason
+    with pytest.raises(InvalidTransition, match="cannot be read any more"):
+        decide(environments, changeset.changes.get(key_text="/a"), acknowledge=True)
+    decide(environments, changeset.changes.get(key_text="/a"), "rejected")
+    decide(environments, changeset.changes.get(key_text="/b"))
+    applied(environments, changeset)
+
+
+def test_many_edited_rows_are_acknowledged_in_few_statements(environments: Environments) -> None:
+    def statements(size: int) -> int:
+        Article._base_manager.all().delete()
+        Article._base_manager.using("source").all().delete()
+        for number in range(size):
+            environments.add(Article, slug=f"a{number}", title=("Theirs", "Ours"))
+        changeset = environments.changeset()
+        edit(title="Edited")
+        numbers = tuple(changeset.changes.values_list("number", flat=True))
+        with CaptureQueriesContext(connection) as captured:
+            review.decide(
+                changeset.pk,
+                review.Selection(numbers=numbers),
+                Decision.ACCEPTED,
+                environments.actor,
+                revision=None,
+                acknowledge=True,
+            )
+        assert set(changeset.changes.values_list("decision", flat=True)) == {"accepted"}
+        assert not changeset.changes.filter(acknowledged_digest="").exists()
+        return len(captured)
+
+    assert statements(2) == statements(30)
+
+
+def test_an_acknowledged_edit_is_in_the_export(environments: Environments, changeset: Changeset) -> None:
+    edit(title="Edited")
+    decide(environments, changeset.changes.get(), acknowledge=True)
+
+    document = json.loads("".join(changeset_document(changeset, environments.actor)))
+
+    assert document["changes"][0]["seen_fields"]["title"] == "Edited"

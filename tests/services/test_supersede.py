@@ -210,3 +210,22 @@ def test_decisions_are_carried_over_in_parts_where_they_are_many(
     pulled(source, new)
     assert (decided(new), decided(new, "rejected")) == ([1, 2, 3, 4, 5, 6, 7], [11])
     assert new.events.get().detail["counts"] == {"accepted": 7, "rejected": 1}
+
+
+def test_what_was_seen_of_an_edited_row_acknowledges_no_later_conflict(source: DataSource) -> None:
+    old = make("update", source=source)
+    decide(old, "accepted", 1)
+    alter(old, 1, acknowledged_digest="sha256:" + "e" * 64, seen={"digest": "sha256:" + "e" * 64, "fields": {}})
+    new = make("update", source=source)
+    alter(new, 1, is_conflict=True, conflict={"kind": "changed", "by": "", "at": ""})
+    pulled(source, new)
+    assert (decided(new), decided(new, "undecided")) == ([], [1])
+
+
+def test_a_rejection_stands_whether_or_not_its_fields_could_be_kept(source: DataSource) -> None:
+    old = make("update", source=source)
+    decide(old, "rejected", 1)
+    alter(old, 1, kept={"fields": ["gone"], "waives": [], "holds": False})
+    new = make("update", source=source)
+    pulled(source, new)
+    assert decided(new, "rejected") == [1]

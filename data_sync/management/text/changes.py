@@ -10,6 +10,7 @@ from data_sync.core import canonical
 from data_sync.core.records import MISSING, key_text
 from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Change
+from data_sync.services.moved import Moved
 
 from .marks import Paint, marked
 from .table import wrapped
@@ -69,6 +70,19 @@ def describe(change: Change, manner: Manner) -> Iterator[str]:
     if change.outcome:
         reason = f": {line(change.outcome_reason)}" if change.outcome_reason else ""
         yield from wrapped(f"outcome: {change.outcome}{reason}", INDENT * 2, INDENT)
+
+
+def since_the_pull(moved: Moved, manner: Manner) -> Iterator[str]:
+    """How the row here is now, if it is no longer as it was at the pull."""
+    if moved.record is None:
+        yield from wrapped(f"the row {line(moved.reason)}: pull again", INDENT * 2, INDENT)
+        return
+    yield f"{INDENT}changed here since the pull; here now:"
+    for name in moved.names:
+        value = moved.record.fields[name]
+        text = bounded(_value(value, isinstance(value, str | None)), manner.most_text)
+        yield from _lines(f"= {line(name)}, now", text)
+    yield f"{INDENT}to write over it: accept --acknowledge --seen {moved.digest}"
 
 
 def path_text(path: Sequence[str | int]) -> str:

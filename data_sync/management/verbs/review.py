@@ -36,6 +36,9 @@ def add_verbs(verbs: Verbs) -> None:
                 "--acknowledge", action="store_true", help="conflicts among them: what was changed here was seen"
             )
             verb.add_argument(
+                "--seen", metavar="DIGEST", help="with --acknowledge, of a row that was edited after the pull: see show"
+            )
+            verb.add_argument(
                 "--with-requirements", dest="together", action="store_true", help="accept what they need, too"
             )
             verb.add_argument(
@@ -73,7 +76,8 @@ def decide(decision: Decision, call: Call) -> Answer:
     except RequirementRejected as error:
         raise InvalidTransition(f"{error} To decide on all of them at once: {_together(decision)}") from None
     except NotAcknowledged as error:
-        raise InvalidTransition(f"{error} Then accept it with --acknowledge.") from None
+        how = f"--acknowledge --seen {error.digest}" if error.digest else "--acknowledge"
+        raise InvalidTransition(f"{error} Then accept it with {how}.") from None
     changeset.refresh_from_db()
     left_out = decided.skipped_problems
     text = [f"{decision.capitalize()} {count(decided.count, 'change')} of changeset {changeset.pk}."]
@@ -123,6 +127,7 @@ def _decide_all(changeset: Changeset, selection: Selection, decision: Decision, 
         with_requirements=call.options["together"],
         rename_choice=_rename_choice(decision, call),
         keep=call.options.get("keep"),
+        seen=call.options.get("seen") or "",
     )
     with transaction.atomic():
         decided = decide(selection)

@@ -8,10 +8,12 @@ from typing import Any
 
 from data_sync.core.states import ChangesetState, Decision, Operation, PullState
 from data_sync.models import Change, Changeset, DataPull
-from data_sync.services import consequences, review
+from data_sync.services import consequences, review, revision
 from data_sync.services.content import change_content
+from data_sync.services.moved import Moved, moved_rows
+from data_sync.services.seals import kept_of
 
-from ..text.changes import Manner, describe
+from ..text.changes import Manner, describe, since_the_pull
 from ..text.table import table, wrapped
 from ..text.words import bounded, count, line, listing, moment
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
@@ -108,18 +110,32 @@ def _document(changeset: Changeset, selection: review.Selection) -> Stream:
         "unmet": [{"change": accepted, "requires": missing} for accepted, missing in unmet.items()],
     }
     yield f'{json.dumps(head)[:-1]}, "changes": ['
-    separator = "\n"
+    separator, edited = "\n", _edited(changeset, selection)
     for change in _changes(changeset, selection):
-        yield separator + json.dumps(change_content(change) | _decided(change))
+        of_row = {"changed_since_pull": _told(edited.get(change.number))} if selection.numbers is not None else {}
+        yield separator + json.dumps(change_content(change) | _decided(change) | of_row)
         separator = ",\n"
     yield "\n]}\n"
+
+
+def _edited(changeset: Changeset, selection: review.Selection) -> dict[int, Moved]:
+    """Rows that were edited after the pull, of changes that are asked for by number."""
+    if selection.numbers is None or changeset.state not in revision.DECIDABLE:
+        return {}
+    return moved_rows(changeset, review.select(changeset, selection))
+
+
+def _told(moved: Moved | None) -> dict[str, Any] | None:
+    if moved is None or moved.record is None:
+        return None if moved is None else {"reason": moved.reason}
+    return {"digest": moved.digest, "fields": {name: moved.record.fields[name] for name in moved.names}}
 
 
 def _decided(change: Change) -> dict[str, Any]:
     """What became of a change since it was stored."""
     return {
         "decision": change.decision,
-        "kept_fields": change.kept.get("fields", []),
+        "kept_fields": kept_of(change.decision, change.kept),
         "acknowledged_digest": change.acknowledged_digest,
         "rename_choice": change.rename_choice if change.operation == Operation.RENAME else None,
         "outcome": change.outcome or None,
@@ -132,11 +148,13 @@ def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Stre
     if not whole:
         yield from _heading(changeset)
     manner = Manner(paint=call.paint, whole=whole)
-    shown = 0
+    shown, edited = 0, _edited(changeset, selection)
     for change in _changes(changeset, selection):
         if shown or not whole:
             yield ""
         yield from describe(change, manner)
+        if change.number in edited:
+            yield from since_the_pull(edited[change.number], manner)
         shown += 1
     if not whole:
         yield ""

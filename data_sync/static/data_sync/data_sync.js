@@ -176,12 +176,13 @@
     const form = button.form;
     const isViewed = button.value === "1";
     try {
-      const answer = await send(form, button.formAction, { viewed: button.value });
+      const answer = await send(form, form.action, { viewed: button.value });
       button.setAttribute("aria-pressed", String(isViewed));
       button.value = isViewed ? "0" : "1";
       for (const place of root.querySelectorAll("[data-ds-viewed]")) {
         place.textContent = answer.viewed[place.dataset.dsViewed] || 0;
       }
+      showBulk(answer.bulk);
       clearError(form);
       say(`#${form.elements.number.value} ${message(isViewed ? "viewed" : "unviewed")}`);
     } catch (error) {
