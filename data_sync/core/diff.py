@@ -108,10 +108,12 @@ class _Structure:
                 match left, right:
                     case dict(), dict():
                         left_members, right_members = self._differing(left, right), self._differing(right, left)
-                        if self._places.spend(len(left_members.keys() | right_members.keys())):
-                            objects.append((path, left_members, right_members))
-                        else:
+                        if not self._places.spend(len(left_members.keys() | right_members.keys())):
                             self._rows.append(_changed(path, left, right, note=TOO_COSTLY))
+                        elif left_members.keys() == right_members.keys():  # What stands against what is plain.
+                            self._unequal += [((*path, name), left[name], right[name]) for name in left_members]
+                        else:
+                            objects.append((path, left_members, right_members))
                     case list(), list():
                         self._diff_lists(path, left, right)
                     case _:
