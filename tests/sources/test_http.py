@@ -316,7 +316,8 @@ def test_a_request_with_a_body_has_a_deadline_too(
 
 
 def test_a_connection_that_has_ended_is_made_anew_for_a_body_too(serve: Serve) -> None:
-    whole = sends(http("200 OK", STREAM))
+    # It closes, so that the client need not have seen yet that the first connection has ended.
+    whole = sends(http("200 OK", STREAM, Connection="close"))
     answers = [whole, sends(b""), whole]
     server = serve(lambda connection: answers.pop(0)(connection))
     source = HttpSource(server.url, KEY)
