@@ -92,7 +92,13 @@ def _prepared(
 
 def _value(change: Change, name: str) -> Any:
     value = getattr(change, name)
-    return canonical.dumps(value) if _IS_JSON[name] and value is not None else value
+    if not _IS_JSON[name] or value is None:
+        return value
+    # Most columns of most changes are empty.
+    return canonical.dumps(value) if value or type(value) not in _EMPTY else _EMPTY[type(value)]
+
+
+_EMPTY: dict[type, str] = {list: "[]", dict: "{}"}
 
 
 def _count(row: dict[str, Any], change: Change) -> None:
