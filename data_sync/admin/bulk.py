@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset
 from data_sync.services import undoing
-from data_sync.services.review import Decided
+from data_sync.services.review import Decided, select
 
 from .filters import Filters
 
@@ -58,6 +59,12 @@ class Bulk:
             conflicts_left_out=found["same"] - found["kept"],
             problems_left_out=found["kept"] - found["accept"],
         )
+
+    @classmethod
+    def of_page(cls, request: HttpRequest, changeset: Changeset) -> Bulk:
+        """For the page that a form was sent from, which has its filters in `query`."""
+        shown = Filters.of(QueryDict(request.POST.get("query", "")))
+        return cls.of(select(changeset, shown.selection(request.user.pk)), shown)
 
     def words(self) -> dict[str, str]:
         """By what the buttons decide: what is on them; "" for none. "left_out" is what accepting leaves out."""

@@ -70,9 +70,8 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         messages.error(request, str(error))
         return redirect(back)
     if wants_json:
-        shown = Filters.of(QueryDict(request.POST.get("query", "")))
         also = dict.fromkeys(decided.also_decided, decision.value)
-        return JsonResponse(_progress(request, changeset, decided.revision, shown) | ({"also": also} if also else {}))
+        return JsonResponse(_progress(request, changeset, decided.revision) | ({"also": also} if also else {}))
     if filters.number is None or decided.also_decided:
         messages.success(request, decided_words(decided, decision))
     return redirect(back)
@@ -155,12 +154,12 @@ def conflict_page(
     )
 
 
-def _progress(request: HttpRequest, changeset: Changeset, revision: int, shown: Filters) -> dict[str, object]:
+def _progress(request: HttpRequest, changeset: Changeset, revision: int) -> dict[str, object]:
     """What a script updates after a decision: the counts of the bar, the navigation, and the buttons for many."""
     counts = overview.Counts.of(changeset)
     return {
         "revision": revision,
         "decisions": counts.decisions(),
         "undecided": counts.undecided(),
-        "bulk": Bulk.of(review.select(changeset, shown.selection(request.user.pk)), shown).words(),
+        "bulk": Bulk.of_page(request, changeset).words(),
     }

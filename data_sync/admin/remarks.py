@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 
 from data_sync.core.errors import DataSyncError, NotPermitted
 from data_sync.models import Change, Changeset, Comment, Viewing
-from data_sync.services import remarks, review
+from data_sync.services import remarks
 
 from .bulk import Bulk
 from .filters import Filters
@@ -27,14 +27,8 @@ def set_viewed(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResp
     change = _change(request, pk)
     remarks.set_viewed(change, actor_of(request), is_viewed=request.POST.get("viewed") == "1")
     if request.headers.get("Accept", "").startswith("application/json"):
-        shown = Filters.of(QueryDict(request.POST.get("query", "")))
-        matching = review.select(change.changeset, shown.selection(request.user.pk))
-        return JsonResponse(
-            {
-                "viewed": viewed_by_model(change.changeset, request.user.pk),
-                "bulk": Bulk.of(matching, shown).words(),
-            }
-        )
+        viewed = viewed_by_model(change.changeset, request.user.pk)
+        return JsonResponse({"viewed": viewed, "bulk": Bulk.of_page(request, change.changeset).words()})
     return redirect(back(admin, request, pk))
 
 

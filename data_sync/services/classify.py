@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import groupby
@@ -28,6 +27,7 @@ from .circles import Circles
 from .collisions import Collisions
 from .comparison import Comparison, Numbered, Sides
 from .conflicts import Conflicts, Standing
+from .content import key_digest
 from .deletions import Deletions
 from .rings import Rings
 from .targets import Targets
@@ -122,7 +122,7 @@ def _change(sides: Sides, circumstances: _Circumstances, left_scope: bool) -> Ch
         operation=entry.operation.value,
         key=key,
         key_text=key_text(sides.record.key),
-        key_digest=hashlib.sha256(sides.record.key_text.encode()).hexdigest()[:32],
+        key_digest=key_digest(sides.record.key_text),
         previous_key=list(before.key) if is_rename and before else None,
         local_pk=before and before.carried[PK],
         before=before and dict(before.fields),

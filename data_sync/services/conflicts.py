@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from data_sync.core.states import Outcome, PullState
 from data_sync.models import Change, Changeset, DataPull, DataSource
 
 from .comparison import Sides
+from .content import key_digest
 
 LOOKED_BACK = 20
 """So many of a source's latest pulls are asked when it last agreed on a row."""
@@ -87,9 +87,7 @@ class Conflicts:
         self._pks |= {number: str(pk) for number, pk in (pks | gone).items()}
         keys = {self._pks[sides.entry.number]: _key_digest(sides) for sides in group if sides.entry.number in self._pks}
         # A pull that proposes the row below a renamed one, or renames it, does so under the key that it is to have.
-        to_come = {
-            hashlib.sha256(sides.entry.key_text.encode()).hexdigest()[:32]: _key_digest(sides) for sides in group
-        }
+        to_come = {key_digest(sides.entry.key_text): _key_digest(sides) for sides in group}
         agreed = self._agreed_at(label, to_come | {key: key for key in keys.values()})
         present = set(map(str, pks.values()))
         for pk, who, at in self._newest_entries(model, present, keys.keys() - present):
@@ -194,7 +192,7 @@ def _kind(sides: Sides) -> str:
 
 def _key_digest(sides: Sides) -> str:
     """That of the key which the row has, or had, here."""
-    return hashlib.sha256(sides.entry.here_key_text.encode()).hexdigest()[:32]
+    return key_digest(sides.entry.here_key_text)
 
 
 def _by_model(batch: Iterable[Sides]) -> Iterator[list[Sides]]:

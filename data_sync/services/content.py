@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,8 +12,10 @@ from django.db.models import QuerySet
 
 from data_sync.core import canonical
 from data_sync.core.records import FileValue, Record, keeping, new_files
-from data_sync.models import Change
+from data_sync.models import Change, Changeset
 from data_sync.models.fields import CanonicalJSONField, as_stored
+from data_sync.orm.resolution import schemas
+from data_sync.orm.schema import ModelSchema
 
 CONTENT = {
     "after": "after",
@@ -80,6 +83,16 @@ def _to_text(field: Any) -> Callable[[Any], str]:
 
 
 _TO_TEXT = [_to_text(field) for field in _COLUMNS.values()]
+
+
+def key_digest(key_text: str) -> str:
+    """What `Change.key_digest` has of a key, given as its canonical text."""
+    return hashlib.sha256(key_text.encode()).hexdigest()[:32]
+
+
+def compared_schemas(changeset: Changeset) -> dict[str, ModelSchema]:
+    """Every registered model in the form in which the changeset has its records."""
+    return {label: schema.without(changeset.omitted.get(label, ())) for label, schema in schemas().items()}
 
 
 def after_record(change: Change) -> Record:

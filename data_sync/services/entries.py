@@ -30,8 +30,6 @@ class Entry(NamedTuple):
     seen_digest: str
     after_digest: str
     replaced_pk: Any = None
-    keeps: bool = False
-    """Whether an update leaves some fields as they are here."""
 
     @property
     def is_replaced(self) -> bool:
@@ -46,7 +44,7 @@ class Entry(NamedTuple):
 def entry_columns() -> list[Any]:
     """What to select of `Change` for `entries_of`; the first is the number."""
     plain = ("number", "operation", "before_digest", "acknowledged_digest", "after_digest", "rename_choice")
-    return [*plain, *map(as_stored, ("key", "previous_key", "local_pk", "kept"))]
+    return [*plain, *map(as_stored, ("key", "previous_key", "local_pk"))]
 
 
 def entries_of(schema: ModelSchema, rows: Iterable[Sequence[Any]], kept_digests: Mapping[int, str]) -> list[Entry]:
@@ -62,9 +60,8 @@ def entries_of(schema: ModelSchema, rows: Iterable[Sequence[Any]], kept_digests:
             key,
             previous,
             "" if operation == "create" else acknowledged or before,
-            after if kept == "{}" else kept_digests[number],
+            kept_digests.get(number, after),
             pk if operation == "rename" and choice == "replace" else None,
-            kept != "{}",
         )
-        for number, operation, before, acknowledged, after, choice, key, previous, text, kept in rows
+        for number, operation, before, acknowledged, after, choice, key, previous, text in rows
     ]

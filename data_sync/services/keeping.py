@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ from data_sync.orm.uniqueness import unique_sets
 from data_sync.orm.writes import columns_of
 
 from . import requirements
-from .content import before_record, incoming_record
+from .content import before_record, compared_schemas, incoming_record, key_digest
 
 Place = tuple[str, str]
 """A row's model label and the canonical text of its natural key."""
@@ -67,9 +66,9 @@ def kept_of(changeset: Changeset, change: Change, names: Collection[str], made: 
         )
     if not set(differ).difference(names):
         raise InvalidTransition(f"Change {named} would keep everything as it is here. Reject it instead.")
-    if change.model not in schemas():
+    schema = compared_schemas(changeset).get(change.model)
+    if schema is None:
         raise InvalidTransition(f"{change.model} is no longer registered here.")
-    schema = schemas()[change.model].without(changeset.omitted.get(change.model, ()))
     if before.fields.keys() != set(schema.field_names) or incoming.fields.keys() != before.fields.keys():
         raise InvalidTransition(f"{schema.label} has got other fields since the pull. Pull again.")
     halves = [link.name for link in schema.links if link.field.remote_field.symmetrical and link.name in names]
@@ -137,7 +136,7 @@ def refuse_held(changeset: Changeset) -> None:
             _refuse(changeset, number, by_number[need])
     kept_links = {place: change for change in held for place in _kept_links(change)}
     for batch in batches(kept_links):
-        digests = {hashlib.sha256(text.encode()).hexdigest()[:32] for _, text in batch}
+        digests = {key_digest(text) for _, text in batch}
         deletes = accepted.filter(operation=Operation.DELETE.value, key_digest__in=digests).order_by("number")
         for number, label, key in deletes.values_list("number", "model", "key"):
             keeper = kept_links.get((label, canonical.dumps(key)))

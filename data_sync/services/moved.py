@@ -20,7 +20,7 @@ from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
 
 from . import requirements
-from .content import incoming_record, pulled_record
+from .content import compared_schemas, incoming_record, pulled_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,11 @@ def moved_rows(changeset: Changeset, changes: Iterable[Change]) -> dict[int, Mov
         if change.before is not None and change.local_pk is not None:
             by_model.setdefault(change.model, []).append(change)
     found: dict[int, Moved] = {}
-    rekeying = _rekeying(changeset) if by_model else None
-    for label, of_model in by_model.items():
-        schema = schemas().get(label)
-        if schema is not None and rekeying is not None:
-            found |= _of_model(schema.without(changeset.omitted.get(label, ())), of_model, rekeying)
+    if by_model:
+        compared = compared_schemas(changeset)
+        rekeying = Rekeying(compared, _renamed(changeset))
+        for label in by_model.keys() & compared.keys():
+            found |= _of_model(compared[label], by_model[label], rekeying)
     return found
 
 
@@ -107,12 +107,12 @@ def _is_done(change: Change, record: Record) -> bool:
     return change.after is not None and not differing(incoming_record(change), record, with_files=False)
 
 
-def _rekeying(changeset: Changeset) -> Rekeying:
-    renames = changeset.changes.filter(operation=Operation.RENAME.value) if changeset.renames else None
-    rows: Any = [] if renames is None else renames.values_list("model", "previous_key", "key")
-    renamed: dict[Renamed, Key] = {(label, canonical.dumps(old)): tuple(new) for label, old, new in rows}
-    compared = {label: schema.without(changeset.omitted.get(label, ())) for label, schema in schemas().items()}
-    return Rekeying(compared, renamed)
+def _renamed(changeset: Changeset) -> dict[Renamed, Key]:
+    if not changeset.renames:
+        return {}
+    renames = changeset.changes.filter(operation=Operation.RENAME.value)
+    rows = renames.values_list("model", "previous_key", "key")
+    return {(label, canonical.dumps(old)): tuple(new) for label, old, new in rows}
 
 
 def acknowledge_moved(

@@ -20,10 +20,9 @@ from data_sync.orm.batches import batches
 from data_sync.orm.inheritance import rows_in_table
 from data_sync.orm.parking import Leaving
 from data_sync.orm.rekeying import Rekeying, Renamed
-from data_sync.orm.resolution import schemas
 from data_sync.orm.writes import Write
 
-from .content import after_record, before_record
+from .content import after_record, before_record, compared_schemas
 from .entries import Entry, entries_of, entry_columns
 from .planned_writes import TEXTS, write_of
 from .shown import Shown
@@ -52,7 +51,7 @@ class Plan:
         self.changeset = changeset
         self._files = files
         self._numbers = None if numbers is None else Numbers(numbers)
-        self.schemas = {label: schema.without(changeset.omitted.get(label, ())) for label, schema in schemas().items()}
+        self.schemas = compared_schemas(changeset)
         self.done = Numbers()
         self.dropped = Numbers()
         self.written = Written()
@@ -228,7 +227,7 @@ class Plan:
         for label in self.schemas:
             for batch in self.entries(label, and_done=True):
                 for entry in batch:
-                    if entry.keeps:
+                    if entry.number in self._kept_digests:
                         continue  # Both sides do not agree on the row: what they had agreed on stands.
                     is_gone = entry.operation == Operation.DELETE
                     digest = None if is_gone else bytes.fromhex(entry.after_digest.removeprefix("sha256:"))[:16]
