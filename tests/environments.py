@@ -25,7 +25,7 @@ from django.db import connections, models
 
 from data_sync import registry
 from data_sync.core.states import ChangesetState, Decision, PullState
-from data_sync.models import Changeset, DataPull
+from data_sync.models import Change, Changeset, DataPull
 from data_sync.services import actors, apply, approval, pull, review, sources
 
 Contents = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
@@ -147,6 +147,19 @@ class Environments:
             if registration.deletes == "never":
                 ours = {key: row for key, row in ours.items() if key in theirs}
             assert ours == theirs, registration.label
+
+
+def decide(environments: Environments, change: Change, wanted: str = "accepted", **options: Any) -> review.Decided:
+    """Decides on one change; `options` are those of `review.decide`."""
+    selection = review.Selection(numbers=(change.number,))
+    return review.decide(change.changeset_id, selection, Decision(wanted), environments.actor, revision=None, **options)
+
+
+def applied(environments: Environments, changeset: Changeset) -> Changeset:
+    """Approves and applies what was decided; fails unless all of it was applied."""
+    done = environments.apply(environments.approve(changeset))
+    assert done.state == "applied", (done.state_reason, list(done.changes.values_list("number", "outcome_reason")))
+    return done
 
 
 def _all_rows(cursor: Any, table: str) -> list[tuple[Any, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -13,23 +12,12 @@ from data_sync.models import Change, Changeset
 from data_sync.services import approval, review, undoing
 from data_sync.services.document import changeset_document
 from data_sync.services.rehearsal import rehearse
-from tests.environments import Environments
+from tests.environments import Environments, applied, decide
 from tests.testapp.models import Article, Category, Document, Product, Slot, Tag
-
-
-def decide(environments: Environments, change: Change, wanted: str = "accepted", **options: Any) -> review.Decided:
-    selection = review.Selection(numbers=(change.number,))
-    return review.decide(change.changeset_id, selection, Decision(wanted), environments.actor, revision=None, **options)
 
 
 def change_of(changeset: Changeset, model: type, key: str, operation: Operation = Operation.UPDATE) -> Change:
     return changeset.changes.get(model=model._meta.label_lower, key_text=key, operation=operation.value)
-
-
-def applied(environments: Environments, changeset: Changeset) -> Changeset:
-    done = environments.apply(environments.approve(changeset))
-    assert done.state == "applied", (done.state_reason, list(done.changes.values_list("number", "outcome_reason")))
-    return done
 
 
 @pytest.fixture

@@ -11,22 +11,12 @@ from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.errors import InvalidTransition, NotAcknowledged
 from data_sync.core.states import Decision
-from data_sync.models import Change, Changeset
+from data_sync.models import Changeset
 from data_sync.services import review, undoing
 from data_sync.services.document import changeset_document
 from data_sync.services.moved import moved_rows
-from tests.environments import Environments
+from tests.environments import Environments, applied, decide
 from tests.testapp.models import Article, Category, Country, Document, Product, Redirect, Tag
-
-
-def decide(environments: Environments, change: Change, wanted: str = "accepted", **options: Any) -> review.Decided:
-    selection = review.Selection(numbers=(change.number,))
-    return review.decide(change.changeset_id, selection, Decision(wanted), environments.actor, revision=None, **options)
-
-
-def applied(environments: Environments, changeset: Changeset) -> None:
-    done = environments.apply(environments.approve(changeset))
-    assert done.state == "applied", (done.state_reason, list(done.changes.values_list("number", "outcome_reason")))
 
 
 @pytest.fixture
