@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from .cells import (
     ABSENT,
     Cell,
     FilePlace,
-    Patience,
     file_cell,
     json_text,
     links_cell,
@@ -33,6 +32,7 @@ from .effects import effects_of
 from .kept import with_boxes
 from .names import model_name
 from .presentation import Card, FieldShape, ModelShape, Neighbour, Note, Row, Unchanged
+from .room import Room
 
 NO_VALUE: tuple[Any, ...] = (None, "", [])
 
@@ -45,7 +45,7 @@ def build_card(
     shape: ModelShape,
     neighbours: Mapping[int, Neighbour],
     place_of: PlaceOfFile,
-    patience: Patience,
+    room: Room,
     moved: Moved | None = None,
 ) -> Card:
     """`neighbours` are the changes that it requires, by number; those that are unknown are left out.
@@ -55,23 +55,20 @@ def build_card(
     earlier = earlier_of(row_change, moved)
     row_change = as_it_is_now(row_change, moved)
     required = tuple(neighbours[number] for number in row_change.requires if number in neighbours)
-    builder = _Builder(row_change, shape, required, place_of, patience)
+    builder = _Builder(row_change, shape, required, place_of, room)
     rows, unchanged = tuple(builder.rows()), tuple(builder.unchanged())
-    shown = [row for row in rows if not builder.says_nothing(row)]
-    conflict = conflict_of(row_change)
+    shown: Iterable[Row] = [row for row in rows if not builder.says_nothing(row)]
+    if earlier is not None:
+        shown = with_earlier(shown, row_change, earlier, builder.agreed)
     return Card(
         change=row_change,
         model_name=shape.name,
-        rows=tuple(
-            with_boxes(
-                shown if earlier is None else with_earlier(shown, row_change, earlier, builder.agreed), row_change
-            )
-        ),
+        rows=tuple(map(room.row, with_boxes(shown, row_change))),
         without_value=tuple(row for row in rows if builder.says_nothing(row)),
-        unchanged=unchanged,
+        unchanged=tuple(map(room.unchanged, unchanged)),
         requires=tuple(other for other in required if other.number not in builder.mentioned or other.is_rejected),
         effects=tuple(effects_of(row_change.cascades)),
-        conflict=conflict,
+        conflict=conflict_of(row_change),
         moved=moved_row_of(row_change, moved, lambda name: shape.field(name).label),
         earlier=None if earlier is None else earlier.kind,
         previous_key=key_text(tuple(row_change.previous_key)) if row_change.previous_key is not None else "",
@@ -85,12 +82,12 @@ class _Builder:
         shape: ModelShape,
         required: Sequence[Neighbour],
         place_of: PlaceOfFile,
-        patience: Patience,
+        room: Room,
     ) -> None:
         self._change = row_change
         self._shape = shape
         self._place = place_of
-        self._patience = patience
+        self._room = room
         self._before: Mapping[str, Any] = row_change.before or {}
         self._after: Mapping[str, Any] = row_change.after or {}
         self.mentioned: set[int] = set()
@@ -157,8 +154,14 @@ class _Builder:
                 case "links":
                     yield self._links(name, shape)
                 case _:
-                    for row in by_field[name]:
-                        yield self._difference(name, shape, row)
+                    yield from self._differences(name, shape, by_field[name])
+
+    def _differences(self, name: str, shape: FieldShape, rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+        """As many rows as the page has room for; the last one tells how many there are beyond it."""
+        count = self._room.places.take(len(rows))
+        for row in rows[: count - 1]:
+            yield self._difference(name, shape, row)
+        yield replace(self._difference(name, shape, rows[count - 1]), further=len(rows) - count)
 
     def _difference(self, name: str, shape: FieldShape, row: Mapping[str, Any]) -> Row:
         """One row of the stored diff: a whole field, or one place inside a structured value."""
@@ -168,7 +171,7 @@ class _Builder:
         if "before" in row and "after" in row:
             texts = _as_texts(left, right)
             if texts is not None:
-                here, incoming, diff = text_cells(*texts, self._patience)
+                here, incoming, diff = text_cells(*texts, self._room.patience)
                 if isinstance(left, dict | list):
                     here, incoming = replace(here, is_code=True), replace(incoming, is_code=True)
                 notes += ["too_costly"] if diff.note == TOO_COSTLY else []

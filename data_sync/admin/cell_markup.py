@@ -14,7 +14,8 @@ from django.utils.translation import ngettext
 from data_sync.core.text import Mark
 from data_sync.core.visible import Piece, PieceKind, make_visible
 
-from .cells import CLAMP_ITEMS, Absence, Cell, FileCell, Item, Reveal, Stretch
+from .cells import Absence, Cell, FileCell, Item, Reveal
+from .folding import CLAMP_LINES, Extent, Rest, Stretch
 
 MAX_SIGNS = 300
 """Signs for invisible characters per cell, or little more; a text that needs more says so."""
@@ -35,7 +36,7 @@ def cell(value: Cell) -> SafeString:
     return format_html(
         '<div class="ds-text{}" dir="auto">{}</div>',
         " ds-code" if value.is_code else "",
-        _stretches(value.stretches, value.reveal),
+        _text(value),
     )
 
 
@@ -61,8 +62,17 @@ def absence_words(absence: Absence) -> str:
             return _("(not known)")
 
 
-def _stretches(stretches: Sequence[Stretch], reveal: Reveal) -> SafeString:
-    signs = _Signs(reveal)
+def _text(value: Cell) -> SafeString:
+    signs = _Signs(value.reveal)
+    parts = _stretches(value.stretches, signs)
+    if value.rest is not None:
+        parts.append(_fold(_rest_words(value.rest), _joined(_stretches(value.rest.stretches, signs))))
+    if signs.are_used_up:
+        parts.append(format_html('<div class="ds-quiet">{}</div>', _("Further invisible characters are not marked.")))
+    return _joined(parts)
+
+
+def _stretches(stretches: Sequence[Stretch], signs: _Signs) -> list[SafeString]:
     parts = []
     for index, stretch in enumerate(stretches):
         following = stretches[index + 1].text if index + 1 < len(stretches) else "\n"
@@ -74,12 +84,22 @@ def _stretches(stretches: Sequence[Stretch], reveal: Reveal) -> SafeString:
                 text = format_html("<ins>{}</ins>", text)
             case Mark.EQUAL:
                 pass
-        if stretch.folded is not None:
-            text = _fold(fold_words(*stretch.folded, unchanged=stretch.mark is Mark.EQUAL and len(stretches) > 2), text)
+        if stretch.left_out is not None:
+            text = _left_out(extent_words(stretch.left_out, unchanged=False))
+        elif stretch.folded is not None:
+            words = extent_words(stretch.folded, unchanged=True)
+            text = _left_out(words) if stretch.is_cut else _fold(words, text)
         parts.append(text)
-    if signs.are_used_up:
-        parts.append(format_html('<div class="ds-quiet">{}</div>', _("Further invisible characters are not marked.")))
-    return _joined(parts)
+    return parts
+
+
+def _rest_words(rest: Rest) -> str:
+    words = extent_words(rest.size, unchanged=False)
+    if not rest.differences:
+        return words
+    return ngettext(
+        "%(words)s, with %(n)s more difference", "%(words)s, with %(n)s more differences", rest.differences
+    ) % {"words": words, "n": rest.differences}
 
 
 class _Signs:
@@ -131,7 +151,8 @@ def _code_points(text: str) -> SafeString:
     return format_html_join("", ' <span class="ds-code-point">{}</span>', ((code,) for code in codes[:8]))
 
 
-def fold_words(kind: str, count: int, *, unchanged: bool) -> str:
+def extent_words(size: Extent, *, unchanged: bool) -> str:
+    kind, count = size
     match kind, unchanged:
         case "lines", True:
             return ngettext("%(n)s unchanged line", "%(n)s unchanged lines", count) % {"n": count}
@@ -147,20 +168,30 @@ def _fold(words: str, content: SafeString) -> SafeString:
     return format_html('<details class="ds-fold"><summary>{}</summary>{}</details>', words, content)
 
 
+def _left_out(words: str) -> SafeString:
+    return format_html('<div class="ds-left-out">{}</div>', _("%(words)s, not on this page") % {"words": words})
+
+
 def _items(value: Cell) -> SafeString:
-    own = value.items
-    parts = [_list(own[:CLAMP_ITEMS])] if own else []
-    if len(own) > CLAMP_ITEMS:
-        more = len(own) - CLAMP_ITEMS
-        parts.append(_fold(ngettext("%(n)s more", "%(n)s more", more) % {"n": more}, _list(own[CLAMP_ITEMS:])))
-    if value.kept:
-        count = len(value.kept)
+    own, (own_left_out, kept_left_out) = value.items, value.left_out
+    parts = [_list(own[:CLAMP_LINES])] if own else []
+    if len(own) > CLAMP_LINES:
+        parts.append(_fold(_more(len(own) - CLAMP_LINES), _list(own[CLAMP_LINES:])))
+    if own_left_out:
+        parts.append(_left_out(_more(own_left_out)))
+    count = len(value.kept) + kept_left_out
+    if count:
         words = ngettext("%(n)s on both sides", "%(n)s on both sides", count) % {"n": count}
         if value.names_kept:
-            parts.append(_fold(words, _list([Item(text=text) for text in value.kept])))
+            kept = [_list([Item(text=text) for text in value.kept])]
+            parts.append(_fold(words, _joined([*kept, _left_out(_more(kept_left_out))] if kept_left_out else kept)))
         else:
             parts.append(format_html('<div class="ds-quiet">{}</div>', words))
     return _joined(parts)
+
+
+def _more(count: int) -> str:
+    return ngettext("%(n)s more", "%(n)s more", count) % {"n": count}
 
 
 def _list(items: Sequence[Item]) -> SafeString:

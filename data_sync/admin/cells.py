@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from data_sync.core.records import MISSING, key_text
-from data_sync.core.text import Fold, Mark, Segment, TextDiff, diff_text, fold
+from data_sync.core.text import Mark, TextDiff, diff_text
 
-CONTEXT = 3
-"""Lines left standing on both sides of a folded run."""
-FOLD_CHARACTERS = 800
-"""An unchanged stretch of a line is folded from this length on; a quarter of it stays on either side."""
-CLAMP_LINES = 20
-CLAMP_SLACK = 4
-"""Fewer lines than that are not worth hiding."""
-CLAMP_CHARACTERS = 2_000
-CLAMP_ITEMS = 20
+from .folding import Rest, Stretch, clamped, folded
+
 MAX_MARKS = 300
 """More marked stretches than that in one text say nothing, and cost the page its speed."""
 
@@ -27,15 +20,6 @@ Absence = Literal["absent", "null", "empty", "none", "no_file", "unknown"]
 Trouble = Literal["", "too_large", "broken"]
 """Why a picture has no thumbnail."""
 Reveal = Literal["", "spaces", "characters"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """Text that is shown. `folded` says how much there is behind a fold: ("lines", 40); None: it shows."""
-
-    text: str
-    mark: Mark = Mark.EQUAL
-    folded: tuple[Literal["lines", "characters", "items"], int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +56,28 @@ class FileCell:
 class Cell:
     """One side of one row. An `absence` stands for there being no value to show.
 
-    `kept` are the links that both sides have, which one side names and the other counts.
+    `kept` are the links that both sides have, which one side names and
+    the other counts. `left_out` counts the items and the kept links for which the page has no room.
     `mark` is for the cell as a whole. `reveal` asks for signs where the sides would look the same.
     """
 
     absence: Absence | None = None
     stretches: tuple[Stretch, ...] = ()
+    rest: Rest | None = None
     items: tuple[Item, ...] = ()
     kept: tuple[str, ...] = ()
     names_kept: bool = True
+    left_out: tuple[int, int] = (0, 0)
     file: FileCell | None = None
     is_code: bool = False
     mark: Mark = Mark.EQUAL
     reveal: Reveal = ""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the page has no room for all of it."""
+        rest = () if self.rest is None else self.rest.stretches
+        return any(self.left_out) or any(stretch.is_cut for stretch in (*self.stretches, *rest))
 
 
 ABSENT = Cell(absence="absent")
@@ -112,21 +105,10 @@ def text_cells(before: str, after: str, patience: Patience) -> tuple[Cell, Cell,
         diff = diff_text(before, after, budget=0)
     reveal: Reveal = "spaces" if diff.whitespace_only else "characters" if diff.unicode_only else ""
     left, right = (
-        Cell(stretches=tuple(folded(side)), mark=mark, reveal=reveal) if text else Cell(absence="empty", mark=mark)
+        _text_cell(list(folded(side)), mark=mark, reveal=reveal) if text else Cell(absence="empty", mark=mark)
         for side, text, mark in ((diff.before, before, Mark.REMOVED), (diff.after, after, Mark.ADDED))
     )
     return left, right, diff
-
-
-def folded(segments: Sequence[Segment]) -> Iterator[Stretch]:
-    """The segments with long equal runs folded: lines, and the middle of a long line."""
-    for part in fold(segments, context=CONTEXT):
-        if isinstance(part, Fold):
-            yield Stretch(text=part.text, folded=("lines", part.lines))
-        elif part.mark is not Mark.EQUAL or len(part.text) < FOLD_CHARACTERS:
-            yield Stretch(text=part.text, mark=part.mark)
-        else:
-            yield from _folded_line(part.text)
 
 
 def plain_cell(value: Any, *, mark: Mark = Mark.EQUAL, is_json: bool = False, words: bool = False) -> Cell:
@@ -141,9 +123,14 @@ def plain_cell(value: Any, *, mark: Mark = Mark.EQUAL, is_json: bool = False, wo
         case "" if not is_json:
             return Cell(absence="empty", mark=mark)
         case str() if not is_json:
-            return Cell(stretches=tuple(_clamped(value, of_words)), mark=mark)
+            return _text_cell([Stretch(text=value, mark=of_words)], mark=mark)
         case _:
-            return Cell(stretches=tuple(_clamped(json_text(value), of_words)), mark=mark, is_code=True)
+            return _text_cell([Stretch(text=json_text(value), mark=of_words)], mark=mark, is_code=True)
+
+
+def _text_cell(stretches: Sequence[Stretch], *, mark: Mark, is_code: bool = False, reveal: Reveal = "") -> Cell:
+    shown, rest = clamped(stretches)
+    return Cell(stretches=shown, rest=rest, mark=mark, is_code=is_code, reveal=reveal)
 
 
 def json_text(value: Any) -> str:
@@ -208,37 +195,3 @@ def path_text(path: Sequence[str | int]) -> str:
 def _key(key: Any) -> str:
     return key_text(tuple(key)) if isinstance(key, list) else str(key)
 
-
-def _folded_line(text: str) -> Iterator[Stretch]:
-    quarter = FOLD_CHARACTERS // 4
-    start, end = _space(text, quarter, quarter + 40), _space(text, len(text) - quarter - 40, len(text) - quarter)
-    if "\n" in text[start:end]:
-        yield Stretch(text=text)
-        return
-    yield Stretch(text=text[:start])
-    yield Stretch(text=text[start:end], folded=("characters", end - start))
-    yield Stretch(text=text[end:])
-
-
-def _space(text: str, low: int, high: int) -> int:
-    found = text.find(" ", low, high)
-    return high if found == -1 else found + 1
-
-
-def _clamped(text: str, mark: Mark) -> Iterator[Stretch]:
-    lines = text.splitlines(keepends=True)
-    if len(lines) > CLAMP_LINES + CLAMP_SLACK:
-        yield Stretch(text="".join(lines[:CLAMP_LINES]), mark=mark)
-        rest = "".join(lines[CLAMP_LINES:])
-        yield Stretch(text=rest, mark=mark, folded=_extent(rest))
-    elif len(text) > CLAMP_CHARACTERS + FOLD_CHARACTERS:
-        cut = _space(text, CLAMP_CHARACTERS, CLAMP_CHARACTERS + 40)
-        yield Stretch(text=text[:cut], mark=mark)
-        yield Stretch(text=text[cut:], mark=mark, folded=_extent(text[cut:]))
-    else:
-        yield Stretch(text=text, mark=mark)
-
-
-def _extent(text: str) -> tuple[Literal["lines", "characters"], int]:
-    lines = len(text.splitlines())
-    return ("lines", lines) if lines > 1 else ("characters", len(text))

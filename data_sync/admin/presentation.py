@@ -57,7 +57,8 @@ class Row:
     """One line of a card's table. `path` says where inside the field; "" is the field itself.
 
     `agreed` is the value on which both sides last agreed, in a conflict; it stands for `agreed_rows` rows from
-    here on, and for none where it stands in a row above. `can_keep` offers to keep the field as it is here.
+    here on, and for none where it stands in a row above. `can_keep` offers to keep the field as it is here. `further`
+    places of the field differ, too, for which the page has no room.
     """
 
     label: str
@@ -70,6 +71,11 @@ class Row:
     agreed_rows: int = 0
     can_keep: bool = False
     is_kept: bool = False
+    further: int = 0
+
+    @property
+    def is_cut(self) -> bool:
+        return bool(self.further) or any(cell.is_cut for cell in (self.here, self.incoming, self.agreed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,11 @@ class Card:
     @property
     def can_keep(self) -> bool:
         return any(row.can_keep for row in self.rows)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the page has no room for all of it."""
+        return any(row.is_cut for row in self.rows) or any(field.value.is_cut for field in self.unchanged)
 
     @property
     def is_rename(self) -> bool:

@@ -17,7 +17,6 @@ from . import overview, remarks
 from .agreement import disagreements_of
 from .bulk import Bulk, undo_words
 from .cards import build_card
-from .cells import Patience
 from .filters import Filters, flag_choices
 from .names import model_name
 from .pages import actor_of, get_row, render
@@ -25,6 +24,7 @@ from .paging import Page, page_of
 from .pictures import Pictures
 from .presentation import Card, Neighbour
 from .rehearsal import may_rehearse
+from .room import Room
 from .shapes import shape_of, shapes
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         changeset=changeset,
         filters=filters,
         query=request.GET.urlencode(),
-        cards=cards_of(admin, changeset, page.changes),
+        cards=cards_of(admin, changeset, page.changes, _room(filters)),
         page=page,
         links=_links(page, filters),
         page_name="review",
@@ -99,7 +99,7 @@ def print_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResp
         changeset=changeset,
         filters=filters,
         matching=selected.count(),
-        cards=cards_of(admin, changeset, page.changes),
+        cards=cards_of(admin, changeset, page.changes, _room(filters)),
         page=page,
         links=_links(page, filters),
         decisions=overview.Counts.of(changeset).decisions(),
@@ -118,7 +118,11 @@ def _links(page: Page, filters: Filters) -> dict[str, str]:
     }
 
 
-def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change]) -> list[Card]:
+def _room(filters: Filters) -> Room:
+    return Room.of_many() if filters.number is None else Room.of_one()
+
+
+def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change], room: Room) -> list[Card]:
     """The cards of a page; one query for all changes that theirs require, one for all comments."""
     known = shapes()
     numbers = {number for row_change in changes for number in row_change.requires}
@@ -137,13 +141,12 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change])
         )
         for row in (required if numbers else ())
     }
-    patience = Patience()
     pictures = Pictures(admin, changeset.pk)
     comments = remarks.comments_of(changes)
     moved = moved_rows(changeset, changes) if changeset.state in revision.DECIDABLE else {}
     return [
         replace(
-            build_card(row, shape_of(row.model, known), neighbours, pictures.place, patience, moved.get(row.number)),
+            build_card(row, shape_of(row.model, known), neighbours, pictures.place, room, moved.get(row.number)),
             comments=comments.get(row.pk, ()),
             is_viewed=getattr(row, "is_viewed", False),
         )

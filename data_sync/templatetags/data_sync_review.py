@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from data_sync.models import Changeset
 
 register = template.Library()
+KEY = 160
+"""Characters of a natural key that stands in a line of text."""
 
 
 @register.simple_tag
@@ -45,6 +47,12 @@ def counts(changeset: Changeset) -> SafeString:
     from data_sync.admin import markup
 
     return markup.counts(changeset)
+
+
+@register.filter
+def shortened(key: str) -> str:
+    """A natural key for a line of text: both ends of one that is too long for that. Its fields show the whole."""
+    return key if len(key) <= KEY else f"{key[: KEY * 3 // 4]} … {key[-KEY // 4 :]}"
 
 
 @register.filter

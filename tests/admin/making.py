@@ -76,6 +76,23 @@ def term(number: int, meaning: str) -> dict[str, Any]:
     return {"word": f"word-{number}", "meaning": meaning}
 
 
+def _deep(levels: int, leaf: str) -> object:
+    return leaf if not levels else {"level": _deep(levels - 1, leaf)}
+
+
+def hostile_changes() -> list[Change]:
+    """Fifty of them: the largest keys and values that a source may send, on each side."""
+    wide, other = ({f"name{n}": n + step * (n % 2) for n in range(10_000)} for step in (0, 1))
+    rows: list[Change] = []
+    for before, after in ((wide, other), (None, wide), (wide, None), (_deep(50, "a"), _deep(50, "b" * 3_000))) * 8:
+        sides = {side: {"json": value} for side, value in (("before", before), ("after", after)) if value is not None}
+        rows.append(change(len(rows) + 1, model="testapp.everything", **sides))
+    for number in range(len(rows) + 1, 51):
+        long = f"{number} " + "k" * 2_000
+        rows.append(change(number, key=[long], after={"word": long, "meaning": "界" * 33_000}))
+    return rows
+
+
 def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
     """A stored changeset with these changes, its counts and its seal."""
     rows = list(changes)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from data_sync.admin.cards import build_card
-from data_sync.admin.cells import Cell, FilePlace, Patience
+from data_sync.admin.cells import Cell, FilePlace
 from data_sync.admin.presentation import Card, FieldShape, ModelShape, Neighbour
+from data_sync.admin.room import Room
 from data_sync.core.text import Mark
 from data_sync.models import Change
 
@@ -31,7 +32,7 @@ def card_of(row_change: Change, *neighbours: Neighbour) -> Card:
     def place(row: Change, field: str, side: str) -> FilePlace:
         return FilePlace(url=f"/{row.number}/{field}/{side}")
 
-    return build_card(row_change, SHAPE, {other.number: other for other in neighbours}, place, Patience())
+    return build_card(row_change, SHAPE, {other.number: other for other in neighbours}, place, Room.of_many())
 
 
 def neighbour(**values: Any) -> Neighbour:
@@ -192,3 +193,13 @@ def test_white_space_and_look_alikes_are_noted():
     alike = card_of(change(before={"value": "é"}, after={"value": "e\u0301"})).rows[0]
 
     assert (white.notes, alike.notes) == (("whitespace_only",), ("unicode_only",))
+
+
+def test_a_value_that_differs_in_thousands_of_places_shows_some_and_counts_the_others():
+    before, after = ({"options": {f"name{n}": n + step * (n % 2) for n in range(10_000)}} for step in (0, 1))
+
+    card = card_of(change(before=before, after=after))
+
+    assert len(card.rows) == 40
+    assert [row.further for row in card.rows] == [0] * 39 + [4_960]
+    assert card.is_cut

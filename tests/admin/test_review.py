@@ -455,6 +455,29 @@ def test_a_hostile_field_does_not_take_the_page_down(reviewer, kind):
     assert page.content.count(b"<span") + page.content.count(b"<del>") < 20_000
 
 
+def test_fifty_hostile_changes_make_a_page_that_says_what_it_leaves_out(reviewer):
+    stored = changeset(making.hostile_changes())
+
+    page = reviewer.get(review_url(stored))
+
+    assert len(numbers(page)) == 50
+    assert len(page.content) < 1_500_000  # 22 megabytes of values
+    assert page.content.count(b"<") < 20_000  # start and end tags
+    assert "4960 more places in Json differ, not on this page" in text(page)
+    assert "Too large for this page: a part of it is not shown. Show this change alone" in text(page)
+
+
+def test_a_change_alone_has_room_for_much_and_then_names_the_export(reviewer):
+    stored = changeset(making.hostile_changes())
+
+    long_text, wide = (text(reviewer.get(review_url(stored, f"?number={number}"))) for number in (50, 1))
+
+    assert long_text.count("界") == 33_000
+    assert "not on this page" not in long_text
+    assert "3500 more places in Json differ" in wide
+    assert "The exported JSON has all of it." in wide
+
+
 # The list
 
 

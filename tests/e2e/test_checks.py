@@ -144,6 +144,17 @@ def test_08_a_hostile_field_is_shown_coarsely_and_says_so(arrive):
     assert seconds < 10, f"{seconds:.1f} s; a second is what it should take"
 
 
+@pytest.mark.parametrize("width", [1366, 320])
+def test_08_keys_and_values_of_any_size_leave_the_page_light_and_within_the_screen(arrive, width):
+    stored = changeset(making.hostile_changes())
+    person = arrive(viewport={"width": width, "height": 800})
+
+    for path in ("change", "print", "apply"):
+        person.visit(f"changeset/{stored.pk}/{path}/")
+        assert person.page.evaluate("document.querySelectorAll('*').length") < 10_000, path
+        assert person.page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
 def test_09_a_trailing_space_shows(arrive):
     person = at_review(arrive, changeset([update(1, "Bonjour", "Bonjour ")]))
 
