@@ -29,7 +29,8 @@ class Person:
         self.page.goto(f"{self.base}/admin/login/")
         self.page.fill("#id_username", name)
         self.page.fill("#id_password", "secret")
-        self.page.click("input[type=submit]")
+        with self.page.expect_navigation():
+            self.page.press("#id_password", "Enter")
 
     def visit(self, path: str) -> None:
         self.page.goto(f"{self.base}/admin/data_sync/{path}")

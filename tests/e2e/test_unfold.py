@@ -1,0 +1,28 @@
+"""data_sync under django-unfold, whose admin replaces the stock one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.browser
+def test_the_screens_work_under_django_unfold():
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--ds=tests.e2e.unfold.settings"]
+
+    ran = subprocess.run(
+        [*command, str(HERE / "unfold" / "screens.py")],
+        cwd=HERE.parents[1],
+        env={name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_SETTINGS", "PYTEST_"))},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+    assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
