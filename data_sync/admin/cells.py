@@ -194,4 +194,3 @@ def path_text(path: Sequence[str | int]) -> str:
 
 def _key(key: Any) -> str:
     return key_text(tuple(key)) if isinstance(key, list) else str(key)
-

@@ -19,6 +19,8 @@ FLAGS = {
     "warnings": gettext_lazy("Warnings of the model"),
     "unknown_base": gettext_lazy("Unknown base"),
     "left_scope": gettext_lazy("Left scope at the source"),
+    "kept": gettext_lazy("Keeps fields as they are here"),
+    "edited": gettext_lazy("Edited after the pull, and seen"),
 }
 
 
@@ -26,7 +28,7 @@ FLAGS = {
 class Filters:
     """`number` shows one change alone, `viewed` "0" those that the person has not ticked off.
 
-    Words that mean nothing are left out, so any URL shows something.
+    Words that mean nothing are left out, so any URL shows something. In a URL, `conflict=1` is `flag=conflicts`.
     """
 
     model: str = ""
@@ -45,7 +47,7 @@ class Filters:
             model=query.get("model", ""),
             op=_one_of(query.get("op", ""), [operation.value for operation in Operation]),
             decision=_one_of(query.get("decision", ""), [decision.value for decision in Decision]),
-            flag=_one_of(query.get("flag", ""), FLAGS),
+            flag="conflicts" if query.get("conflict") == "1" else _one_of(query.get("flag", ""), FLAGS),
             q=query.get("q", "").strip(),
             viewed=_one_of(query.get("viewed", ""), ["0"]),
             number=int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None,

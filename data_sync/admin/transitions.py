@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -63,9 +62,9 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         ],
         totals=[(operation.value, found.total(operation)) for operation in COLUMNS],
         effects=effects_of(found.cascades),
-        accepted_kept=_accepted(changeset).exclude(kept={}).count(),
-        accepted_edited=_accepted(changeset).filter(is_conflict=False).exclude(acknowledged_digest="").count(),
-        accepted_conflicts=_accepted(changeset).filter(is_conflict=True).count(),
+        accepted_kept=_accepted(changeset, "kept"),
+        accepted_edited=_accepted(changeset, "edited"),
+        accepted_conflicts=_accepted(changeset, "conflicts"),
         disagreements=disagreements_of(changeset),
         may_rehearse=may_rehearse(changeset, actor_of(request)),
         unmet=_unmet(changeset, found.unmet),
@@ -76,8 +75,9 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
     )
 
 
-def _accepted(changeset: Changeset) -> QuerySet[Change]:
-    return changeset.changes.filter(decision=Decision.ACCEPTED.value)
+def _accepted(changeset: Changeset, flag: str) -> int:
+    """How many accepted changes a review would find by this flag."""
+    return review.select(changeset, review.Selection(decision=Decision.ACCEPTED.value, flag=flag)).count()
 
 
 def _place(changeset: Changeset, label: str) -> int:

@@ -16,8 +16,9 @@ from data_sync.models.fields import as_stored
 class Selection:
     """Which changes of a changeset are meant. `numbers` None means all that the other filters leave.
 
-    `flag` is "conflicts", "cascades", "problems", "warnings", "renames", "left_scope" or "unknown_base"; `search`
-    looks in the natural key; `unviewed_by` is the primary key of a user who has not ticked them off.
+    `flag` is "conflicts", "cascades", "problems", "warnings", "renames", "left_scope", "unknown_base", "kept" (updates
+    that keep fields as they are here) or "edited" (accepted, with an edit since the pull seen); `search` looks in the
+    natural key; `unviewed_by` is the primary key of a user who has not ticked them off.
     """
 
     numbers: tuple[int, ...] | None = None
@@ -90,5 +91,9 @@ def _flagged(changes: QuerySet[Change], flag: str) -> QuerySet[Change]:
             return changes.filter(left_scope=True)
         case "unknown_base":
             return changes.filter(base_digest="").exclude(operation=Operation.CREATE.value)
+        case "kept":
+            return changes.exclude(kept={})
+        case "edited":
+            return changes.exclude(seen={}).exclude(acknowledged_digest="")
         case _:
             return changes

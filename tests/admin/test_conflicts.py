@@ -156,10 +156,11 @@ def test_conflicts_are_counted_filtered_and_led_to(reviewer):
 
     page = reviewer.get(review_url(stored))
     only = reviewer.get(review_url(stored, "?flag=conflicts&model=testapp.tag"))
+    short = reviewer.get(review_url(stored, "?conflict=1&model=testapp.tag"))
 
     assert "2 conflicts: changed here" in text(page)
     assert "?model=testapp.tag&amp;flag=conflicts" in page.content.decode()
-    assert numbers(only) == [3]
+    assert numbers(only) == numbers(short) == [3]
     assert (
         'aria-current="page"><span class="ds-nav-words"><span class="ds-sign ds-op-conflict"' in only.content.decode()
     )

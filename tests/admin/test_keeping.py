@@ -9,7 +9,7 @@ from data_sync.models import Changeset
 
 from . import making
 from .making import changeset, create, delete, update
-from .test_review import REVIEWER, decide_url, review_url, text
+from .test_review import REVIEWER, decide_url, numbers, review_url, text
 
 pytestmark = pytest.mark.django_db
 
@@ -103,3 +103,16 @@ def test_a_structured_field_has_its_box_once_and_is_kept_as_a_whole(reviewer):
     page = reviewer.get(review_url(stored)).content.decode()
 
     assert page.count('name="keep"') == 2 and page.count('class="ds-kept"') == 2
+
+
+def test_the_confirmation_leads_to_the_changes_that_keep_fields(reviewer):
+    stored = of_two_fields()
+    given = {"number": "1", "decide": "accepted", "keeps": "1", "keep": ["title"], "revision": "0"}
+    reviewer.post(decide_url(stored), given)
+
+    page = reviewer.get(reverse("admin:data_sync_changeset_confirm", args=(stored.pk,)))
+
+    assert "single fields of 1 accepted change, which stay as they are here" in text(page)
+    assert "Nothing: every change is accepted." not in text(page)
+    assert "?flag=kept&amp;decision=accepted" in page.content.decode()
+    assert numbers(reviewer.get(review_url(stored, "?flag=kept&decision=accepted"))) == [1]
