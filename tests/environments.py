@@ -83,7 +83,8 @@ class Environments:
         review.decide(changeset.pk, review.Selection(numbers=numbers), Decision.ACCEPTED, self.actor, revision=None)
 
     def accept_all(self, changeset: Changeset) -> None:
-        self.accept(changeset, *changeset.changes.values_list("number", flat=True))
+        """All that can be applied."""
+        self.accept(changeset, *changeset.changes.filter(has_problems=False).values_list("number", flat=True))
 
     def approve(self, changeset: Changeset) -> Changeset:
         changeset.refresh_from_db()

@@ -13,6 +13,7 @@ from data_sync.services.review import Selection
 from data_sync.services.seals import current_content_seal
 
 ACTOR = actors.command_line()
+LABELS = ["testapp.country", "testapp.tag"]
 HERE = "sha256:" + "a" * 64
 """The digest that every row here has which is not gone."""
 
@@ -23,7 +24,7 @@ def make(*operations: str, requires: dict[int, list[int]] | None = None, **value
     With "!" after it, it cannot be applied; with "?", it is a conflict.
     """
     changeset = Changeset.objects.create(
-        **{"state": ChangesetState.PENDING.value, "source_name": "Staging", "model_labels": ["testapp.tag"], **values}
+        **{"state": ChangesetState.PENDING.value, "source_name": "Staging", "model_labels": LABELS, **values}
     )
     Change.objects.bulk_create(
         _change(changeset, number, operation, (requires or {}).get(number, []))

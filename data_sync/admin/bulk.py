@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from data_sync.core.states import Decision, Operation
+from data_sync.core.states import Decision
 from data_sync.models import Change, Changeset
 from data_sync.services import undoing
+from data_sync.services.matching import Matching, matching
 from data_sync.services.review import Decided, select
 
 from .filters import Filters
@@ -19,102 +22,107 @@ from .filters import Filters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bulk:
-    """What the buttons for all matching come to, as `services.review.decide` does it.
+    """What the buttons for all matching come to: they are about one decision, the one that is filtered on, else about
+    what is undecided."""
 
-    They are about one decision: the one that is filtered on, else about what is undecided.
-    """
-
-    matching: int
     about: Decision
-    accept: int
-    reject: int
-    deletes_left_out: int
-    renames_left_out: int
-    conflicts_left_out: int
-    problems_left_out: int
+    found: Mapping[Decision, Matching]
 
     @classmethod
-    def of(cls, selected: QuerySet[Change], filters: Filters) -> Bulk:
+    def of(cls, changeset: Changeset, selected: QuerySet[Change], filters: Filters, user_pk: Any) -> Bulk:
+        """`selected` are the changes that match."""
         about = Decision(filters.decision or Decision.UNDECIDED)
-        meant = Q(decision=about.value)
-        # Each is left out for the first reason that there is.
-        left = meant if filters.op == Operation.DELETE else meant & ~Q(operation=Operation.DELETE.value)
-        same = left if filters.op == Operation.RENAME else left & ~Q(operation=Operation.RENAME.value)
-        kept = same & Q(is_conflict=False)
-        found = selected.order_by().aggregate(
-            matching=Count("pk"),
-            meant=Count("pk", filter=meant),
-            left=Count("pk", filter=left),
-            same=Count("pk", filter=same),
-            kept=Count("pk", filter=kept),
-            accept=Count("pk", filter=kept & Q(has_problems=False)),
-        )
-        return cls(
-            matching=found["matching"],
-            about=about,
-            accept=0 if about is Decision.ACCEPTED else found["accept"],
-            reject=0 if about is Decision.REJECTED else found["meant"],
-            deletes_left_out=found["meant"] - found["left"],
-            renames_left_out=found["left"] - found["same"],
-            conflicts_left_out=found["same"] - found["kept"],
-            problems_left_out=found["kept"] - found["accept"],
-        )
+        offered = [decision for decision in Decision if decision is not about]
+        return cls(about=about, found=matching(changeset, filters.selection(user_pk), selected, offered))
 
     @classmethod
     def of_page(cls, request: HttpRequest, changeset: Changeset) -> Bulk:
         """For the page that a form was sent from, which has its filters in `query`."""
         shown = Filters.of(QueryDict(request.POST.get("query", "")))
-        return cls.of(select(changeset, shown.selection(request.user.pk)), shown)
+        selected = select(changeset, shown.selection(request.user.pk))
+        return cls.of(changeset, selected, shown, request.user.pk)
+
+    @property
+    def total(self) -> int:
+        """How many changes match."""
+        return next(iter(self.found.values())).total
+
+    def counts(self) -> dict[str, int]:
+        """How many changes each button is about, by what it decides."""
+        return {decision.value: found.count for decision, found in self.found.items()}
 
     def words(self) -> dict[str, str]:
-        """By what the buttons decide: what is on them; "" for none. "left_out" is what accepting leaves out."""
-        what = dict(Change.DECISIONS)[self.about.value]
-        return {
-            "accepted": _("Accept %(n)s %(what)s") % {"n": self.accept, "what": what} if self.accept else "",
-            "rejected": _("Reject %(n)s %(what)s") % {"n": self.reject, "what": what} if self.reject else "",
-            "left_out": self._left_out() if self.accept or self.reject else "",
-        }
+        """By what the buttons decide: what is on them; "" for none. "left_out" is what they leave out."""
+        words = {decision.value: self._button(decision) for decision in Decision}
+        offers_any = any(found.count for found in self.found.values())
+        return words | {"left_out": " ".join(self._left_out()) if offers_any else ""}
 
-    def _left_out(self) -> str:
-        if self.about is Decision.ACCEPTED:
+    def _button(self, decision: Decision) -> str:
+        count = self.found[decision].count if decision in self.found else 0
+        if not count:
             return ""
-        parts = []
-        if self.deletes_left_out:
+        match decision, self.about:
+            case Decision.ACCEPTED, Decision.REJECTED:
+                words = ngettext("Accept %(n)s rejected", "Accept %(n)s rejected", count)
+            case Decision.ACCEPTED, _:
+                words = ngettext("Accept %(n)s undecided", "Accept %(n)s undecided", count)
+            case Decision.REJECTED, Decision.ACCEPTED:
+                words = ngettext("Reject %(n)s accepted", "Reject %(n)s accepted", count)
+            case Decision.REJECTED, _:
+                words = ngettext("Reject %(n)s undecided", "Reject %(n)s undecided", count)
+            case _:
+                if self.about is Decision.UNDECIDED:
+                    return ""
+                words = ngettext("Set %(n)s to undecided", "Set %(n)s to undecided", count)
+        return words % {"n": count}
+
+    def _left_out(self) -> list[str]:
+        sentences = []
+        if accepting := self._skipped(Decision.ACCEPTED):
+            sentences.append(_("Accepting leaves out: %(what)s.") % {"what": "; ".join(accepting)})
+        if rejecting := self._skipped(Decision.REJECTED):
+            sentences.append(_("Rejecting leaves out: %(what)s.") % {"what": "; ".join(rejecting)})
+        return sentences
+
+    def _skipped(self, decision: Decision) -> list[str]:
+        skipped = self.found[decision].skipped if decision in self.found else {}
+        return [_reason(why, count, decision) for why, count in skipped.items() if count and why != "decided"]
+
+
+def _reason(why: str, count: int, decision: Decision) -> str:
+    match why:
+        case "deletes":
             words = ngettext(
                 "%(n)s delete (show the deletes to accept it)",
                 "%(n)s deletes (show the deletes to accept them)",
-                self.deletes_left_out,
+                count,
             )
-            parts.append(words % {"n": self.deletes_left_out})
-        if self.renames_left_out:
+        case "renames":
             words = ngettext(
                 "%(n)s rename (show the renames to accept it)",
                 "%(n)s renames (show the renames to accept them)",
-                self.renames_left_out,
+                count,
             )
-            parts.append(words % {"n": self.renames_left_out})
-        if self.conflicts_left_out:
+        case "conflicts":
             words = ngettext(
                 "%(n)s conflict (to be accepted on its own)",
                 "%(n)s conflicts (to be accepted one by one)",
-                self.conflicts_left_out,
+                count,
             )
-            parts.append(words % {"n": self.conflicts_left_out})
-        if self.problems_left_out:
-            words = ngettext(
-                "%(n)s change that cannot be applied",
-                "%(n)s changes that cannot be applied",
-                self.problems_left_out,
-            )
-            parts.append(words % {"n": self.problems_left_out})
-        return _("Accepting leaves out: %(what)s") % {"what": "; ".join(parts)} if parts else ""
+        case "problems":
+            words = ngettext("%(n)s change that cannot be applied", "%(n)s changes that cannot be applied", count)
+        case _ if decision is Decision.ACCEPTED:
+            words = ngettext("%(n)s change that needs a rejected one", "%(n)s changes that need rejected ones", count)
+        case _:
+            words = ngettext("%(n)s change that accepted ones need", "%(n)s changes that accepted ones need", count)
+    return words % {"n": count}
 
 
 def undo_words(changeset: Changeset) -> str:
     """What the button says that undoes the latest decision on many; "" where there is none to undo."""
-    if not undoing.can_undo(changeset):
+    count = undoing.undoable(changeset).count()
+    if not count:
         return ""
-    count = changeset.undoable["count"]
     match Decision(changeset.undoable["decision"]):
         case Decision.ACCEPTED:
             words = ngettext("Undo: %(n)s accepted", "Undo: %(n)s accepted", count)

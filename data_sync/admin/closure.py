@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from data_sync.core.errors import RequirementRejected
 from data_sync.core.states import Decision
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
 
 LISTED = 50
+LISTED_ON_A_CARD = 5
 KEPT_OUT = ("csrfmiddlewaretoken", "with_requirements")
 
 
@@ -36,6 +38,11 @@ class Together:
     @property
     def unlisted(self) -> int:
         return self.count - len(self.others)
+
+    @property
+    def more(self) -> str:
+        count = self.unlisted
+        return ngettext("and %(n)s more", "and %(n)s more", count) % {"n": count} if count else ""
 
     @property
     def button(self) -> str:
@@ -62,18 +69,19 @@ def together(changeset: Changeset, error: RequirementRejected, decision: Decisio
 
 
 def _rows(changeset: Changeset, numbers: Iterable[int]) -> list[Change]:
-    columns = ("number", "model", "key_text", "operation", "decision")
+    columns = ("changeset", "number", "model", "key_text", "operation", "decision")
     return list(changeset.changes.filter(number__in=numbers).order_by("number").only(*columns))
 
 
 def as_json(found: Together, error: RequirementRejected) -> JsonResponse:
     """For a script: the reason, the changes by number and in words, and what the button says."""
-    rows = [{"number": row.number, "words": f"#{row.number} {row.key_text}"} for row in (found.change, *found.others)]
+    found = replace(found, others=found.others[:LISTED_ON_A_CARD])
+    rows = [{"number": row.number, "words": f"#{row.number} {row.key_text}"} for row in found.others]
     return JsonResponse(
         {
             "error": str(error),
             "remedy": "together",
-            "together": {"button": found.button, "changes": rows, "unlisted": found.unlisted},
+            "together": {"button": found.button, "changes": rows, "more": found.more},
         },
         status=400,
     )

@@ -16,8 +16,8 @@ from data_sync.models import Changeset
 from data_sync.services import consequences, review, undoing
 
 from . import closure, overview, remarks
-from .bulk import Bulk, decided_words, undone_words
-from .filters import Filters
+from .bulk import Bulk, decided_words, undo_words, undone_words
+from .filters import Filters, UnclearForm
 from .pages import actor_of, attempt, get_row, render
 
 if TYPE_CHECKING:
@@ -27,31 +27,30 @@ CONFLICT = gettext_lazy(
     "This changeset was decided on elsewhere, by another person or in another tab. Nothing was changed."
 )
 
+UNCLEAR = gettext_lazy(
+    "It is not clear what the form was about: the page may be from before an update. Nothing was changed. Reload it."
+)
+
 
 def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """One decision, or one for all that match. Answers a script with JSON, a form with the page it came from."""
     changeset = get_row(Changeset, pk)
-    filters = Filters.of(request.POST)
     wants_json = request.headers.get("Accept", "").startswith("application/json")
     back = remarks.back(admin, request, pk)
+    actor = actor_of(request)
     try:
-        decision = Decision(request.POST.get("decide", ""))
-        revision = int(request.POST.get("revision", ""))
-    except ValueError:
-        raise Http404 from None
-    try:
-        decided = review.decide(
-            pk,
-            filters.selection(request.user.pk),
-            decision,
-            actor_of(request),
-            revision=revision,
-            **_consents(request.POST),
-        )
+        actor.require("data_sync.approve_changeset")
+        filters = Filters.posted(request.POST)
+        decision, revision, consents = _understood(request.POST, filters)
+        decided = review.decide(pk, filters.selection(request.user.pk), decision, actor, revision=revision, **consents)
     except NotPermitted as error:
         if wants_json:
             return JsonResponse({"error": str(error)}, status=403)
         raise
+    except UnclearForm:
+        if wants_json:
+            return JsonResponse({"error": str(UNCLEAR), "remedy": "reload"}, status=400)
+        return conflict_page(admin, request, changeset, str(UNCLEAR), back, status=400)
     except RevisionConflict:
         if wants_json:
             return JsonResponse({"error": str(CONFLICT), "remedy": "reload"}, status=409)
@@ -73,7 +72,8 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         also = dict.fromkeys(decided.also_decided, decision.value)
         return JsonResponse(_progress(request, changeset, decided.revision) | ({"also": also} if also else {}))
     if filters.number is None or decided.also_decided:
-        messages.success(request, decided_words(decided, decision))
+        level = messages.SUCCESS if decided.count else messages.WARNING
+        messages.add_message(request, level, decided_words(decided, decision))
     return redirect(back)
 
 
@@ -95,12 +95,22 @@ def undo(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
         return conflict_page(admin, request, changeset, str(CONFLICT), back)
 
 
-def _consents(given: QueryDict) -> dict[str, Any]:
-    """What a form says beyond the decision: a conflict was seen, what is needed too, how to write a rename, which
-    fields stay as they are here."""
+def _understood(given: QueryDict, filters: Filters) -> tuple[Decision, int, dict[str, Any]]:
+    """What a form decides, on which revision, and what it says beyond that. Raises `UnclearForm`."""
+    try:
+        decision, revision = Decision(given.get("decide", "")), int(given.get("revision", ""))
+        if filters.number is not None:
+            return decision, revision, _of_one(given)
+        # A form for all that match says how many these are, and nothing of what was seen.
+        return decision, revision, {"expected": int(given.get(f"expect_{decision.value}", ""))}
+    except ValueError:
+        raise UnclearForm from None
+
+
+def _of_one(given: QueryDict) -> dict[str, Any]:
+    """What the form of a card says beyond the decision: a conflict was seen, what is needed too, how to write a rename,
+    which fields stay as they are here. Raises `ValueError`."""
     choice = given.get("rename_choice", "")
-    if choice and choice not in list(RenameChoice):
-        raise Http404
     return {
         "acknowledge": "acknowledge" in given,
         "with_requirements": "with_requirements" in given,
@@ -140,15 +150,15 @@ def resolve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
 
 
 def conflict_page(
-    admin: ChangesetAdmin, request: HttpRequest, changeset: Changeset, reason: str, back: str
+    admin: ChangesetAdmin, request: HttpRequest, changeset: Changeset, reason: str, back: str, *, status: int = 409
 ) -> HttpResponse:
     return render(
         request,
         admin,
         "conflict.html",
-        title=_("Decided on elsewhere"),
+        title=_("Nothing was changed"),
         crumbs=admin.crumbs(changeset, _("Decisions changed")),
-        status=409,
+        status=status,
         reason=reason,
         back=back,
     )
@@ -157,9 +167,12 @@ def conflict_page(
 def _progress(request: HttpRequest, changeset: Changeset, revision: int) -> dict[str, object]:
     """What a script updates after a decision: the counts of the bar, the navigation, and the buttons for many."""
     counts = overview.Counts.of(changeset)
+    bulk = Bulk.of_page(request, changeset)
     return {
         "revision": revision,
         "decisions": counts.decisions(),
         "undecided": counts.undecided(),
-        "bulk": Bulk.of_page(request, changeset).words(),
+        "bulk": bulk.words(),
+        "expect": bulk.counts(),
+        "undo": undo_words(changeset),
     }

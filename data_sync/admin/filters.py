@@ -24,6 +24,10 @@ FLAGS = {
 }
 
 
+class UnclearForm(ValueError):
+    """A form names a filter or a change that there is not, or does not say what it is about."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """`number` shows one change alone, `viewed` "0" those that the person has not ticked off.
@@ -44,14 +48,24 @@ class Filters:
         """From the query of a URL, or from a form that carries the same names."""
         number = query.get("number", "")
         return cls(
-            model=query.get("model", ""),
+            model=query.get("model", "").replace("\x00", ""),
             op=_one_of(query.get("op", ""), [operation.value for operation in Operation]),
             decision=_one_of(query.get("decision", ""), [decision.value for decision in Decision]),
             flag="conflicts" if query.get("conflict") == "1" else _one_of(query.get("flag", ""), FLAGS),
-            q=query.get("q", "").strip(),
+            q=query.get("q", "").replace("\x00", "").strip(),
             viewed=_one_of(query.get("viewed", ""), ["0"]),
             number=int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None,
         )
+
+    @classmethod
+    def posted(cls, form: Mapping[str, str]) -> Self:
+        """From a form that decides: nothing in it is left out. Raises `UnclearForm` for a word that means nothing."""
+        found = cls.of(form)
+        for field in fields(cls):
+            given = form.get(field.name, "")
+            if given and str(getattr(found, field.name)) != given.strip():
+                raise UnclearForm(field.name)
+        return found
 
     @property
     def is_active(self) -> bool:

@@ -46,11 +46,8 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     after = request.GET.get("after", "")
     if after.isascii() and after.isdigit() and len(after) < 10:
         rows = rows.filter(number__gt=int(after))
-    found = list(
-        rows.order_by("number").only("number", "model", "operation", "key_text", "outcome", "outcome_reason")[
-            : PAGE + 1
-        ]
-    )
+    columns = ("changeset", "number", "model", "operation", "key_text", "outcome", "outcome_reason")
+    found = list(rows.order_by("number").only(*columns)[: PAGE + 1])
     return render(
         request,
         admin,

@@ -69,7 +69,7 @@ def rehearse(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespon
 def _told(changeset: Changeset, reasons: Mapping[int, str]) -> Told:
     """One query, or none."""
     numbers = sorted(reasons)[:LISTED]
-    columns = ("number", "model", "key_text", "operation")
+    columns = ("changeset", "number", "model", "key_text", "operation")
     rows = changeset.changes.filter(number__in=numbers).order_by("number").only(*columns) if numbers else ()
     return Told(
         rows=[(row, model_name(row.model), reasons[row.number]) for row in rows], unlisted=len(reasons) - len(numbers)

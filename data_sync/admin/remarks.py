@@ -28,7 +28,8 @@ def set_viewed(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResp
     remarks.set_viewed(change, actor_of(request), is_viewed=request.POST.get("viewed") == "1")
     if request.headers.get("Accept", "").startswith("application/json"):
         viewed = viewed_by_model(change.changeset, request.user.pk)
-        return JsonResponse({"viewed": viewed, "bulk": Bulk.of_page(request, change.changeset).words()})
+        bulk = Bulk.of_page(request, change.changeset)
+        return JsonResponse({"viewed": viewed, "bulk": bulk.words(), "expect": bulk.counts()})
     return redirect(back(admin, request, pk))
 
 

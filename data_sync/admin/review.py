@@ -43,7 +43,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
     selected = review.select(changeset, filters.selection(request.user.pk))
     page = page_of(selected.annotate(is_viewed=viewed_by(request.user.pk)), request.GET)
     actor = actor_of(request)
-    bulk = Bulk.of(selected, filters)
+    bulk = Bulk.of(changeset, selected, filters, request.user.pk)
     return render(
         request,
         admin,
@@ -58,7 +58,8 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         page=page,
         links=_links(page, filters),
         page_name="review",
-        bulk=bulk,
+        matching=bulk.total,
+        bulk_counts=bulk.counts(),
         bulk_words=bulk.words(),
         undo_words=undo_words(changeset),
         navigation=counts.navigation(changeset, filters),
@@ -127,7 +128,7 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change],
     known = shapes()
     numbers = {number for row_change in changes for number in row_change.requires}
     required = changeset.changes.filter(number__in=numbers).only(
-        "number", "model", "key", "key_text", "operation", "decision"
+        "changeset", "number", "model", "key", "key_text", "operation", "decision"
     )
     neighbours = {
         row.number: Neighbour(

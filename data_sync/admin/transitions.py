@@ -39,7 +39,7 @@ NEEDING_LISTED = 500
 def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """What approving and applying would do, before either."""
     admin.require_view(request)
-    changeset = get_row(Changeset, pk, "pull", "approved_by")
+    changeset = get_row(Changeset, pk, "pull")
     if changeset.state not in (*approval.APPROVABLE, ChangesetState.APPROVED):
         return redirect(admin.url("change", pk))
     found = consequences.consequences(changeset)
@@ -243,7 +243,7 @@ def _unmet(changeset: Changeset, found: dict[int, list[int]]) -> list[Unmet]:
     wanted = {*shown, *(number for numbers in shown.values() for number in numbers[:NEEDING_SHOWN])}
     rows = {}
     if wanted:
-        columns = ("number", "model", "key_text", "operation", "decision")
+        columns = ("changeset", "number", "model", "key_text", "operation", "decision")
         rows = {row.number: row for row in changeset.changes.filter(number__in=wanted).only(*columns)}
     return [
         Unmet(

@@ -76,7 +76,7 @@ class Changeset(models.Model):
     undoable = CanonicalJSONField(
         default=dict,
         editable=False,
-        help_text=_("The latest decision on many changes: revision, decision, count, actor. Undone at that revision."),
+        help_text=_("The latest decision on many changes: revision, decision, count, actor."),
     )
     approval_seal = models.CharField(max_length=80, blank=True, editable=False)
     approved_revision = models.PositiveIntegerField(null=True, editable=False)
@@ -84,6 +84,7 @@ class Changeset(models.Model):
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
     )
+    approval_actor = models.CharField(max_length=200, blank=True, editable=False)
     apply_requested_at = models.DateTimeField(null=True, editable=False)
     apply_requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
@@ -142,7 +143,8 @@ class Change(models.Model):
     as they are here, what it then requires no more, and whether changes that require it can no longer rely on it.
 
     `decided_revision` is the revision of the changeset that the latest decision made; `decision_before` and
-    `acknowledged_before` are what it replaced.
+    `acknowledged_before` are what it replaced. `carried_from` is the changeset whose decision stands here, as long as
+    none was made here.
     """
 
     OPERATIONS = (
@@ -203,6 +205,7 @@ class Change(models.Model):
     decided_revision = models.PositiveIntegerField(null=True)
     decision_before = models.CharField(max_length=10, choices=DECISIONS, blank=True)
     acknowledged_before = models.CharField(max_length=80, blank=True)
+    carried_from = models.PositiveBigIntegerField(null=True)
     rename_choice = models.CharField(max_length=8, choices=RENAME_CHOICES, default=RenameChoice.RENAME.value)
     seen = CanonicalJSONField(default=dict)
     kept = CanonicalJSONField(default=dict)

@@ -11,11 +11,13 @@ from data_sync.models import Changeset
 from data_sync.models.time import UtcNow
 
 from . import audit
+from .acknowledging import require_acknowledged
 from .actors import Actor
 from .keeping import refuse_held
+from .moved import refuse_moved
 from .outcomes import forget_outcomes
 from .requirements import more_like, named, refuse_replacement, unmet_requirements
-from .review import decision_counts, require_acknowledged
+from .review import decision_counts
 from .seals import current_approval_seal, current_content_seal
 from .transitions import UNREQUESTED, VOID, move, refusal
 
@@ -28,7 +30,7 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
 
     Raises `RevisionConflict` if somebody decided meanwhile, `InvalidTransition` with the reason if
     nothing is accepted, a requirement is not, or the stored changes are not those that were pulled; and
-    `NotAcknowledged` if an accepted conflict is not acknowledged.
+    `NotAcknowledged` if an accepted conflict is not acknowledged, or a row was edited here since the pull.
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
@@ -53,6 +55,7 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
             approved_revision=revision,
             approved_at=UtcNow(),
             approved_by=actor.user,
+            approval_actor=actor.label,
             state_reason="",
             **UNREQUESTED,
         )
@@ -81,6 +84,7 @@ def _require_approvable(changeset: Changeset, actor: Actor) -> None:
     # A decision that was carried over may have been made before others referred to the row.
     refuse_replacement(changeset, accepted.filter(rename_choice=RenameChoice.REPLACE.value))
     refuse_held(changeset)
+    refuse_moved(changeset, accepted)
     unmet = unmet_requirements(changeset)
     if unmet:
         number, missing = min(unmet.items())

@@ -123,24 +123,35 @@ def _may_hold(schema: ModelSchema, names: Collection[str]) -> bool:
 # What accepted changes require of those that keep fields
 
 
-def refuse_held(changeset: Changeset) -> None:
+def refuse_held(changeset: Changeset, among: Collection[int] | None = None) -> None:
     """Raises `InvalidTransition` where an accepted change requires one that holds on to what it needs, or deletes a row
-    that another one keeps a link to."""
+    that another one keeps a link to; `among`: where one of the two is among these."""
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
     held = [change for change in accepted.exclude(kept={}).iterator(chunk_size=500) if change.kept["holds"]]
     if not held:
         return
     by_number = {change.number: change for change in held}
-    for number, needs in sorted(requirements.requires_of(accepted).items()):
+    if among is None:
+        requires = requirements.requires_of(accepted)
+    else:
+        requires = requirements.requires_that_may_include(changeset, by_number.keys() & set(among))
+        for some in batches(among):
+            requires |= requirements.requires_of(accepted.filter(number__in=some))
+
+    def concerns(*numbers: int) -> bool:
+        return among is None or not set(numbers).isdisjoint(among)
+
+    for number, needs in sorted(requires.items()):
         for need in sorted(set(needs) & by_number.keys()):
-            _refuse(changeset, number, by_number[need])
+            if concerns(number, need):
+                _refuse(changeset, number, by_number[need])
     kept_links = {place: change for change in held for place in _kept_links(change)}
     for batch in batches(kept_links):
         digests = {key_digest(text) for _, text in batch}
         deletes = accepted.filter(operation=Operation.DELETE.value, key_digest__in=digests).order_by("number")
         for number, label, key in deletes.values_list("number", "model", "key"):
             keeper = kept_links.get((label, canonical.dumps(key)))
-            if keeper is not None:
+            if keeper is not None and concerns(number, keeper.number):
                 _refuse(changeset, number, keeper)
 
 

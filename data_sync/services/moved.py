@@ -14,6 +14,8 @@ from data_sync.core.errors import InvalidTransition, NotAcknowledged, RecordErro
 from data_sync.core.records import Key, Record, RecordText, differing
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset
+from data_sync.orm.batches import batches
+from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.resolution import schemas
 from data_sync.orm.rows import RowReader
@@ -29,8 +31,8 @@ class Moved:
 
     `record` is the row now, as the comparison would have seen it, and `names` are the fields that were edited. Files
     are taken to be those of the pull, as to ask the storage takes long: an apply looks at them. Without a record,
-    `reason` says why nothing can be done but to pull again: the row is gone, is another one by its key, or cannot be
-    read.
+    `reason` says why nothing can be done but to pull again: the row is gone, is another one by its key, cannot be
+    read, or was to be added and is there.
     """
 
     record: Record | None = None
@@ -46,18 +48,38 @@ def moved_rows(changeset: Changeset, changes: Iterable[Change]) -> dict[int, Mov
     """Which of the changes' rows have moved, by number. A few queries for each model."""
     by_model: dict[str, list[Change]] = {}
     for change in changes:
-        if change.before is not None and change.local_pk is not None:
-            by_model.setdefault(change.model, []).append(change)
+        by_model.setdefault(change.model, []).append(change)
     found: dict[int, Moved] = {}
     if by_model:
         compared = compared_schemas(changeset)
         rekeying = Rekeying(compared, _renamed(changeset))
         for label in by_model.keys() & compared.keys():
-            found |= _of_model(compared[label], by_model[label], rekeying)
+            of_model = by_model[label]
+            known = [change for change in of_model if change.before is not None and change.local_pk is not None]
+            added = [change for change in of_model if change.operation == Operation.CREATE]
+            found |= _of_known(compared[label], known, rekeying) if known else {}
+            found |= _of_added(compared[label], added, rekeying) if added else {}
     return found
 
 
-def _of_model(schema: ModelSchema, changes: Sequence[Change], rekeying: Rekeying) -> dict[int, Moved]:
+def _of_added(schema: ModelSchema, changes: Sequence[Change], rekeying: Rekeying) -> dict[int, Moved]:
+    """Rows that were to be added, and are here by now, other than they would be."""
+    former = {change.number: rekeying.former(schema.label, canonical.dumps(change.key)) for change in changes}
+    texts = {number: key.text for number, key in former.items() if key is not None}
+    keys = RowsOfKeys(schema, "pk", DEFAULT_DB_ALIAS)
+    keys.load(texts.values())
+    pks = {number: pks for number, text in texts.items() if (pks := keys.all(text))}
+    now, _ = _read(RowReader(replace(schema, files=()), DEFAULT_DB_ALIAS), [pk for of in pks.values() for pk in of])
+    found: dict[int, Moved] = {}
+    for change in changes:
+        rows = [now.get(pk) for pk in pks.get(change.number, ())]
+        records = [rekeying.record(row.record()) for row in rows if row is not None]
+        if rows and not (len(rows) == len(records) == 1 and _is_done(change, records[0])):
+            found[change.number] = Moved(reason="has been added here since the pull")
+    return found
+
+
+def _of_known(schema: ModelSchema, changes: Sequence[Change], rekeying: Rekeying) -> dict[int, Moved]:
     pks = {change.number: schema.pk.to_python(change.local_pk) for change in changes}
     now, unreadable = _read(RowReader(replace(schema, files=()), DEFAULT_DB_ALIAS), list(pks.values()))
     found: dict[int, Moved] = {}
@@ -151,6 +173,38 @@ def acknowledge_moved(
         altered.append(change)
     Change.objects.bulk_update(altered, ["seen", "acknowledged_digest"], batch_size=500)
     return [change.number for change in altered if change.seen]
+
+
+def refuse_moved(changeset: Changeset, changes: QuerySet[Change]) -> None:
+    """Raises where one of these changes is accepted as a row was which has moved since, and that has not been seen.
+
+    What is decided on many at once has not been looked at row by row. In batches; the first one that has such a change
+    ends it.
+    """
+    for batch in batches(changes.order_by("number").iterator(chunk_size=500), 500):
+        moved = moved_rows(changeset, batch)
+        found = [change for change in batch if _is_unseen(change, moved.get(change.number))]
+        if not found:
+            continue
+        first, of_first = found[0], moved.get(found[0].number)
+        named = requirements.name_of(first) + requirements.more_like(found)
+        if of_first is not None and of_first.record is None:
+            raise InvalidTransition(f"The row of change {named} {of_first.reason}. Pull again, or reject the change.")
+        raise NotAcknowledged(
+            f"The row of change {named} was changed here since the pull. Look at it as it is now, then accept it and "
+            "say that you have seen that.",
+            first.number,
+            "" if of_first is None else of_first.digest,
+        )
+
+
+def _is_unseen(change: Change, moved: Moved | None) -> bool:
+    seen = change.seen["digest"] if change.seen and change.seen["digest"] == change.acknowledged_digest else ""
+    if moved is None:
+        return bool(seen)  # It has been edited back.
+    if moved.record is None:
+        return change.operation != Operation.DELETE or _is_there(change)
+    return moved.digest != seen
 
 
 def _is_there(change: Change) -> bool:

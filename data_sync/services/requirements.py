@@ -22,8 +22,12 @@ def requires_of(changes: QuerySet[Change]) -> dict[int, list[int]]:
     """What each of the changes requires; those that require nothing are not in it, nor is what kept fields waive."""
     some = changes.order_by().annotate(required=as_stored("requires")).exclude(required="[]")
     rows = some.values_list("number", "requires", "kept").iterator(chunk_size=2000)
-    found = ((number, [need for need in needs if need not in kept.get("waives", ())]) for number, needs, kept in rows)
-    return {number: needs for number, needs in found if needs}
+    return {number: needs for number, requires, kept in rows if (needs := needs_of(requires, kept))}
+
+
+def needs_of(requires: list[int], kept: Mapping[str, Any]) -> list[int]:
+    """What a change requires, given what is stored of its requirements and of the fields it keeps."""
+    return [need for need in requires if need not in kept.get("waives", ())]
 
 
 def unmet_requirements(changeset: Changeset) -> dict[int, list[int]]:
@@ -110,7 +114,7 @@ def refuse_accepted_dependents(changeset: Changeset, changes: QuerySet[Change]) 
     """Raises `RequirementRejected` if an accepted change requires one of these, which are to be rejected."""
     given = set(changes.values_list("number", flat=True))
     found: dict[int, list[int]] = {}
-    for dependent, needs in _requires_that_may_include(changeset, given).items():
+    for dependent, needs in requires_that_may_include(changeset, given).items():
         for number in given.intersection(needs) if dependent not in given else ():
             found.setdefault(number, []).append(dependent)
     if found:
@@ -124,9 +128,11 @@ def refuse_accepted_dependents(changeset: Changeset, changes: QuerySet[Change]) 
         )
 
 
-def _requires_that_may_include(changeset: Changeset, numbers: set[int]) -> dict[int, list[int]]:
+def requires_that_may_include(changeset: Changeset, numbers: set[int]) -> dict[int, list[int]]:
     """What accepted changes require; for a few numbers, only of changes whose requirements name one."""
     accepted = _of_decision(changeset, Decision.ACCEPTED)
+    if not numbers:
+        return {}
     if len(numbers) <= FEW:
         named = Q()
         for number in numbers:
@@ -136,30 +142,13 @@ def _requires_that_may_include(changeset: Changeset, numbers: set[int]) -> dict[
     return requires_of(accepted)
 
 
-def needing_rejected(changeset: Changeset, changes: QuerySet[Change]) -> set[int]:
-    """Those of the changes that require a rejected one which is not among them, directly or through each other."""
-    rejected = set(_of_decision(changeset, Decision.REJECTED).values_list("number", flat=True))
-    if not rejected:
-        return set()
-    rejected.difference_update(changes.values_list("number", flat=True))
-    return ordering.dependents(rejected, requires_of(changes)) if rejected else set()
-
-
-def needed_by_accepted(changeset: Changeset, changes: QuerySet[Change]) -> set[int]:
-    """What accepted changes that are not among these require, directly or through others."""
-    requires = requires_of(_of_decision(changeset, Decision.ACCEPTED))
-    for number in changes.filter(decision=Decision.ACCEPTED.value).values_list("number", flat=True):
-        requires.pop(number, None)
-    return _required_by(changeset, set(), requires)
-
-
-def refuse_problems(changes: QuerySet[Change]) -> None:
-    """Raises `InvalidTransition`, naming the first of these required changes that cannot be applied."""
+def refuse_problems(changes: QuerySet[Change], *, are_required: bool = False) -> None:
+    """Raises `InvalidTransition`, naming the first of these changes that cannot be applied."""
     change = changes.filter(has_problems=True).order_by("number").first()
     if change is not None:
+        why = "is required, but cannot" if are_required else "cannot"
         raise InvalidTransition(
-            f"Change {name_of(change)} is required, but cannot be applied: {change.problems[0]['message']} "
-            "Nothing was decided."
+            f"Change {name_of(change)} {why} be applied: {change.problems[0]['message']} Nothing was decided."
         )
 
 
@@ -170,7 +159,9 @@ def name_of(change: Change) -> str:
 
 def named(changeset: Changeset, numbers: list[int]) -> str:
     """Some changes in messages."""
-    changes = changeset.changes.filter(number__in=numbers[:3]).only("number", "model", "key").order_by("number")
+    changes = (
+        changeset.changes.filter(number__in=numbers[:3]).only("changeset", "number", "model", "key").order_by("number")
+    )
     more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
     return ", ".join(name_of(change) for change in changes) + more
 

@@ -38,6 +38,7 @@ _LATER = (
     "decided_revision",
     "decision_before",
     "acknowledged_before",
+    "carried_from",
     "rename_choice",
     "seen",
     "kept",

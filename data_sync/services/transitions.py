@@ -28,6 +28,7 @@ VOID: dict[str, Any] = {
     "approved_revision": None,
     "approved_at": None,
     "approved_by": None,
+    "approval_actor": "",
     "state_reason": "",
 }
 """What a changeset loses when its approval is void."""

@@ -13,7 +13,7 @@ from data_sync.admin.presentation import Row
 from . import making
 from .making import changeset, conflict, create, delete, rename, update
 from .test_cards import card_of, said
-from .test_review import REVIEWER, decide_url, numbers, review_url, text
+from .test_review import REVIEWER, decide_all, decide_url, numbers, review_url, text
 
 KNOWN = {"kind": "changed", "by": "tomas", "at": "2026-05-12T10:03:00+00:00"}
 UNKNOWN = {"kind": "changed", "by": "", "at": ""}
@@ -218,7 +218,7 @@ def test_accepting_all_says_beforehand_and_afterwards_how_many_conflicts_it_leav
     stored = changeset([update(1), conflict(2), conflict(3), delete(4, conflict=KNOWN)])
 
     page = reviewer.get(review_url(stored))
-    answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
+    answer = decide_all(reviewer, stored, "accepted")
 
     assert "Accept 1 undecided" in text(page)
     assert "Accepting leaves out: 1 delete (show the deletes to accept it); 2 conflicts (to be acc" in text(page)

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from . import making
 from .making import changeset, delete, rename, update
-from .test_review import REVIEWER, decide_url, numbers, review_url, text
+from .test_review import REVIEWER, decide_all, decide_url, numbers, review_url, text
 
 CASCADE = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
 WARNING = {"code": "validator", "field": "meaning", "message": "meaning: Enter a <b>valid</b> value."}
@@ -53,14 +53,6 @@ def test_the_choice_is_stored_with_the_decision(reviewer, given, stored_as):
     assert (row.decision, row.rename_choice) == ("accepted", stored_as)
 
 
-def test_a_choice_that_does_not_exist_is_refused(reviewer):
-    stored = changeset([rename(1)])
-    given = {"number": "1", "decide": "accepted", "revision": "0", "rename_choice": "both"}
-
-    assert reviewer.post(decide_url(stored), given).status_code == 404
-    assert stored.changes.get().decision == "undecided"
-
-
 def test_a_closed_changeset_says_what_was_chosen(reviewer):
     stored = changeset([rename(1, decision="accepted", rename_choice="replace")], state="applied")
 
@@ -84,7 +76,7 @@ def test_warnings_are_told_and_forbid_nothing(reviewer):
     stored = changeset([update(1, warnings=[WARNING]), update(2)])
 
     page = reviewer.get(review_url(stored))
-    reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"})
+    decide_all(reviewer, stored, "accepted")
 
     assert "Warning: meaning: Enter a &lt;b&gt;valid&lt;/b&gt; value." in text(page)
     assert "1 change with a warning" in text(page)

@@ -13,7 +13,7 @@ from django.urls import reverse
 from data_sync.models import Change, Changeset, Event
 
 from . import making
-from .making import changeset, create, delete, rename, update
+from .making import changeset, conflict, create, delete, rename, update
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +42,16 @@ def numbers(response: Any) -> list[int]:
 def text(response: Any) -> str:
     """A page's words, without its tags."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def decide_all(client: Client, stored: Changeset, decision: str, query: str = "") -> Any:
+    """Presses the button for all that match, on the page as it is now."""
+    page = client.get(review_url(stored, query)).content.decode()
+    form = re.search(r'<form class="ds-bulk".*?</form>', page, re.DOTALL)
+    assert form is not None
+    given = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form[0]))
+    assert re.search(rf'value="{decision}">', form[0]), "there is no such button"
+    return client.post(decide_url(stored), {**given, "decide": decision}, follow=True)
 
 
 # What it shows
@@ -213,7 +223,9 @@ def test_a_script_gets_the_new_counts(reviewer):
         "revision": 1,
         "decisions": {"undecided": 1, "accepted": 0, "rejected": 1},
         "undecided": {"": 1, "testapp.term": 1, "testapp.term create": 0, "testapp.term update": 1},
-        "bulk": {"accepted": "Accept 1 undecided", "rejected": "Reject 1 undecided", "left_out": ""},
+        "bulk": {"accepted": "Accept 1 undecided", "rejected": "Reject 1 undecided", "undecided": "", "left_out": ""},
+        "expect": {"accepted": 1, "rejected": 1},
+        "undo": "",
     }
 
 
@@ -236,7 +248,7 @@ def test_accepting_all_says_the_number_and_leaves_deletes_out(reviewer):
     stored = changeset([update(1), create(2), delete(3), update(4, problems=[problem])])
 
     page = reviewer.get(review_url(stored))
-    answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
+    answer = decide_all(reviewer, stored, "accepted")
 
     assert "Accept 2 undecided" in text(page) and "Reject 4 undecided" in text(page)
     assert "2 changes accepted. 1 delete was left out" in text(answer)
@@ -253,14 +265,14 @@ def test_accepting_all_says_beforehand_and_afterwards_how_many_renames_it_leaves
     stored = changeset([update(1), rename(2), rename(3), delete(4)])
 
     page = reviewer.get(review_url(stored))
-    answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
+    answer = decide_all(reviewer, stored, "accepted")
 
     assert "Accept 1 undecided" in text(page)
     words = "1 delete (show the deletes to accept it); 2 renames (show the renames to accept them)"
     assert f"Accepting leaves out: {words}" in text(page)
     assert "2 renames were left out: filter on renames to decide on them." in text(answer)
     assert "Accept 2 undecided" in text(reviewer.get(review_url(stored, "?op=rename")))
-    reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "1", "op": "rename"})
+    decide_all(reviewer, stored, "accepted", "?op=rename")
     assert list(stored.changes.order_by("number").values_list("decision", flat=True)) == ["accepted"] * 3 + [
         "undecided"
     ]
@@ -270,7 +282,7 @@ def test_deletes_are_accepted_where_they_are_what_is_filtered(reviewer):
     stored = changeset([update(1), delete(2), delete(3)])
 
     page = reviewer.get(review_url(stored, "?op=delete"))
-    reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0", "op": "delete"})
+    decide_all(reviewer, stored, "accepted", "?op=delete")
 
     assert "Accept 2 undecided" in text(page)
     assert dict(stored.changes.values_list("number", "decision")) == {1: "undecided", 2: "accepted", 3: "accepted"}
@@ -280,9 +292,9 @@ def test_deciding_on_all_leaves_single_decisions_alone_unless_they_are_what_is_f
     stored = changeset([update(1, decision="rejected"), update(2, decision="accepted"), update(3)])
 
     page, rejected = reviewer.get(review_url(stored)), reviewer.get(review_url(stored, "?decision=rejected"))
-    answer = reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "0"}, follow=True)
+    answer = decide_all(reviewer, stored, "accepted")
     left = dict(stored.changes.values_list("number", "decision"))
-    reviewer.post(decide_url(stored), {"decide": "accepted", "revision": "1", "decision": "rejected"})
+    decide_all(reviewer, stored, "accepted", "?decision=rejected")
 
     assert "Accept 1 undecided" in text(page) and "Reject 1 undecided" in text(page)
     assert "Accept 1 rejected" in text(rejected) and "Reject 1 rejected" not in text(rejected)
@@ -306,7 +318,7 @@ def test_a_script_that_may_not_decide_is_told_so(client):
 def test_rejecting_all_keeps_to_the_filter(reviewer):
     stored = changeset([update(1), update(2, model="testapp.tag")])
 
-    reviewer.post(decide_url(stored), {"decide": "rejected", "revision": "0", "model": "testapp.tag"})
+    decide_all(reviewer, stored, "rejected", "?model=testapp.tag")
 
     assert dict(stored.changes.values_list("number", "decision")) == {1: "undecided", 2: "rejected"}
 
@@ -321,9 +333,123 @@ def test_deciding_needs_its_permission(client):
     assert stored.changes.get().decision == "undecided"
 
 
-@pytest.mark.parametrize("given", [{}, {"decide": "maybe", "revision": "0"}, {"decide": "accepted", "revision": "x"}])
-def test_a_malformed_decision_is_refused(reviewer, given):
-    assert reviewer.post(decide_url(changeset([update(1)])), given).status_code == 404
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"number": ""},
+        {"number": "1,004"},
+        {"number": "x"},
+        {"number": "1", "decide": "maybe"},
+        {"number": "1", "revision": "x"},
+        {"number": "1", "rename_choice": "both"},
+        {"expect_accepted": ""},
+        {"expect_accepted": "3", "op": "deletes"},
+        {"expect_accepted": "3", "flag": "left-scope"},
+        {"expect_accepted": "3", "decision": "maybe"},
+        {"expect_rejected": "3"},
+    ],
+)
+def test_a_form_that_is_not_understood_decides_nothing(reviewer, given):
+    stored = changeset([update(1), update(2), delete(3)])
+    given = {"decide": "accepted", "revision": "0", **given}
+
+    page = reviewer.post(decide_url(stored), given)
+    answer = reviewer.post(decide_url(stored), given, headers={"Accept": "application/json"})
+
+    assert (page.status_code, answer.status_code) == (400, 400)
+    assert "It is not clear what the form was about" in text(page) and answer.json()["remedy"] == "reload"
+    assert set(stored.changes.values_list("decision", flat=True)) == {"undecided"}
+
+
+def test_a_form_for_all_cannot_say_that_something_was_seen(reviewer):
+    stored = changeset([update(1), conflict(2)])
+    given = {"decide": "accepted", "revision": "0", "expect_accepted": "1", "acknowledge": "1", "seen": "x"}
+
+    reviewer.post(decide_url(stored), given)
+
+    assert list(stored.changes.order_by("number").values_list("decision", flat=True)) == ["accepted", "undecided"]
+
+
+def test_a_form_for_all_is_refused_where_it_is_about_another_number_by_now(reviewer):
+    """What somebody has ticked off since raises no revision."""
+    stored = changeset([update(1), update(2)])
+    given = {"decide": "accepted", "revision": "0", "viewed": "0", "expect_accepted": "2"}
+    viewed_url = reverse("admin:data_sync_changeset_viewed", args=(stored.pk,))
+    reviewer.post(viewed_url, {"number": "1", "viewed": "1"})
+
+    assert reviewer.post(decide_url(stored), given).status_code == 409
+    assert set(stored.changes.values_list("decision", flat=True)) == {"undecided"}
+
+
+def test_a_number_that_there_is_not_is_told(reviewer):
+    stored = changeset([update(1)])
+    given = {"number": "77", "decide": "accepted", "revision": "0"}
+
+    answer = reviewer.post(decide_url(stored), given, headers={"Accept": "application/json"})
+
+    assert (answer.status_code, answer.json()["remedy"]) == (400, "none")
+    assert f"Changeset {stored.pk} has no change 77" in answer.json()["error"]
+    stored.refresh_from_db()
+    assert stored.revision == 0
+
+
+def test_grouped_digits_are_for_reading_only(reviewer, settings):
+    settings.USE_THOUSAND_SEPARATOR = True
+    stored = changeset([update(1), update(1004), conflict(1005)], compared=12_345)
+    page = reviewer.get(review_url(stored)).content.decode()
+
+    form = re.search(r'<form class="ds-decision" id="form-1004".*?</form>', page, re.DOTALL)
+    assert form is not None
+    given = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form[0]))
+    reviewer.post(decide_url(stored), {**given, "decide": "rejected"})
+
+    assert list(stored.changes.filter(decision="rejected").values_list("number", flat=True)) == [1004]
+    assert not re.search(r'(?:href|id|value|data-[\w-]+|action)="[^"]*\d,\d{3}', page)
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "reject", "left_out"),
+    [
+        ("?op=update", "Accept 1 undecided", "Reject 2 undecided", "1 change that needs a rejected one"),
+        ("?op=create", "Accept 1 undecided", "Reject 1 undecided", "1 change that accepted ones need"),
+        ("?decision=accepted", "", "Reject 1 accepted", ""),
+    ],
+)
+def test_buttons_for_all_say_what_requirements_leave_of_it(reviewer, query, accept, reject, left_out):
+    stored = changeset(
+        [
+            create(1, decision="rejected"),
+            update(2, requires=[1]),
+            update(3),
+            create(4),
+            delete(5, decision="accepted", requires=[4]),
+            create(6, problems=[{"code": "x", "field": "y", "message": "No."}]),
+        ]
+    )
+
+    page = reviewer.get(review_url(stored, query))
+
+    buttons = re.findall(r'name="decide" value="\w+">([^<]+)</button>', page.content.decode())
+    assert [words for words in (accept, reject) if words] == [words for words in buttons if "Set" not in words]
+    assert left_out in text(page)
+    for decision, words in (("accepted", accept), ("rejected", reject)):
+        if words:
+            answer = decide_all(reviewer, stored, decision, query)
+            number = words.split()[1]
+            assert f"{number} change" in text(answer) and f"Undo: {number} {decision}" in text(answer)
+            reviewer.post(
+                reverse("admin:data_sync_changeset_undo", args=(stored.pk,)),
+                {"revision": str(Changeset.objects.get().revision)},
+            )
+
+
+def test_what_is_decided_can_be_set_to_undecided_at_once(reviewer):
+    stored = changeset([update(1, decision="accepted"), update(2, decision="accepted"), update(3)])
+
+    assert "Set 2 to undecided" in text(reviewer.get(review_url(stored, "?decision=accepted")))
+    decide_all(reviewer, stored, "undecided", "?decision=accepted")
+
+    assert set(stored.changes.values_list("decision", flat=True)) == {"undecided"}
 
 
 def test_a_decision_cannot_lead_to_another_site(reviewer):

@@ -78,8 +78,8 @@ def test_a_script_gets_the_changes_and_what_the_button_says(reviewer):
     assert (refused.status_code, refused.json()["remedy"]) == (400, "together")
     assert refused.json()["together"] == {
         "button": "Accept both",
-        "changes": [{"number": 2, "words": "#2 word-2"}, {"number": 1, "words": "#1 word-1"}],
-        "unlisted": 0,
+        "changes": [{"number": 1, "words": "#1 word-1"}],
+        "more": "",
     }
     assert done.json()["also"] == {"1": "accepted"}
     assert done.json()["decisions"]["accepted"] == 2

@@ -433,7 +433,7 @@ def test_a_database_that_gives_nothing_at_all_is_told_in_plain_text(boss, monkey
     monkeypatch.setattr(review, "decide", locked)
     monkeypatch.setattr(admin.site, "each_context", locked)
 
-    answer = boss.post(url(changeset([create(1)]), "decide"), {"decide": "accepted", "revision": "0"})
+    answer = boss.post(url(changeset([create(1)]), "decide"), {"number": "1", "decide": "accepted", "revision": "0"})
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/plain; charset=utf-8")
 
@@ -444,7 +444,7 @@ def test_a_locked_database_leaves_other_errors_as_they_are(boss, monkeypatch):
 
     monkeypatch.setattr(review, "decide", mistake)
     with pytest.raises(ZeroDivisionError):
-        boss.post(url(changeset([create(1)]), "decide"), {"decide": "accepted", "revision": "0"})
+        boss.post(url(changeset([create(1)]), "decide"), {"number": "1", "decide": "accepted", "revision": "0"})
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from data_sync.models import Changeset
 
 from . import making
 from .making import changeset, create, update
-from .test_review import text
+from .test_review import decide_all, text
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def url(stored: Changeset, name: str) -> str:
 
 def test_undo_says_what_it_undoes_and_leads_back(reviewer):
     stored = changeset([update(1), update(2), create(3)])
-    page = reviewer.post(url(stored, "decide"), {"decide": "accepted", "op": "update", "revision": "0"}, follow=True)
+    page = decide_all(reviewer, stored, "accepted", "?op=update")
     assert "Undo: 2 accepted" in text(page)
 
     page = reviewer.post(url(stored, "undo"), {"revision": "1", "query": "op=update"}, follow=True)
@@ -36,16 +36,19 @@ def test_undo_says_what_it_undoes_and_leads_back(reviewer):
     assert set(stored.changes.values_list("decision", flat=True)) == {"undecided"}
 
 
-def test_a_decision_since_then_takes_the_button_away_and_answers_409(reviewer):
-    stored = changeset([update(1), update(2)])
-    reviewer.post(url(stored, "decide"), {"decide": "accepted", "revision": "0"})
-    reviewer.post(url(stored, "decide"), {"decide": "rejected", "number": "1", "revision": "1"})
+def test_a_decision_since_then_is_left_out_of_it(reviewer):
+    stored = changeset([update(1), update(2), update(3)])
+    decide_all(reviewer, stored, "accepted")
+    given = {"decide": "rejected", "number": "1", "revision": "1"}
+    answer = reviewer.post(url(stored, "decide"), given, headers={"Accept": "application/json"})
 
-    assert "Undo:" not in text(reviewer.get(url(stored, "change")))
+    assert answer.json()["undo"] == "Undo: 2 accepted"
     page = reviewer.post(url(stored, "undo"), {"revision": "1"})
-
     assert page.status_code == 409 and "decided on elsewhere" in text(page)
-    assert list(stored.changes.order_by("number").values_list("decision", flat=True)) == ["rejected", "accepted"]
+    reviewer.post(url(stored, "undo"), {"revision": "2"})
+
+    decisions = list(stored.changes.order_by("number").values_list("decision", flat=True))
+    assert decisions == ["rejected", "undecided", "undecided"]
 
 
 def test_what_cannot_be_undone_says_why(reviewer):
@@ -59,7 +62,7 @@ def test_what_cannot_be_undone_says_why(reviewer):
 
 def test_who_may_not_decide_sees_no_button_and_cannot_undo(reviewer, client):
     stored = changeset([update(1)])
-    reviewer.post(url(stored, "decide"), {"decide": "accepted", "revision": "0"})
+    decide_all(reviewer, stored, "accepted")
     client.force_login(making.user("reader", "view_changeset"))
 
     assert "Undo:" not in text(client.get(url(stored, "change")))

@@ -12,11 +12,9 @@ from data_sync.core.states import RenameChoice
 from data_sync.models import Change, Changeset, DataPull, DataSource
 from data_sync.services import approval
 from data_sync.services.supersede import supersede
-from tests.reviewing import ACTOR, HERE, decide, decided, make
+from tests.reviewing import ACTOR, HERE, LABELS, decide, decided, make
 
 pytestmark = pytest.mark.django_db
-
-LABELS = ["testapp.country", "testapp.tag"]
 
 
 @pytest.fixture
@@ -174,13 +172,41 @@ def test_the_latest_decision_stands(source: DataSource) -> None:
 
 def test_of_two_open_changesets_the_later_one_counts(source: DataSource) -> None:
     """As after a pull of all models and then one of a few of them."""
-    first = make("update", "update", source=source, model_labels=LABELS)
+    first = make("update", "update", source=source)
     later = make("update", "update", source=source)
     decide(first, "accepted")
     decide(later, "rejected", 1)
     new = make("update", "update", source=source)
     pulled(source, new)
     assert (decided(new), decided(new, "rejected")) == ([2], [1])
+
+
+def test_nothing_stands_that_was_decided_before_a_changeset_of_the_same_models_was_closed(source: DataSource) -> None:
+    stale = make("update", "update", source=source)
+    decide(stale, "accepted")
+    Changeset.objects.filter(pk=stale.pk).update(state="stale")
+    applied = make("update", source=source, model_labels=["testapp.country"])
+    decide(applied, "rejected", 1)
+    Changeset.objects.filter(pk=applied.pk).update(state="applied")
+    new = make("update", "update", source=source)
+
+    pulled(source, new)
+
+    assert (decided(new), decided(new, "undecided")) == ([2], [1])
+    assert [change.carried_from for change in new.changes.order_by("number")] == [None, stale.pk]
+
+
+def test_a_changeset_that_is_approved_at_this_moment_is_retired_too(
+    source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make("update", source=source)
+    seen = [Changeset.objects.get(pk=old.pk)]
+    Changeset.objects.filter(pk=old.pk).update(state="approved")
+    monkeypatch.setattr("data_sync.services.supersede._open", lambda pull, changeset: seen)
+
+    pulled(source, make("update", source=source))
+
+    assert state(old)[0] == "superseded"
 
 
 def test_statements_grow_with_batches(source: DataSource) -> None:
@@ -202,8 +228,8 @@ def test_statements_grow_with_batches(source: DataSource) -> None:
 def test_decisions_are_carried_over_in_parts_where_they_are_many(
     source: DataSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data_sync.services.supersede.AT_ONCE", 3)
-    monkeypatch.setattr("data_sync.services.supersede.RANGE", 2)
+    monkeypatch.setattr("data_sync.services.carrying.AT_ONCE", 3)
+    monkeypatch.setattr("data_sync.services.carrying.RANGE", 2)
     old, new = (make(*["create"] * 11, source=source) for _ in range(2))
     decide(old, "accepted", *range(1, 8))
     decide(old, "rejected", 11)

@@ -50,7 +50,7 @@ def test_only_what_the_decision_altered_is_altered_back() -> None:
     assert (decided(changeset), decided(changeset, "rejected")) == ([], [1])
 
 
-def test_nothing_is_undone_once_something_was_decided_since() -> None:
+def test_what_was_decided_since_stays_as_it_is() -> None:
     changeset = make("update", "update", "update")
     decide(changeset, "accepted", operation="update")
     seen = Changeset.objects.get().revision
@@ -58,11 +58,19 @@ def test_nothing_is_undone_once_something_was_decided_since() -> None:
 
     with pytest.raises(RevisionConflict):
         undoing.undo(changeset.pk, ACTOR, revision=seen)
+    assert undo(changeset) == 2
+    assert (decided(changeset), decided(changeset, "rejected")) == ([], [2])
+
+
+def test_nothing_is_undone_where_each_was_decided_since() -> None:
+    changeset = make("update", "update")
+    decide(changeset, "accepted", operation="update")
+    decide(changeset, "rejected", 1)
+    decide(changeset, "rejected", 2)
+
     with pytest.raises(InvalidTransition, match="no decision on many changes to undo"):
         undo(changeset)
-    changeset.refresh_from_db()
-    assert not undoing.can_undo(changeset)
-    assert (decided(changeset), decided(changeset, "rejected")) == ([1, 3], [2])
+    assert decided(changeset, "rejected") == [1, 2]
 
 
 def test_it_is_undone_once() -> None:
@@ -75,13 +83,28 @@ def test_it_is_undone_once() -> None:
     assert decided(changeset) == []
 
 
-def test_a_decision_that_met_nothing_leaves_nothing_to_undo() -> None:
+def test_a_decision_that_meets_nothing_is_none() -> None:
     changeset = make("update")
     decide(changeset, "accepted")
-    decide(changeset, "accepted")
+    changeset.refresh_from_db()
+    approved = approval.approve(changeset.pk, ACTOR, revision=changeset.revision)
+
+    came_to = decide(changeset, "accepted")
 
     changeset.refresh_from_db()
-    assert not undoing.can_undo(changeset)
+    assert (came_to.count, came_to.revision) == (0, approved.revision)
+    assert (changeset.state, changeset.revision) == (ChangesetState.APPROVED, approved.revision)
+    assert [event.action for event in changeset.events.order_by("number")] == ["decided", "approved"]
+    assert undo(changeset) == 1
+
+
+def test_together_decided_is_undone_together() -> None:
+    changeset = make("create", "create", requires={2: [1]})
+    decide(changeset, "rejected", 1)
+    decide(changeset, "accepted", 2, options={"with_requirements": True})
+
+    assert undo(changeset) == 2
+    assert (decided(changeset), decided(changeset, "rejected")) == ([], [1])
 
 
 def test_an_approval_is_void_and_events_say_what_happened() -> None:

@@ -76,7 +76,7 @@ def _outcomes(changeset: Changeset) -> dict[str, int]:
 def _undone(changeset: Changeset) -> Iterator[dict[str, Any]]:
     """The changes that were the reason why nothing was written."""
     rows = changeset.changes.filter(outcome__in=[outcome.value for outcome in UNDONE]).order_by("number")
-    for change in rows.only("number", "model", "key", "outcome", "outcome_reason").iterator():
+    for change in rows.only("changeset", "number", "model", "key", "outcome", "outcome_reason").iterator():
         yield {
             "change": change.number,
             "model": change.model,

@@ -52,7 +52,7 @@ def _rows(changeset: Changeset, reasons: Mapping[int, str]) -> list[dict[str, An
                 "operation": change.operation,
                 "reason": reasons[change.number],
             }
-            for change in changes.only("number", "model", "key", "operation")
+            for change in changes.only("changeset", "number", "model", "key", "operation")
         )
     return rows
 

@@ -41,9 +41,10 @@
       place.hidden = progress.undecided[place.dataset.dsDone] !== 0;
     }
     for (const form of root.querySelectorAll("[data-ds-undo]")) {
-      form.remove(); // It was for the decision before this one.
+      form.hidden = !progress.undo;
+      form.querySelector("button").textContent = progress.undo;
     }
-    showBulk(progress.bulk);
+    showBulk(progress);
     // What belonged to the decision was decided alike.
     for (const [number, decision] of Object.entries(progress.also || {})) {
       const card = root.querySelector(`#change-${Number(number)}`);
@@ -59,7 +60,12 @@
   }
 
   // Each decision alters how many the buttons for all matching are about.
-  function showBulk(texts) {
+  function showBulk({ bulk: texts, expect }) {
+    for (const [decision, count] of Object.entries(expect)) {
+      for (const input of root.querySelectorAll(`.ds-bulk input[name=expect_${decision}]`)) {
+        input.value = count;
+      }
+    }
     const places = [...root.querySelectorAll(".ds-bulk button")].map((button) => [button, texts[button.value]]);
     for (const place of root.querySelectorAll("[data-ds-left-out]")) {
       places.push([place, texts.left_out]);
@@ -111,6 +117,9 @@
       link.href = `?number=${change.number}#change-${change.number}`;
       link.textContent = change.words;
       line.append(link, " ");
+    }
+    if (refusal.together && refusal.together.more) {
+      line.append(refusal.together.more, " ");
     }
     if (refusal.remedy === "acknowledge") {
       form.elements.acknowledge.focus();
@@ -182,7 +191,7 @@
       for (const place of root.querySelectorAll("[data-ds-viewed]")) {
         place.textContent = answer.viewed[place.dataset.dsViewed] || 0;
       }
-      showBulk(answer.bulk);
+      showBulk(answer);
       clearError(form);
       say(`#${form.elements.number.value} ${message(isViewed ? "viewed" : "unviewed")}`);
     } catch (error) {

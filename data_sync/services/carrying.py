@@ -1,0 +1,148 @@
+"""Taking over what people said of a change in an earlier changeset, where it is the same change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+
+from data_sync.core import canonical
+from data_sync.core.errors import InvalidTransition
+from data_sync.core.states import Decision
+from data_sync.models import Change, Changeset, Comment, Viewing
+from data_sync.models.fields import as_stored
+from data_sync.orm.batches import batches
+
+from . import keeping
+from .acknowledging import ABSENT, LOCAL_DIGEST
+
+RANGE = 500
+AT_ONCE = 100_000
+"""So many decisions are held in memory: some 15 MB."""
+
+_IDENTITY = ("model", "key_digest", "operation", "before_digest", "after_digest", "left_scope", "taken")
+
+
+class _Decision(NamedTuple):
+    decision: str
+    rename_choice: str
+    was_seen: bool
+    kept: tuple[str, ...]
+
+
+def carry_decisions(old: Changeset, changeset: Changeset, labels: Collection[str]) -> None:
+    """Copies the decisions on changes of these models, also that they were set to undecided again.
+
+    Both are read by ranges of numbers. To look up each key would be fewer rows, but databases know too little of
+    rows that have just been added to choose the index for it.
+    """
+    decisions: dict[bytes, _Decision] = {}
+    was_decided = ~Q(decision=Decision.UNDECIDED.value) | Q(decided_revision__isnull=False)
+    decided = old.changes.filter(was_decided, model__in=labels)
+    for rows in _in_ranges(decided, "decision", "acknowledged_digest", "rename_choice", "kept", "is_conflict"):
+        for row in rows:
+            decisions[_identity(row)] = _Decision(
+                decision=row["decision"],
+                rename_choice=row["rename_choice"],
+                # Not what was seen of a row that was edited after the pull: that is another change now.
+                was_seen=row["is_conflict"] and row["acknowledged_digest"] == (row["before_digest"] or ABSENT),
+                kept=tuple(row["kept"].get("fields", ())),
+            )
+        if len(decisions) >= AT_ONCE:
+            _decide_same(old, changeset, decisions)
+            decisions = {}
+    if decisions:
+        _decide_same(old, changeset, decisions)
+
+
+def _decide_same(old: Changeset, changeset: Changeset, decisions: Mapping[bytes, _Decision]) -> None:
+    for rows in _in_ranges(changeset.changes.all(), "pk", "has_problems", "is_conflict"):
+        groups: dict[_Decision, list[int]] = {}
+        for row in rows:
+            decision = decisions.get(_identity(row))
+            if decision is not None and _may_stand(row, decision):
+                was_seen = decision.was_seen and row["is_conflict"]
+                groups.setdefault(decision._replace(was_seen=was_seen), []).append(row["pk"])
+        for decision, pks in groups.items():
+            if decision.kept and decision.decision == Decision.ACCEPTED:
+                pks = _keep_again(changeset, pks, decision.kept)
+            Change.objects.filter(pk__in=pks).update(
+                decision=decision.decision,
+                rename_choice=decision.rename_choice,
+                acknowledged_digest=LOCAL_DIGEST if decision.was_seen else "",
+                carried_from=None if decision.decision == Decision.UNDECIDED else old.pk,
+            )
+
+
+def _keep_again(changeset: Changeset, pks: list[int], names: tuple[str, ...]) -> list[int]:
+    """Has these updates keep the same fields as before; gives those that can."""
+    changes = list(changeset.changes.filter(pk__in=pks))
+    made = keeping.rows_made_by(changeset, {number for change in changes for number in change.requires})
+    able = []
+    for change in changes:
+        of_change = {number: made[number] for number in change.requires if number in made}
+        with suppress(InvalidTransition):
+            change.kept = keeping.kept_of(changeset, change, names, of_change)
+            able.append(change)
+    Change.objects.bulk_update(able, ["kept"])
+    return [change.pk for change in able]
+
+
+def carry_remarks(old: Changeset, changeset: Changeset, labels: Collection[str]) -> list[dict[str, Any]]:
+    """Copies comments, with who and when, and what people have ticked off; gives the comments, for the event."""
+    has_remarks = Exists(Comment.objects.filter(change=OuterRef("pk"))) | Exists(
+        Viewing.objects.filter(change=OuterRef("pk"))
+    )
+    remarked = {
+        _identity(row): row["pk"]
+        for rows in _in_ranges(old.changes.filter(has_remarks, model__in=labels), "pk")
+        for row in rows
+    }
+    if not remarked:
+        return []
+    same = {
+        remarked[identity]: (row["pk"], row["number"])
+        for rows in _in_ranges(changeset.changes.all(), "pk", "number")
+        for row in rows
+        if (identity := _identity(row)) in remarked
+    }
+    told: list[dict[str, Any]] = []
+    for pks in batches(same):
+        comments = list(Comment.objects.filter(change__in=pks).order_by("pk"))
+        Comment.objects.bulk_create(
+            Comment(change_id=same[one.change_id][0], user_id=one.user_id, actor=one.actor, at=one.at, text=one.text)
+            for one in comments
+        )
+        told += [
+            {"change": same[one.change_id][1], "actor": one.actor, "at": one.at.isoformat(), "text": one.text}
+            for one in comments
+        ]
+        ticks = Viewing.objects.filter(change__in=pks)
+        Viewing.objects.bulk_create(
+            [Viewing(change_id=same[one.change_id][0], user_id=one.user_id) for one in ticks], ignore_conflicts=True
+        )
+    return told
+
+
+def _in_ranges(changes: QuerySet[Change], *columns: str) -> Iterator[list[dict[str, Any]]]:
+    """The changes by ranges of numbers, which every database finds without sorting."""
+    highest = changes.aggregate(highest=Max("number"))["highest"] or 0
+    rows = changes.order_by().annotate(taken=as_stored("cascades")).values(*_IDENTITY, *columns)
+    for start in range(0, highest, RANGE):
+        if found := list(rows.filter(number__gt=start, number__lte=start + RANGE)):
+            yield found
+
+
+def _identity(row: dict[str, Any]) -> bytes:
+    """What makes two changes the same to a reviewer: what was seen of a delete, its reach and its cause, counts."""
+    return hashlib.sha256(canonical.dumps([row[name] for name in _IDENTITY]).encode()).digest()[:16]
+
+
+def _may_stand(row: dict[str, Any], decision: _Decision) -> bool:
+    """Nothing is accepted by carrying over that could not be accepted here."""
+    if decision.decision != Decision.ACCEPTED:
+        return True
+    return not row["has_problems"] and (not row["is_conflict"] or decision.was_seen)
