@@ -17,6 +17,7 @@ from data_sync.services.moved import Moved
 from .cells import ABSENT, UNKNOWN, Cell
 from .presentation import Note, Row
 
+Kind = Literal["agreed", "pull"]
 Value = Callable[[str, Any], Cell]
 """The cell for a whole field of a record: its name and value."""
 
@@ -25,14 +26,14 @@ Value = Callable[[str, Any], Cell]
 class Earlier:
     """The fields of a record of an earlier time, None where they are not known any more."""
 
-    kind: Literal["agreed", "pull"]
+    kind: Kind
     fields: Mapping[str, Any] | None
 
 
 def earlier_of(row_change: Change, moved: Moved | None) -> Earlier | None:
     """What is shown as a third value: the row at the pull where it has moved since, else, of a conflict, the one that
     both sides had."""
-    if moved is not None and moved.record is not None:
+    if moved is not None and moved.kind == "edited":
         return Earlier(kind="pull", fields=row_change.before)
     return Earlier(kind="agreed", fields=row_change.base) if row_change.is_conflict else None
 
@@ -64,22 +65,27 @@ def with_earlier(rows: Iterable[Row], row_change: Change, earlier: Earlier, valu
         # Of a file, only the record's digest is kept.
         agreed = UNKNOWN if name in row_change.files else value(name, base[name]) if name in base else ABSENT
         for place, row in enumerate(of_field):
-            notes = () if place else _moved(row_change, base, name)
+            notes = () if place else _moved(row_change, earlier.kind, base, name)
             yield replace(row, agreed=agreed, agreed_rows=0 if place else len(of_field), notes=(*row.notes, *notes))
 
 
-def _moved(row_change: Change, base: Mapping[str, Any], name: str) -> tuple[Note, ...]:
-    """Which side has moved away from the earlier value. A row that one side lacks has moved as a whole."""
+def _moved(row_change: Change, kind: Kind, base: Mapping[str, Any], name: str) -> tuple[Note, ...]:
+    """Which side has moved away from the earlier value: since the pull, only this one can have. A row that one side
+    lacks has moved as a whole."""
     if name in row_change.files:
         return ()
     here = row_change.before is not None and _differs(row_change.before, base, name)
     there = row_change.after is not None and _differs(row_change.after, base, name)
-    match here, there:
-        case True, True:
+    match kind, here, there:
+        case "pull", True, _:
+            return ("changed_since",)
+        case "pull", _, _:
+            return ()
+        case _, True, True:
             return ("changed_both",)
-        case True, False:
+        case _, True, False:
             return ("changed_here",)
-        case False, True:
+        case _, False, True:
             return ("changed_there",)
         case _:
             return ()

@@ -12,16 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from data_sync.core.text import Mark
-from data_sync.core.visible import Piece, PieceKind, make_visible
 
-from .cells import Absence, Cell, FileCell, Item, Reveal
+from .cells import Absence, Cell, FileCell, Item
 from .folding import CLAMP_LINES, Extent, Rest, Stretch
+from .signs import NOTHING, Signs, joined, visible
 
-MAX_SIGNS = 300
-"""Signs for invisible characters per cell, or little more; a text that needs more says so."""
-PORTION = 1_000
-_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-NOTHING = SafeString("")
 BREAK = SafeString("<wbr>")
 
 
@@ -63,16 +58,16 @@ def absence_words(absence: Absence) -> str:
 
 
 def _text(value: Cell) -> SafeString:
-    signs = _Signs(value.reveal)
+    signs = Signs(value.reveal)
     parts = _stretches(value.stretches, signs)
     if value.rest is not None:
-        parts.append(_fold(_rest_words(value.rest), _joined(_stretches(value.rest.stretches, signs))))
+        parts.append(_fold(_rest_words(value.rest), joined(_stretches(value.rest.stretches, signs))))
     if signs.are_used_up:
         parts.append(format_html('<div class="ds-quiet">{}</div>', _("Further invisible characters are not marked.")))
-    return _joined(parts)
+    return joined(parts)
 
 
-def _stretches(stretches: Sequence[Stretch], signs: _Signs) -> list[SafeString]:
+def _stretches(stretches: Sequence[Stretch], signs: Signs) -> list[SafeString]:
     parts = []
     for index, stretch in enumerate(stretches):
         following = stretches[index + 1].text if index + 1 < len(stretches) else "\n"
@@ -100,55 +95,6 @@ def _rest_words(rest: Rest) -> str:
     return ngettext(
         "%(words)s, with %(n)s more difference", "%(words)s, with %(n)s more differences", rest.differences
     ) % {"words": words, "n": rest.differences}
-
-
-class _Signs:
-    """Puts signs for what cannot be seen into one cell's text, as many as a reader can use."""
-
-    def __init__(self, reveal: Reveal) -> None:
-        self._reveal = reveal
-        self._left = MAX_SIGNS
-        self.are_used_up = False
-
-    def text(self, stretch: Stretch, ends_line: bool) -> SafeString:
-        is_marked = stretch.mark is not Mark.EQUAL
-        spaces, characters = self._reveal == "spaces" and is_marked, self._reveal == "characters" and is_marked
-        parts: list[SafeString] = []
-        plain: list[str] = []
-        place, text = 0, stretch.text
-        # In portions: cutting all of a text that has nothing to see into pieces would take seconds.
-        while place < len(text) and self._left > 0:
-            following = text[place + PORTION : place + PORTION + 2]
-            pieces = make_visible(
-                text[place : place + PORTION],
-                ends_line=following.startswith(("\n", "\r\n")) if following else ends_line,
-                all_spaces=spaces,
-                all_hidden=characters,
-            )
-            parts += [self._piece(piece, line_ends=spaces) for piece in pieces]
-            plain += [piece.text for piece in pieces if piece.kind is PieceKind.TEXT]
-            place += PORTION
-        if place < len(text):
-            self.are_used_up = True
-            parts.append(format_html("{}", _BIDI.sub("\ufffd", text[place:])))
-        return format_html("{}{}", _joined(parts), _code_points("".join(plain)) if characters else NOTHING)
-
-    def _piece(self, piece: Piece, *, line_ends: bool) -> SafeString:
-        match piece.kind:
-            case PieceKind.TEXT:
-                return format_html("{}", piece.text.replace("\n", "↵\n") if line_ends else piece.text)
-            case PieceKind.SPACES:
-                self._left -= 1
-                return format_html('<span class="ds-spaces">{}</span>', piece.label)
-            case PieceKind.CODE_POINT:
-                self._left -= 1
-                return format_html('<span class="ds-code-point" title="{}">{}</span>', piece.title, piece.label)
-
-
-def _code_points(text: str) -> SafeString:
-    """The non-ASCII characters of a text that looks like another one: `é` may be one character or two."""
-    codes = list(dict.fromkeys(f"U+{ord(character):04X}" for character in text if not character.isascii()))
-    return format_html_join("", ' <span class="ds-code-point">{}</span>', ((code,) for code in codes[:8]))
 
 
 def extent_words(size: Extent, *, unchanged: bool) -> str:
@@ -184,10 +130,10 @@ def _items(value: Cell) -> SafeString:
         words = ngettext("%(n)s on both sides", "%(n)s on both sides", count) % {"n": count}
         if value.names_kept:
             kept = [_list([Item(text=text) for text in value.kept])]
-            parts.append(_fold(words, _joined([*kept, _left_out(_more(kept_left_out))] if kept_left_out else kept)))
+            parts.append(_fold(words, joined([*kept, _left_out(_more(kept_left_out))] if kept_left_out else kept)))
         else:
             parts.append(format_html('<div class="ds-quiet">{}</div>', words))
-    return _joined(parts)
+    return joined(parts)
 
 
 def _more(count: int) -> str:
@@ -207,11 +153,11 @@ def _list(items: Sequence[Item]) -> SafeString:
 def _item(item: Item, *, is_isolated: bool = False) -> SafeString:
     match item.mark:
         case Mark.REMOVED:
-            key = format_html("<del><bdi>{}</bdi></del>", item.text)
+            key = format_html("<del><bdi>{}</bdi></del>", visible(item.text))
         case Mark.ADDED:
-            key = format_html("<ins><bdi>{}</bdi></ins>", item.text)
+            key = format_html("<ins><bdi>{}</bdi></ins>", visible(item.text))
         case Mark.EQUAL:
-            key = format_html("{}" if is_isolated else "<bdi>{}</bdi>", item.text)
+            key = format_html("{}" if is_isolated else "<bdi>{}</bdi>", visible(item.text))
     if item.created_by is None:
         return key
     words = _("created by #%(number)s") % {"number": item.created_by}
@@ -222,7 +168,7 @@ def _file(value: FileCell) -> SafeString:
     if value.is_missing:
         words = _("(the storage has no such file)")
         return format_html(
-            '<div class="ds-file"><bdi>{}</bdi> <span class="ds-absence">{}</span></div>', value.name, words
+            '<div class="ds-file"><bdi>{}</bdi> <span class="ds-absence">{}</span></div>', visible(value.name), words
         )
     place, picture = value.place, NOTHING
     if place.thumbnail:
@@ -233,6 +179,8 @@ def _file(value: FileCell) -> SafeString:
     match place.trouble:
         case "too_large":
             facts.append(_("too large for a thumbnail"))
+        case "other":
+            facts.append(_("no longer the file that was compared"))
         case "broken":
             facts.append(_("not a picture that can be read"))
     return format_html(
@@ -240,12 +188,8 @@ def _file(value: FileCell) -> SafeString:
         '<div class="ds-quiet">{} · <code title="{}">{}</code></div></div></div>',
         picture,
         place.url,
-        value.name,
+        visible(value.name),
         " · ".join(facts),
         value.checksum,
         value.checksum.removeprefix("sha256:")[:12],
     )
-
-
-def _joined(parts: Sequence[SafeString]) -> SafeString:
-    return format_html_join("", "{}", ((part,) for part in parts))

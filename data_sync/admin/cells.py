@@ -17,8 +17,8 @@ MAX_MARKS = 300
 """More marked stretches than that in one text say nothing, and cost the page its speed."""
 
 Absence = Literal["absent", "null", "empty", "none", "no_file", "unknown"]
-Trouble = Literal["", "too_large", "broken"]
-"""Why a picture has no thumbnail."""
+Trouble = Literal["", "too_large", "broken", "other"]
+"""Why a picture has no thumbnail: "other" is that the storage has other bytes, or none, by now."""
 Reveal = Literal["", "spaces", "characters"]
 
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
-from . import deciding, files, outcomes, pictures, rehearsal, remarks, review, transitions
+from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
 from .dates import DatedList, moment
 from .markup import COLUMNS, badge, conflict_count, counts, operation_words
 from .pages import Crumb, ScreensAdmin
@@ -96,14 +96,14 @@ class ChangesetAdmin(ScreensAdmin):
             "undo": ("<int:pk>/undo/", self.posted(partial(deciding.undo, self))),
             "rehearse": ("<int:pk>/rehearse/", self.posted(partial(rehearsal.rehearse, self))),
             "resolve": ("<int:pk>/resolve/", self.posted(partial(deciding.resolve, self))),
-            "confirm": ("<int:pk>/apply/", partial(transitions.confirm, self)),
+            "confirm": ("<int:pk>/apply/", partial(confirmation.confirm, self)),
             "approve": ("<int:pk>/approve/", self.posted(partial(transitions.approve, self))),
             "withdraw": ("<int:pk>/withdraw/", self.posted(partial(transitions.withdraw, self))),
             "reject": ("<int:pk>/reject/", partial(transitions.reject, self)),
             "override": ("<int:pk>/override/", partial(transitions.override, self)),
             "result": ("<int:pk>/result/", partial(outcomes.result, self)),
             "status": ("<int:pk>/status/", partial(outcomes.status, self)),
-            "history": ("<int:pk>/history/", partial(outcomes.history, self)),
+            "history": ("<int:pk>/history/", partial(history.history, self)),
             "export": ("<int:pk>/export/", partial(outcomes.export, self)),
             "thumbnail": (
                 "<int:pk>/thumbnails/<int:number>/<str:field>/<str:side>/",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from data_sync.core.states import Operation
 from data_sync.models import Change
-from data_sync.services.moved import Moved
+from data_sync.services.moved import Kind, Moved
 
 from .dates import moment
 
@@ -29,11 +30,12 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovedRow:
-    """A row that was edited here after the pull: what to say about it, and the digest that a reviewer has seen.
+    """A row that is not as it was at the pull: what to say about it, and the digest that a reviewer has seen.
 
-    One that is gone has no digest, and nothing to acknowledge.
+    Only of one that was edited there is something to acknowledge.
     """
 
+    kind: Kind
     what: str
     seen: str = ""
     digest: str = ""
@@ -44,14 +46,33 @@ def moved_row_of(row_change: Change, moved: Moved | None, label: Callable[[str],
     """None for a row that is as it was at the pull. `label` gives a field's name for people."""
     if moved is None:
         return None
-    if moved.record is None:
-        return MovedRow(what=f"The row {moved.reason}.")
     return MovedRow(
-        what=_("Changed here since the pull: %(names)s.") % {"names": ", ".join(map(label, moved.names))},
-        seen=_("I have seen the row as it is now"),
+        kind=moved.kind,
+        what=_moved_words(moved, label),
+        seen=_("I have seen the row as it is now") if moved.digest else "",
         digest=moved.digest,
-        is_acknowledged=row_change.acknowledged_digest == moved.digest,
+        is_acknowledged=bool(moved.digest) and row_change.acknowledged_digest == moved.digest,
     )
+
+
+def _moved_words(moved: Moved, label: Callable[[str], str]) -> str:
+    match moved.kind:
+        case "edited":
+            return _("Changed here since the pull: %(names)s.") % {"names": ", ".join(map(label, moved.names))}
+        case "done":
+            return _("The row is already here as it comes in: there is nothing left to write.")
+        case "gone":
+            return _("The row is gone here since the pull. Pull again.")
+        case "added":
+            return _("The row has been added here since the pull. Pull again.")
+        case "rekeyed":
+            return _("The row was given another natural key here since the pull, %(key)s. Pull again.") % {
+                "key": moved.detail
+            }
+        case "unreadable":
+            return _("The row cannot be read any more. Mend it, or pull again. %(reason)s") % {"reason": moved.detail}
+        case _:
+            assert_never(moved.kind)
 
 
 def conflict_of(row_change: Change) -> Conflict | None:

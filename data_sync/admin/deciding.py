@@ -13,10 +13,12 @@ from django.utils.translation import gettext_lazy
 from data_sync.core.errors import DataSyncError, NotAcknowledged, NotPermitted, RequirementRejected, RevisionConflict
 from data_sync.core.states import Decision, RenameChoice
 from data_sync.models import Changeset
-from data_sync.services import consequences, review, undoing
+from data_sync.services import review, undoing
+from data_sync.services.requirements import unmet_requirements
 
 from . import closure, overview, remarks
 from .bulk import Bulk, decided_words, undo_words, undone_words
+from .confirmation import needed_of
 from .filters import Filters, UnclearForm
 from .pages import actor_of, attempt, get_row, render
 
@@ -129,14 +131,9 @@ def resolve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         revision = int(request.POST.get("revision", ""))
     except ValueError:
         raise Http404 from None
-    unmet = consequences.unmet_requirements(changeset)
-    match decision:
-        case Decision.ACCEPTED:
-            numbers = {number for missing in unmet.values() for number in missing}
-        case Decision.REJECTED:
-            numbers = set(unmet)
-        case _:
-            raise Http404
+    if decision is Decision.UNDECIDED:
+        raise Http404
+    numbers = needed_of(changeset, unmet_requirements(changeset))[decision]
     selection = review.Selection(numbers=tuple(sorted(numbers)))
 
     def step() -> None:

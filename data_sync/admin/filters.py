@@ -19,6 +19,7 @@ FLAGS = {
     "warnings": gettext_lazy("Warnings of the model"),
     "unknown_base": gettext_lazy("Unknown base"),
     "left_scope": gettext_lazy("Left scope at the source"),
+    "files": gettext_lazy("With files"),
     "kept": gettext_lazy("Keeps fields as they are here"),
     "edited": gettext_lazy("Edited after the pull, and seen"),
 }
@@ -59,13 +60,16 @@ class Filters:
 
     @classmethod
     def posted(cls, form: Mapping[str, str]) -> Self:
-        """From a form that decides: nothing in it is left out. Raises `UnclearForm` for a word that means nothing."""
+        """From a form that decides: nothing is left out. Raises `UnclearForm` for a word that means nothing."""
         found = cls.of(form)
-        for field in fields(cls):
-            given = form.get(field.name, "")
-            if given and str(getattr(found, field.name)) != given.strip():
-                raise UnclearForm(field.name)
+        if not found.are_all_of(form):
+            raise UnclearForm
         return found
+
+    def are_all_of(self, query: Mapping[str, str]) -> bool:
+        """Whether every filter that a query asks for is among these: a word that means nothing is not."""
+        asked = {field.name: query.get(field.name, "").strip() for field in fields(self)}
+        return all(not words or str(getattr(self, name)) == words for name, words in asked.items())
 
     @property
     def is_active(self) -> bool:

@@ -103,6 +103,8 @@ class ReasonForm(forms.Form):
         help_text=_("Kept in the changeset's history."),
         max_length=2000,
     )
+    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    state = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, required: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -1,17 +1,16 @@
-"""After the decision: what became of each change, what has happened so far, and the export."""
+"""After the decision: what became of each change, and the export."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from data_sync.core.states import ChangesetState, Outcome
-from data_sync.models import Change, Changeset, Event
+from data_sync.models import Change, Changeset
 from data_sync.services.apply import is_abandoned
 from data_sync.services.document import changeset_document
 
@@ -89,72 +88,6 @@ def status(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     )
     is_active = is_active and not is_abandoned(changeset)
     return JsonResponse({"active": is_active, "words": str(changeset.get_state_display()), "value": None, "max": None})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
-    """An event in words, its details as pairs."""
-
-    event: Event
-    words: str
-    details: list[tuple[str, str]]
-
-
-def history(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    admin.require_view(request)
-    changeset = get_row(Changeset, pk)
-    return render(
-        request,
-        admin,
-        "history.html",
-        title=_("History of changeset %(number)s") % {"number": pk},
-        crumbs=admin.crumbs(changeset, _("History")),
-        changeset=changeset,
-        happenings=[_happening(event) for event in changeset.events.order_by("number")],
-        page_name="history",
-        **admin.permissions(request),
-    )
-
-
-def _happening(event: Event) -> Happening:
-    words = {
-        "pulled": _("Pulled"),
-        "decided": _("Decided"),
-        "undone": _("Decision undone"),
-        "commented": _("Commented"),
-        "approved": _("Approved"),
-        "withdrawn": _("Approval withdrawn"),
-        "rejected": _("Rejected"),
-        "overridden": _("Let through the guards"),
-        "superseded": _("Superseded"),
-        "carried_over": _("Decisions carried over"),
-        "applied": _("Applied"),
-        "stale": _("Found stale"),
-        "failed": _("Failed"),
-    }
-    details = [(name.replace("_", " "), _detail(value)) for name, value in event.detail.items()]
-    return Happening(
-        event=event,
-        words=words.get(event.action, event.action),
-        details=[(name, text) for name, text in details if text],
-    )
-
-
-def _detail(value: Any) -> str:
-    """A detail as text; nothing for what is empty, as in a selection without filters."""
-    match value:
-        case None | "":
-            return ""
-        case dict():
-            return ", ".join(f"{name} {text}" for name, part in value.items() if (text := _detail(part)))
-        case list():
-            return "; ".join(
-                part["message"] if isinstance(part, dict) and "message" in part else _detail(part) for part in value
-            )
-        case str() | int():
-            return str(value)
-        case _:
-            return json.dumps(value, ensure_ascii=False)
 
 
 def export(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponseBase:

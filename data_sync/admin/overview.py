@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from django.db.models import Count
@@ -83,6 +83,8 @@ class Counts:
     def navigation(self, changeset: Changeset, filters: Filters) -> list[NavEntry]:
         """Everything, then each model with its conflicts and operations; links keep the other filters."""
         base = filters.but(number=None)
+        if filters.number is not None:  # One change alone is none of these pages.
+            return [_not_current(entry) for entry in self.navigation(changeset, base)]
         labels = [row["label"] for row in changeset.summary if self.number(model=row["label"])]
         labels += sorted({group.model for group in self.groups} - set(labels))
         everything = self._entry("", "", base, tuple(self._inner("", base, [CONFLICT])))
@@ -118,6 +120,10 @@ class Counts:
             key=_entry_key(model, entry),
             entries=entries,
         )
+
+
+def _not_current(entry: NavEntry) -> NavEntry:
+    return replace(entry, is_current=False, entries=tuple(_not_current(inner) for inner in entry.entries))
 
 
 def _entry_key(model: str, entry: str) -> str:

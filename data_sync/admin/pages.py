@@ -60,10 +60,12 @@ class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return reverse(route, args=args, current_app=self.admin_site.name)
 
     def posted(self, view: View, page: str = "change") -> View:
-        """A view that answers forms alone. Who comes by its address, or again, is led to the page of the form's row."""
+        """A view that answers forms alone. Who comes by its address, as after logging in again, is led to the page of
+        the form's row, and told that nothing was done."""
 
         def answer(request: HttpRequest, pk: int) -> HttpResponse:
             if request.method in ("GET", "HEAD"):
+                messages.warning(request, _("Nothing was done: what was sent did not arrive. Send it again."))
                 return redirect(self.url(page, pk))
             return require_POST(view)(request, pk=pk)
 

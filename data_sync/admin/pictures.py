@@ -19,7 +19,7 @@ from data_sync.core.records import MISSING, FileValue
 from data_sync.models import Change
 
 from .cells import FilePlace, Trouble
-from .files import POLICY, content_of, file_of, opened
+from .files import POLICY, content_of, file_of
 
 if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
@@ -38,7 +38,7 @@ logger = logging.getLogger("data_sync")
 REMEMBERED = 7 * 24 * 3600
 
 Found = tuple[int, int, Trouble]
-"""Width, height, and why there is no thumbnail: "", "too_large" or "broken"."""
+"""Width, height, and why there is no thumbnail, if there is none."""
 
 
 class Pictures:
@@ -64,17 +64,19 @@ class Pictures:
     def _found(self, row_change: Change, field: str, side: str, file: FileValue) -> Found:
         if file.size > MOST_BYTES:
             return 0, 0, "too_large"
-        # Not by the checksum alone: what a storage has under the name by now may be another picture.
-        name = f"data_sync.picture.{self._changeset_pk}.{row_change.number}.{field}.{side}.{file.checksum[-16:]}"
+        name = f"data_sync.picture.{file.checksum}"
         try:
             known: Found | None = cache.get(name)
             if known is not None:
                 return known
             if time.monotonic() > self._until:
                 return 0, 0, ""  # The thumbnail will tell.
-            with opened(row_change, field, side, file) as content:
+            # The bytes are compared first: the storage may have another picture under the name by now.
+            with content_of(row_change, field, side, file) as content:
                 found = measured(content)
             cache.set(name, found, REMEMBERED)
+        except Http404:
+            return 0, 0, "other"
         except Exception:  # Storages and caches raise what they like, and the page is about more than a picture.
             logger.warning("The picture %s could not be looked into.", file.name, exc_info=True)
             return 0, 0, ""

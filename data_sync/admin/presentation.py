@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Comment
 
@@ -13,7 +16,14 @@ from .cells import ABSENT, UNKNOWN, Cell
 from .conflicts import Conflict, MovedRow
 from .effects import Effect
 
-Note = Literal["too_costly", "whitespace_only", "unicode_only", "changed_here", "changed_there", "changed_both"]
+Note = Literal[
+    "too_costly", "whitespace_only", "unicode_only", "changed_here", "changed_there", "changed_both", "changed_since"
+]
+
+
+MOST_REQUIRED = 100
+"""So many of the changes that one requires are listed with it."""
+MOST_COMMENTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +97,11 @@ class Unchanged:
     travels: bool = False
 
 
+def comments_words(count: int) -> str:
+    """What opens the comments on a change."""
+    return ngettext("%(n)s comment", "%(n)s comments", count) % {"n": count} if count else _("Comment")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """`without_value` and `unchanged` are folded away. `requires` leaves out what a cell says is created by another.
@@ -126,7 +141,7 @@ class Card:
     def has_notes(self) -> bool:
         """Whether there is anything to say above the table."""
         row = self.change
-        told = row.problems or row.warnings or row.left_scope or row.outcome_reason
+        told = row.problems or row.warnings or row.left_scope or row.outcome_reason or row.carried_from
         return bool(told or self.conflict or self.moved or self.requires or (self.effects and not self.is_rename))
 
     @property
@@ -160,7 +175,25 @@ class Card:
     @property
     def more_required(self) -> int:
         """How many requirements there are beyond the three that show."""
-        return len(self.requires) - 3
+        return len(self.requires) - 3 + self.unlisted
+
+    @property
+    def unlisted(self) -> int:
+        """How many requirements were not looked up: there are too many to be listed."""
+        return max(0, len(self.change.requires) - MOST_REQUIRED)
+
+    @property
+    def comments_words(self) -> str:
+        return comments_words(len(self.comments))
+
+    @property
+    def earlier_comments(self) -> int:
+        """How many comments there are before the latest, which show."""
+        return max(0, len(self.comments) - MOST_COMMENTS)
+
+    @property
+    def latest_comments(self) -> Sequence[Comment]:
+        return self.comments[-MOST_COMMENTS:]
 
     @property
     def is_one_sided(self) -> bool:

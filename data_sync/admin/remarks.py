@@ -9,14 +9,17 @@ from django.contrib import messages
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from data_sync.core.errors import DataSyncError, NotPermitted
 from data_sync.models import Change, Changeset, Comment, Viewing
 from data_sync.services import remarks
 
 from .bulk import Bulk
+from .dates import moment
 from .filters import Filters
 from .pages import actor_of
+from .presentation import comments_words
 
 if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
@@ -34,14 +37,23 @@ def set_viewed(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResp
 
 
 def comment(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Adds a comment, and leads back to the card."""
+    """Adds a comment. Answers a script with what to show of it, a form with its card."""
     change = _change(request, pk)
+    wants_json = request.headers.get("Accept", "").startswith("application/json")
     try:
-        remarks.comment(change, request.POST.get("comment", ""), actor_of(request))
+        added = remarks.comment(change, request.POST.get("comment", ""), actor_of(request))
     except NotPermitted:
         raise
     except DataSyncError as error:
+        if wants_json:
+            return JsonResponse({"error": str(error), "remedy": "none"}, status=400)
         messages.error(request, str(error))
+        return redirect(back(admin, request, pk))
+    if wants_json:
+        summary = comments_words(Comment.objects.filter(change=change).count())
+        head = f"{added.actor} · {moment(added.at)}"
+        return JsonResponse({"head": head, "text": added.text, "summary": summary})
+    messages.success(request, _("The comment is added."))
     return redirect(back(admin, request, pk))
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from data_sync.models import Change, Changeset
+from data_sync.orm.batches import batches
 from data_sync.services import approval, review, revision
 from data_sync.services.moved import moved_rows
 from data_sync.services.selection import viewed_by
@@ -22,7 +23,7 @@ from .names import model_name
 from .pages import actor_of, get_row, render
 from .paging import Page, page_of
 from .pictures import Pictures
-from .presentation import Card, Neighbour
+from .presentation import MOST_REQUIRED, Card, Neighbour
 from .rehearsal import may_rehearse
 from .room import Room
 from .shapes import shape_of, shapes
@@ -69,6 +70,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         cascades=overview.total_of(changeset.summary, "cascades"),
         problems=overview.total_of(changeset.summary, "problems"),
         warnings=overview.total_of(changeset.summary, "warnings"),
+        large_files=overview.total_of(changeset.summary, "large_files"),
         disagreements=disagreements_of(changeset),
         decisions=counts.decisions(),
         total=counts.number(),
@@ -77,6 +79,8 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         flag_choices=flag_choices(),
         filter_model_name=model_name(filters.model) if filters.model else "",
         is_rejectable=changeset.state in approval.REJECTABLE,
+        is_closed=changeset.state not in revision.DECIDABLE,
+        is_unclear=not filters.are_all_of(request.GET),
         may_decide=changeset.state in revision.DECIDABLE and actor.may("data_sync.approve_changeset"),
         may_rehearse=may_rehearse(changeset, actor),
         **admin.permissions(request),
@@ -104,6 +108,7 @@ def print_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResp
         page=page,
         links=_links(page, filters),
         decisions=overview.Counts.of(changeset).decisions(),
+        is_closed=changeset.state not in revision.DECIDABLE,
         is_print=True,
         page_name="print",
         **admin.permissions(request),
@@ -126,22 +131,7 @@ def _room(filters: Filters) -> Room:
 def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change], room: Room) -> list[Card]:
     """The cards of a page; one query for all changes that theirs require, one for all comments."""
     known = shapes()
-    numbers = {number for row_change in changes for number in row_change.requires}
-    required = changeset.changes.filter(number__in=numbers).only(
-        "changeset", "number", "model", "key", "key_text", "operation", "decision"
-    )
-    neighbours = {
-        row.number: Neighbour(
-            number=row.number,
-            model=row.model,
-            model_name=model_name(row.model),
-            key=row.key,
-            key_text=row.key_text,
-            operation=row.operation,
-            decision=row.decision,
-        )
-        for row in (required if numbers else ())
-    }
+    neighbours = _neighbours(changeset, {n for row in changes for n in row.requires[:MOST_REQUIRED]})
     pictures = Pictures(admin, changeset.pk)
     comments = remarks.comments_of(changes)
     moved = moved_rows(changeset, changes) if changeset.state in revision.DECIDABLE else {}
@@ -153,3 +143,22 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change],
         )
         for row in changes
     ]
+
+
+def _neighbours(changeset: Changeset, numbers: set[int]) -> dict[int, Neighbour]:
+    found: dict[int, Neighbour] = {}
+    for batch in batches(numbers, 2_000):
+        rows = changeset.changes.filter(number__in=batch).only(
+            "changeset", "number", "model", "key", "key_text", "operation", "decision"
+        )
+        for row in rows:
+            found[row.number] = Neighbour(
+                number=row.number,
+                model=row.model,
+                model_name=model_name(row.model),
+                key=row.key,
+                key_text=row.key_text,
+                operation=row.operation,
+                decision=row.decision,
+            )
+    return found

@@ -3,86 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from data_sync import conf, tasks
+from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
-from data_sync.core.states import ChangesetState, Decision
-from data_sync.models import Change, Changeset
+from data_sync.models import Changeset
 from data_sync.services import apply as applying
-from data_sync.services import approval, consequences, review
+from data_sync.services import approval, consequences
 
-from .agreement import disagreements_of
+from .confirmation import name_to_type
 from .deciding import conflict_page
-from .effects import effects_of
 from .forms import ReasonForm
-from .markup import COLUMNS
-from .names import model_name
 from .pages import actor_of, attempt, get_row, render
-from .rehearsal import may_rehearse
 
 if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
-
-UNMET_SHOWN = 50
-NEEDING_SHOWN = 5
-NEEDING_LISTED = 500
-
-
-def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """What approving and applying would do, before either."""
-    admin.require_view(request)
-    changeset = get_row(Changeset, pk, "pull")
-    if changeset.state not in (*approval.APPROVABLE, ChangesetState.APPROVED):
-        return redirect(admin.url("change", pk))
-    found = consequences.consequences(changeset)
-    decisions = review.decision_counts(changeset)
-    return render(
-        request,
-        admin,
-        "confirm.html",
-        title=_("Apply changeset %(number)s") % {"number": pk},
-        crumbs=admin.crumbs(changeset, _("Apply")),
-        changeset=changeset,
-        found=found,
-        decisions=decisions,
-        is_approvable=changeset.state in approval.APPROVABLE,
-        is_rejectable=changeset.state in approval.REJECTABLE,
-        typed_name=_name_to_type(changeset, found),
-        models=[
-            (model_name(label), [(operation.value, counts.get(operation.value, 0)) for operation in COLUMNS])
-            for label, counts in sorted(found.models.items(), key=lambda item: _place(changeset, item[0]))
-        ],
-        totals=[(operation.value, found.total(operation)) for operation in COLUMNS],
-        effects=effects_of(found.cascades),
-        accepted_kept=_accepted(changeset, "kept"),
-        accepted_edited=_accepted(changeset, "edited"),
-        accepted_conflicts=_accepted(changeset, "conflicts"),
-        disagreements=disagreements_of(changeset),
-        may_rehearse=may_rehearse(changeset, actor_of(request)),
-        unmet=_unmet(changeset, found.unmet),
-        needed=len({number for missing in found.unmet.values() for number in missing}),
-        needing=len(found.unmet),
-        page_name="confirm",
-        **admin.permissions(request),
-    )
-
-
-def _accepted(changeset: Changeset, flag: str) -> int:
-    """How many accepted changes a review would find by this flag."""
-    return review.select(changeset, review.Selection(decision=Decision.ACCEPTED.value, flag=flag)).count()
-
-
-def _place(changeset: Changeset, label: str) -> int:
-    """Models in the changeset's own order."""
-    return changeset.model_labels.index(label) if label in changeset.model_labels else len(changeset.model_labels)
 
 
 def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -93,7 +34,7 @@ def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         revision = int(request.POST.get("revision", ""))
     except ValueError:
         raise Http404 from None
-    name = _name_to_type(changeset, consequences.consequences(changeset))
+    name = name_to_type(changeset, consequences.consequences(changeset))
     if name and " ".join(request.POST.get("name", "").split()).casefold() != name.casefold():
         messages.error(request, _("Nothing was done: to have these rows deleted, type “%(name)s”.") % {"name": name})
         return redirect(admin.url("confirm", pk))
@@ -115,12 +56,6 @@ def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         tasks.submit("apply", pk)
 
     return _answered(admin, request, changeset, apply, "result")
-
-
-def _name_to_type(changeset: Changeset, found: consequences.Consequences) -> str:
-    """What has to be typed before so many rows are deleted; "" where they are few."""
-    many = found.rows_deleted > conf.confirm_deletes()
-    return _("Changeset %(number)s") % {"number": changeset.pk} if many else ""
 
 
 def _answered(
@@ -145,6 +80,13 @@ def withdraw(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespon
 def reject(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     actor = actor_of(request)
     actor.require("data_sync.approve_changeset")
+    changeset = get_row(Changeset, pk)
+    if changeset.state not in approval.REJECTABLE:
+        state = changeset.get_state_display()
+        messages.error(
+            request, _("Changeset %(number)s is %(state)s and cannot be rejected.") % {"number": pk, "state": state}
+        )
+        return redirect(admin.url("change", pk))
     return _with_reason(
         admin,
         request,
@@ -156,7 +98,10 @@ def reject(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         ),
         submit=_("Reject the changeset"),
         is_required=False,
-        step=lambda reason: approval.reject(pk, actor, reason),
+        is_danger=True,
+        step=lambda given: approval.reject(
+            pk, actor, given["reason"], revision=given["revision"], state=given["state"]
+        ),
     )
 
 
@@ -174,7 +119,7 @@ def override(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespon
         ),
         submit=_("Let it through"),
         is_required=True,
-        step=lambda reason: approval.override(pk, actor, reason),
+        step=lambda given: approval.override(pk, actor, given["reason"]),
     )
 
 
@@ -187,16 +132,21 @@ def _with_reason(
     explanation: str,
     submit: str,
     is_required: bool,
-    step: Callable[[str], None],
+    step: Callable[[dict[str, Any]], None],
+    is_danger: bool = False,
 ) -> HttpResponse:
-    """A page that asks for a reason, and its answer."""
+    """A page that asks for a reason, and its answer. `step` gets the reason, and which revision and state were seen."""
     changeset = get_row(Changeset, pk)
-    form = ReasonForm(request.POST or None, required=is_required)
+    form = ReasonForm(
+        request.POST or None, required=is_required, initial={"revision": changeset.revision, "state": changeset.state}
+    )
     if request.method == "POST" and form.is_valid():
         try:
-            step(form.cleaned_data["reason"])
+            step(form.cleaned_data)
         except NotPermitted:
             raise
+        except RevisionConflict as conflict:
+            return conflict_page(admin, request, changeset, str(conflict), admin.url("change", pk))
         except DataSyncError as error:
             form.add_error(None, str(error))
         else:
@@ -211,47 +161,6 @@ def _with_reason(
         explanation=explanation,
         guards=changeset.guards if is_required else [],
         submit=submit,
+        is_danger=is_danger,
         cancel=admin.url("change", pk),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmet:
-    """A change that accepted ones require, and that is not accepted itself. `needed_by` are some of those; `others`
-    the numbers of more, and `unlisted` how many there are beyond."""
-
-    missing: Change
-    needed_by: list[Change]
-    others: list[int]
-    count: int
-
-    @property
-    def rest(self) -> int:
-        return self.count - len(self.needed_by)
-
-    @property
-    def unlisted(self) -> int:
-        return self.rest - len(self.others)
-
-
-def _unmet(changeset: Changeset, found: dict[int, list[int]]) -> list[Unmet]:
-    needed_by: dict[int, list[int]] = {}
-    for number, missing in found.items():
-        for other in missing:
-            needed_by.setdefault(other, []).append(number)
-    shown = {number: numbers for number, numbers in list(needed_by.items())[:UNMET_SHOWN]}
-    wanted = {*shown, *(number for numbers in shown.values() for number in numbers[:NEEDING_SHOWN])}
-    rows = {}
-    if wanted:
-        columns = ("changeset", "number", "model", "key_text", "operation", "decision")
-        rows = {row.number: row for row in changeset.changes.filter(number__in=wanted).only(*columns)}
-    return [
-        Unmet(
-            missing=rows[number],
-            needed_by=[rows[other] for other in numbers[:NEEDING_SHOWN]],
-            others=numbers[NEEDING_SHOWN:NEEDING_LISTED],
-            count=len(numbers),
-        )
-        for number, numbers in shown.items()
-        if number in rows
-    ]

@@ -70,7 +70,7 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
 
 
 def _require_approvable(changeset: Changeset, actor: Actor) -> None:
-    if conf.four_eyes() and (actor.user is None or actor.user == changeset.requested_by):
+    if needs_others(changeset, actor):
         raise NotPermitted("Four eyes are required: somebody other than who asked for the pull must approve, by name.")
     if current_content_seal(changeset) != changeset.content_seal:
         raise InvalidTransition(
@@ -94,6 +94,11 @@ def _require_approvable(changeset: Changeset, actor: Actor) -> None:
         )
 
 
+def needs_others(changeset: Changeset, actor: Actor) -> bool:
+    """Whether four eyes are required, and these are not the other two."""
+    return conf.four_eyes() and (actor.user is None or actor.user == changeset.requested_by)
+
+
 def withdraw(changeset_id: int, actor: Actor) -> None:
     """Takes an approval back."""
     actor.require("data_sync.approve_changeset")
@@ -102,10 +107,17 @@ def withdraw(changeset_id: int, actor: Actor) -> None:
         audit.record(changeset_id, actor, "withdrawn", {})
 
 
-def reject(changeset_id: int, actor: Actor, reason: str = "") -> None:
-    """Closes a changeset without applying it."""
+def reject(changeset_id: int, actor: Actor, reason: str = "", *, revision: int | None = None, state: str = "") -> None:
+    """Closes a changeset without applying it. Raises `RevisionConflict` where it has been decided on or approved since
+    the `revision` and `state` that were seen, if these are given."""
     actor.require("data_sync.approve_changeset")
+    seen = {name: value for name, value in (("revision", revision), ("state", state)) if value not in (None, "")}
     with transaction.atomic():
+        rejectable = Changeset.objects.filter(pk=changeset_id, state__in=[one.value for one in REJECTABLE])
+        if rejectable.exists() and not rejectable.filter(**seen).update(state_reason=reason):
+            raise RevisionConflict(
+                f"Changeset {changeset_id} was decided on or approved meanwhile. Nothing was changed; look again."
+            )
         move(changeset_id, REJECTABLE, ChangesetState.REJECTED, **(VOID | {"state_reason": reason}))
         audit.record(changeset_id, actor, "rejected", {"reason": reason})
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, assert_never
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
@@ -24,24 +24,47 @@ from data_sync.orm.schema import ModelSchema
 from . import requirements
 from .content import compared_schemas, incoming_record, pulled_record
 
+Kind = Literal["edited", "done", "gone", "rekeyed", "unreadable", "added"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """A row that is no longer as it was at the pull, and not what the change would make it either.
+    """A row that is no longer as it was at the pull.
 
     `record` is the row now, as the comparison would have seen it, and `names` are the fields that were edited. Files
-    are taken to be those of the pull, as to ask the storage takes long: an apply looks at them. Without a record,
-    `reason` says why nothing can be done but to pull again: the row is gone, is another one by its key, cannot be
-    read, or was to be added and is there.
+    are taken to be those of the pull, as to ask the storage takes long: an apply looks at them. A row that is "done" is
+    what the change would make it, and nothing is left to write. Of the other kinds nothing helps but another pull, and
+    `detail` says more: the row is gone, has another key, cannot be read, or was to be added and is there.
     """
 
+    kind: Kind
     record: Record | None = None
     names: tuple[str, ...] = ()
-    reason: str = ""
+    detail: str = ""
 
     @property
     def digest(self) -> str:
-        return "" if self.record is None else self.record.digest()
+        """What has to be acknowledged; "" for nothing."""
+        return "" if self.record is None or self.kind != "edited" else self.record.digest()
+
+    @property
+    def reason(self) -> str:
+        """In a sentence that begins with the row."""
+        match self.kind:
+            case "gone":
+                return "is gone here since the pull"
+            case "rekeyed":
+                return f"was given another natural key here since the pull, {self.detail}"
+            case "unreadable":
+                return f"cannot be read any more: {self.detail}"
+            case "added":
+                return "has been added here since the pull"
+            case "edited":
+                return f"was changed here since the pull: {', '.join(self.names)}"
+            case "done":
+                return "is already what the change would make it"
+            case _:
+                assert_never(self.kind)
 
 
 def moved_rows(changeset: Changeset, changes: Iterable[Change]) -> dict[int, Moved]:
@@ -74,8 +97,9 @@ def _of_added(schema: ModelSchema, changes: Sequence[Change], rekeying: Rekeying
     for change in changes:
         rows = [now.get(pk) for pk in pks.get(change.number, ())]
         records = [rekeying.record(row.record()) for row in rows if row is not None]
-        if rows and not (len(rows) == len(records) == 1 and _is_done(change, records[0])):
-            found[change.number] = Moved(reason="has been added here since the pull")
+        if rows:
+            is_done = len(rows) == len(records) == 1 and _is_done(change, records[0])
+            found[change.number] = Moved(kind="done" if is_done else "added")
     return found
 
 
@@ -86,9 +110,9 @@ def _of_known(schema: ModelSchema, changes: Sequence[Change], rekeying: Rekeying
     for change in changes:
         pk = pks[change.number]
         if pk in unreadable:
-            found[change.number] = Moved(reason=f"cannot be read any more: {unreadable[pk]}")
+            found[change.number] = Moved(kind="unreadable", detail=unreadable[pk])
         elif pk not in now:
-            found[change.number] = Moved(reason="is gone here since the pull")
+            found[change.number] = Moved(kind="gone")
         elif (moved := _compared(change, now[pk].record(), rekeying)) is not None:
             found[change.number] = moved
     return found
@@ -118,11 +142,13 @@ def _compared(change: Change, record: Record, rekeying: Rekeying) -> Moved | Non
     if record.fields.keys() != pulled.fields.keys():
         return None  # The model has got other fields since; an apply says so.
     names = [name for name in differing(pulled, record) if name in record.fields]
-    if not names or _is_done(change, record):
+    if not names:
         return None
+    if _is_done(change, record):
+        return Moved(kind="done", record=record)
     if record.key_text != pulled.key_text:
-        return Moved(reason=f"was given another natural key here since the pull, {record.key_text}")
-    return Moved(record=record, names=tuple(sorted(names)))
+        return Moved(kind="rekeyed", detail=record.key_text)
+    return Moved(kind="edited", record=record, names=tuple(sorted(names)))
 
 
 def _is_done(change: Change, record: Record) -> bool:
@@ -151,7 +177,7 @@ def acknowledge_moved(
     altered = []
     for change in rows:
         of_change = moved.get(change.number)
-        if of_change is None:
+        if of_change is None or of_change.kind == "done":
             if change.seen:  # It is again as it was at the pull.
                 change.seen, change.acknowledged_digest = {}, ""
                 altered.append(change)
@@ -163,8 +189,8 @@ def acknowledge_moved(
             raise InvalidTransition(f"The row of change {named} {of_change.reason}. Pull again.")
         if not acknowledge or (seen is not None and seen != of_change.digest):
             raise NotAcknowledged(
-                f"The row of change {named} was changed here since the pull: {', '.join(of_change.names)}. Look at it "
-                "as it is now, then accept and say that you have seen that.",
+                f"The row of change {named} {of_change.reason}. Look at it as it is now, then accept and say that you "
+                "have seen that.",
                 change.number,
                 of_change.digest,
             )
@@ -175,36 +201,41 @@ def acknowledge_moved(
     return [change.number for change in altered if change.seen]
 
 
-def refuse_moved(changeset: Changeset, changes: QuerySet[Change]) -> None:
-    """Raises where one of these changes is accepted as a row was which has moved since, and that has not been seen.
+def since_accepted(changeset: Changeset, changes: QuerySet[Change]) -> Iterator[tuple[Change, Moved | None]]:
+    """Those of the changes, accepted ones, whose rows are not as they were accepted. None: edited, and edited back.
 
-    What is decided on many at once has not been looked at row by row. In batches; the first one that has such a change
-    ends it.
+    What is decided on many at once has not been looked at row by row. Reads in batches.
     """
     for batch in batches(changes.order_by("number").iterator(chunk_size=500), 500):
         moved = moved_rows(changeset, batch)
-        found = [change for change in batch if _is_unseen(change, moved.get(change.number))]
-        if not found:
-            continue
-        first, of_first = found[0], moved.get(found[0].number)
-        named = requirements.name_of(first) + requirements.more_like(found)
-        if of_first is not None and of_first.record is None:
-            raise InvalidTransition(f"The row of change {named} {of_first.reason}. Pull again, or reject the change.")
+        for change in batch:
+            of_change = moved.get(change.number)
+            if _is_unseen(change, of_change):
+                yield change, of_change
+
+
+def refuse_moved(changeset: Changeset, changes: QuerySet[Change]) -> None:
+    """Raises where one of these changes, accepted ones, was not accepted as its row is now."""
+    for change, of_change in since_accepted(changeset, changes):
+        named = requirements.name_of(change)
+        if of_change is not None and not of_change.digest:
+            raise InvalidTransition(f"The row of change {named} {of_change.reason}. Pull again, or reject the change.")
+        reason = "was edited, and edited back" if of_change is None else of_change.reason
         raise NotAcknowledged(
-            f"The row of change {named} was changed here since the pull. Look at it as it is now, then accept it and "
-            "say that you have seen that.",
-            first.number,
-            "" if of_first is None else of_first.digest,
+            f"The row of change {named} {reason}. Look at it as it is now, then accept it and say that you have seen "
+            "that.",
+            change.number,
+            "" if of_change is None else of_change.digest,
         )
 
 
 def _is_unseen(change: Change, moved: Moved | None) -> bool:
+    if moved is not None and moved.kind == "done":
+        return False
+    if moved is not None and moved.kind == "gone" and change.operation == Operation.DELETE:
+        return _is_there(change)
     seen = change.seen["digest"] if change.seen and change.seen["digest"] == change.acknowledged_digest else ""
-    if moved is None:
-        return bool(seen)  # It has been edited back.
-    if moved.record is None:
-        return change.operation != Operation.DELETE or _is_there(change)
-    return moved.digest != seen
+    return bool(seen) if moved is None else not moved.digest or moved.digest != seen
 
 
 def _is_there(change: Change) -> bool:

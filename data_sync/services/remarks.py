@@ -25,7 +25,8 @@ def set_viewed(change: Change, actor: Actor, *, is_viewed: bool) -> None:
 
 
 def comment(change: Change, text: str, actor: Actor) -> Comment:
-    """Adds a comment to a change, in whatever state its changeset is. Raises `DataSyncError`, `NotPermitted`."""
+    """Adds a comment to a change, in whatever state its changeset is. What the same person has just said there is not
+    added again: a form was sent twice. Raises `DataSyncError`, `NotPermitted`."""
     actor.require("data_sync.view_changeset")
     text = text.replace("\r\n", "\n").strip()
     if not text:
@@ -37,6 +38,9 @@ def comment(change: Change, text: str, actor: Actor) -> Comment:
     if "\x00" in text:
         raise DataSyncError("The comment holds the character U+0000; nothing was added. Leave that out.")
     with transaction.atomic():
+        latest = Comment.objects.filter(change=change).order_by("pk").last()
+        if latest is not None and (latest.user_id, latest.text) == (actor.user and actor.user.pk, text):
+            return latest
         added = Comment.objects.create(change=change, user=actor.user, actor=actor.label, at=timezone.now(), text=text)
         audit.record(change.changeset_id, actor, "commented", {"change": change.number, "text": text})
     return added

@@ -14,7 +14,7 @@ from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.orm.batches import batches
 
-from . import audit, keeping, named, requirements, undoing
+from . import audit, keeping, moved, named, requirements, undoing
 from .acknowledging import LOCAL_DIGEST
 from .actors import Actor
 from .matching import matching
@@ -154,6 +154,8 @@ def _decide_named(changeset: Changeset, selection: Selection, decision: Decision
     edited: list[int] = []
     if decision == Decision.ACCEPTED:
         edited = named.require_acceptable(changeset, changes, acknowledge=consent.acknowledge, seen=consent.seen)
+    elif consent.keep:  # What differs, and can be kept, depends on the row as it is now.
+        moved.acknowledge_moved(changeset, changes, acknowledge=consent.acknowledge, seen=consent.seen)
     if consent.keep is not None:
         keeping.keep(changeset, changes, consent.keep)
     also: list[int] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, When
 
+from data_sync.core import canonical
 from data_sync.core.states import Operation, RenameChoice
 from data_sync.models import Change, Changeset, Viewing
 from data_sync.models.fields import as_stored
@@ -16,9 +17,10 @@ from data_sync.models.fields import as_stored
 class Selection:
     """Which changes of a changeset are meant. `numbers` None means all that the other filters leave.
 
-    `flag` is "conflicts", "cascades", "problems", "warnings", "renames", "left_scope", "unknown_base", "kept" (updates
-    that keep fields as they are here) or "edited" (accepted, with an edit since the pull seen); `search` looks in the
-    natural key; `unviewed_by` is the primary key of a user who has not ticked them off.
+    `flag` is "conflicts", "cascades", "problems", "warnings", "renames", "left_scope", "unknown_base", "files", "kept"
+    (updates that keep fields as they are here) or "edited" (accepted, with an edit since the pull seen); each word of
+    `search` is in the natural key, or in the one before a rename; `unviewed_by` is the primary key of a user who has
+    not ticked them off.
     """
 
     numbers: tuple[int, ...] | None = None
@@ -60,7 +62,10 @@ def select(changeset: Changeset, selection: Selection) -> QuerySet[Change]:
     if selection.decision:
         changes = changes.filter(decision=selection.decision)
     if selection.search:
-        changes = changes.filter(key_text__icontains=selection.search)
+        changes = changes.annotate(previous_text=as_stored("previous_key"))
+        for word in selection.search.split():
+            in_previous = Q(previous_text__icontains=canonical.quote(word)[1:-1])
+            changes = changes.filter(Q(key_text__icontains=word) | in_previous)
     if selection.unviewed_by is not None:
         changes = changes.exclude(viewed_by(selection.unviewed_by))
     changes = _flagged(changes, selection.flag)
@@ -91,6 +96,8 @@ def _flagged(changes: QuerySet[Change], flag: str) -> QuerySet[Change]:
             return changes.filter(left_scope=True)
         case "unknown_base":
             return changes.filter(base_digest="").exclude(operation=Operation.CREATE.value)
+        case "files":
+            return changes.exclude(files={})
         case "kept":
             return changes.exclude(kept={})
         case "edited":

@@ -30,7 +30,20 @@ from .comparison import Comparison
 from .content import CONTENT, content_text
 
 BATCH = 400
-COUNTS = ("create", "update", "delete", "rename", "cascades", "problems", "warnings", "conflicts", "left_scope")
+COUNTS = (
+    "create",
+    "update",
+    "delete",
+    "rename",
+    "cascades",
+    "problems",
+    "warnings",
+    "conflicts",
+    "left_scope",
+    "large_files",
+)
+LARGE_FILE = 5_000_000
+"""Bytes of an incoming file from which on a reviewer is told."""
 
 _LATER = (
     "decision",
@@ -109,6 +122,9 @@ def _count(row: dict[str, Any], change: Change) -> None:
     row["warnings"] += bool(change.warnings)
     row["conflicts"] += change.is_conflict
     row["left_scope"] += change.left_scope
+    row["large_files"] += sum(
+        side["after"] is not None and side["after"]["size"] > LARGE_FILE for side in change.files.values()
+    )
 
 
 def _row(label: str, comparison: Comparison) -> dict[str, Any]:

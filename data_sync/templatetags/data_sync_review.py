@@ -50,9 +50,12 @@ def counts(changeset: Changeset) -> SafeString:
 
 
 @register.filter
-def shortened(key: str) -> str:
-    """A natural key for a line of text: both ends of one that is too long for that. Its fields show the whole."""
-    return key if len(key) <= KEY else f"{key[: KEY * 3 // 4]} … {key[-KEY // 4 :]}"
+def shortened(key: str) -> SafeString:
+    """A natural key for a line of text, with signs for what cannot be seen. Of one that is too long for a line, both
+    ends; its fields show the whole."""
+    from data_sync.admin import signs
+
+    return signs.visible(key if len(key) <= KEY else f"{key[: KEY * 3 // 4]} … {key[-KEY // 4 :]}")
 
 
 @register.filter

@@ -161,7 +161,7 @@ def test_no_storage_or_cache_takes_the_page_down(viewer, monkeypatch, broken):
 
     match broken:
         case "storage":
-            monkeypatch.setattr(pictures, "opened", fail)
+            monkeypatch.setattr(pictures, "content_of", fail)
         case "cache":
             monkeypatch.setattr(pictures.cache, "get", fail)
         case _:
@@ -197,7 +197,7 @@ def test_a_large_jpeg_is_decoded_small(viewer):
 
 def test_a_file_of_many_bytes_is_not_even_opened(viewer, monkeypatch):
     monkeypatch.setattr(pictures, "MOST_BYTES", 100)
-    monkeypatch.setattr(pictures, "opened", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(pictures, "content_of", lambda *_: pytest.fail("opened"))
     changeset = stored(None, picture())
 
     assert "too large for a thumbnail" in review(viewer, changeset)
@@ -212,7 +212,7 @@ def test_each_picture_is_looked_into_once_and_no_page_waits_for_all(viewer, monk
 
     monkeypatch.undo()
     assert "640 × 480 pixels" in review(viewer, changeset)
-    monkeypatch.setattr(pictures, "opened", lambda *_: pytest.fail("opened again"))
+    monkeypatch.setattr(pictures, "content_of", lambda *_: pytest.fail("opened again"))
     assert "640 × 480 pixels" in review(viewer, changeset)
 
 

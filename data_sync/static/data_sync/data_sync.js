@@ -163,6 +163,7 @@
     const card = form.closest(".ds-card");
     const values = withRequirements ? { decide: decision, with_requirements: "1" } : { decide: decision };
     form.elements.decide.value = decision;
+    form.classList.add("ds-saving");
     queue = queue.then(async () => {
       try {
         showProgress(await send(form, form.action, values));
@@ -176,6 +177,7 @@
         }
         showError(form, error, (isTogether) => decide(form, decision, isTogether));
       }
+      form.classList.remove("ds-saving");
     });
   }
 
@@ -225,6 +227,41 @@
       decide(form, "accepted");
     } else {
       clearError(form); // What was missing may be there now.
+    }
+  });
+
+  // A comment is added in place: a page that is loaded anew, or a session that has ended, would cost what was written.
+
+  async function addComment(button) {
+    const form = button.form;
+    button.disabled = true;
+    try {
+      const answer = await send(form, button.formAction, {});
+      const item = document.createElement("li");
+      const head = document.createElement("span");
+      const text = document.createElement("div");
+      head.className = "ds-quiet";
+      head.textContent = answer.head;
+      text.className = "ds-text";
+      text.dir = "auto";
+      text.textContent = answer.text;
+      item.append(head, text);
+      form.querySelector("ol").append(item);
+      form.querySelector("summary").textContent = answer.summary;
+      form.elements.comment.value = "";
+      clearError(form);
+      say(`#${form.elements.number.value} ${answer.summary}`);
+    } catch (error) {
+      showError(form, error, () => addComment(button));
+    }
+    button.disabled = false;
+  }
+
+  root.addEventListener("click", (event) => {
+    const button = event.target.closest(".ds-add-comment");
+    if (button) {
+      event.preventDefault();
+      addComment(button);
     }
   });
 
@@ -279,14 +316,16 @@
     return document.activeElement ? document.activeElement.closest(".ds-card") : null;
   }
 
-  // To the next card or the one before; beyond the last one, to the link to the next page.
+  // To the next card or the one before; beyond the last one, to the link to the next page, and then there.
   function move(step) {
     const all = cards();
     const at = all.indexOf(currentCard());
     const to = at < 0 ? all[step > 0 ? 0 : all.length - 1] : all[at + step];
     const link = root.querySelector(`.ds-pager a[rel="${step > 0 ? "next" : "prev"}"]`);
     const target = to || (at >= 0 && link);
-    if (target) {
+    if (link && document.activeElement === link) {
+      link.click();
+    } else if (target) {
       target.focus({ preventScroll: true });
       target.scrollIntoView({ block: to ? "start" : "nearest" });
     }
