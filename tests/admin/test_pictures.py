@@ -231,6 +231,8 @@ def test_a_picture_that_was_replaced_since_is_not_passed_off_as_the_one_compared
     default_storage.save("a.png", ContentFile(picture((10, 10))))
 
     assert thumbnail(viewer, changeset, "before").status_code == 404
+    page = review(viewer, changeset)
+    assert "no longer the file that was compared" in page and "10 × 10 pixels" not in page
 
 
 def test_thumbnails_are_for_those_who_see_the_changeset(client):

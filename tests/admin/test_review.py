@@ -604,6 +604,132 @@ def test_a_change_alone_has_room_for_much_and_then_names_the_export(reviewer):
     assert "The exported JSON has all of it." in wide
 
 
+# What else a page says
+
+
+def test_words_of_a_key_are_found_in_any_order_and_by_the_key_before_a_rename(reviewer):
+    stored = changeset([create(1), making.create(2, key=["GR", "el", "home"]), rename(3, 'straße "7"', "new")])
+
+    def found(words: str) -> list[int]:
+        return numbers(reviewer.get(review_url(stored), {"q": words}))
+
+    assert found("el GR") == [2]
+    assert found("el FR") == []
+    assert found('Straße "7') == [3] and found("new") == [3]
+    assert found("\x00") == [3, 1, 2]
+    assert "Only keys are searched, not values." in text(reviewer.get(review_url(stored, "?q=nothing")))
+
+
+@pytest.mark.parametrize("query", ["?op=foo", "?flag=bar", "?decision=x", "?viewed=2", "?number=1,004"])
+def test_an_address_that_is_not_understood_says_so_and_offers_nothing_for_all(reviewer, query):
+    stored = changeset([create(1), update(2)])
+
+    page = reviewer.get(review_url(stored, query))
+
+    assert numbers(page) == [2, 1]
+    assert "The address asks for something that there is not" in text(page)
+    assert 'class="ds-bulk"' not in page.content.decode()
+
+
+@pytest.mark.parametrize(("state", "heading"), [("pending", "Here now"), ("applied", "Before"), ("rejected", "Before")])
+def test_what_is_here_is_said_only_as_long_as_it_is_looked_at(reviewer, state, heading):
+    stored = changeset([update(1)], state=state)
+
+    page = text(reviewer.get(review_url(stored)))
+
+    assert f"Field {heading} Incoming" in page
+
+
+def test_a_decision_that_was_carried_over_says_from_where(reviewer):
+    stored = changeset([update(1, decision="accepted", carried_from=41)])
+
+    assert "The decision (accepted) was carried over from changeset 41." in text(reviewer.get(review_url(stored)))
+    reviewer.post(decide_url(stored), {"number": "1", "decide": "accepted", "revision": "0"})
+    assert "carried over" not in text(reviewer.get(review_url(stored)))
+
+
+def test_what_cannot_be_seen_in_a_key_shows_as_its_code_point(reviewer):
+    before, after = {"word": "a", "tags": [["x"]]}, {"word": "a", "tags": [["x\u200b"]]}
+    stored = changeset(
+        [
+            making.change(1, model="testapp.product", before=before, after=after),
+            create(2, key=["abc\u202ecba"]),
+            delete(
+                3, cascades=[{"model": "auth.group", "pk": "1", "label": "g\u200b", "effect": "delete", "column": ""}]
+            ),
+        ]
+    )
+
+    page = reviewer.get(review_url(stored)).content.decode()
+
+    assert page.count(">U+200B</span>") == 2 and page.count(">U+202E</span>") >= 1
+    assert "\u202e" not in page and "\u200b" not in page
+
+
+def test_a_change_that_needs_thousands_names_some_and_counts_the_others(reviewer):
+    needs = list(range(2, 1_003))
+    stored = changeset([delete(1, requires=needs), *(delete(number) for number in needs)])
+
+    page = reviewer.get(review_url(stored, "?number=1"))
+
+    assert "and 998 more" in text(page) and "and 901 more" in text(page)
+    assert page.content.count(b"#change-") < 120
+
+
+def test_large_files_are_told_at_the_head(reviewer):
+    stored = changeset([update(1)])
+    Changeset.objects.update(summary=[{**stored.summary[0], "large_files": 1}])
+
+    page = reviewer.get(review_url(stored))
+
+    assert "1 file over 5 MB" in text(page) and "?flag=files" in page.content.decode()
+
+
+def test_one_change_alone_is_no_entry_of_the_navigation(reviewer):
+    stored = changeset([update(1), update(2)])
+
+    assert 'aria-current="page"' not in reviewer.get(review_url(stored, "?number=1")).content.decode()
+    assert 'aria-current="page"' in reviewer.get(review_url(stored)).content.decode()
+
+
+# Comments
+
+
+def test_a_script_gets_what_to_show_of_a_comment_and_sends_it_once(reviewer):
+    stored = changeset([update(1)])
+    comment_url = reverse("admin:data_sync_changeset_comment", args=(stored.pk,))
+    given, as_json = {"number": "1", "comment": "<b>Why?</b>"}, {"Accept": "application/json"}
+
+    first, second = (reviewer.post(comment_url, given, headers=as_json).json() for _ in range(2))
+    empty = reviewer.post(comment_url, {"number": "1", "comment": " "}, headers=as_json)
+
+    assert first == second and (first["text"], first["summary"]) == ("<b>Why?</b>", "1 comment")
+    assert first["head"].startswith("mira · ")
+    assert (empty.status_code, empty.json()["remedy"]) == (400, "none") and "empty" in empty.json()["error"]
+    assert "The comment is added." in text(reviewer.post(comment_url, given | {"comment": "Oh."}, follow=True))
+
+
+def test_the_latest_comments_show_and_the_others_are_counted(reviewer):
+    stored = changeset([update(1)])
+    comment_url = reverse("admin:data_sync_changeset_comment", args=(stored.pk,))
+    for number in range(25):
+        reviewer.post(comment_url, {"number": "1", "comment": f"remark {number}."})
+
+    page = text(reviewer.get(review_url(stored)))
+
+    assert "25 comments" in page and "5 earlier comments are in the history." in page
+    assert "remark 4." not in page and "remark 5." in page and "remark 24." in page
+
+
+def test_who_arrives_at_the_address_of_a_form_is_told_that_nothing_was_done(reviewer):
+    """As after logging in again: what was sent is lost."""
+    stored = changeset([update(1)])
+
+    page = reviewer.get(decide_url(stored), follow=True)
+
+    assert page.redirect_chain and "Nothing was done: what was sent did not arrive." in text(page)
+
+
 # The list
 
 

@@ -168,6 +168,32 @@ def test_what_is_kept_stands_in_the_seal_the_export_and_the_history(
     assert product.name == "Ours"
 
 
+def test_what_holds_on_to_something_hinders_only_what_needs_that(environments: Environments) -> None:
+    """A delete that was accepted with many others needs a link let go; an unrelated change does not care."""
+    _, here = environments.add(Product, sku="P", name=("Theirs", "Ours"))
+    environments.add(Category, slug="stays")
+    _, gone = environments.add(Category, slug="gone", only="default")
+    Product.objects.filter(pk=here.pk).update(category=gone)
+    environments.add(Article, slug="a", title=("Theirs", "Ours"))
+    changeset = environments.changeset()
+    update = change_of(changeset, Product, "P")
+    decide(environments, update, keep=["category"])
+    review.decide(
+        changeset.pk,
+        review.Selection(operation=Operation.DELETE),
+        Decision.ACCEPTED,
+        environments.actor,
+        revision=None,
+    )
+
+    decide(environments, changeset.changes.get(model="testapp.article"))
+
+    with pytest.raises(InvalidTransition, match="keeps category as it is here"):
+        environments.approve(changeset)
+    with pytest.raises(InvalidTransition, match="keeps category as it is here"):
+        decide(environments, changeset.changes.get(operation=Operation.DELETE.value))
+
+
 def test_a_decision_keeps_what_was_kept_until_it_says_otherwise(environments: Environments, product: Product) -> None:
     changeset = environments.changeset()
     update = change_of(changeset, Product, "P")

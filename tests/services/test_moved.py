@@ -45,7 +45,8 @@ def test_what_was_edited_since_the_pull_is_found_and_what_was_not_is_not(
 def test_a_row_that_is_already_as_it_is_to_be_has_not_moved(environments: Environments, changeset: Changeset) -> None:
     edit(title="Theirs")
 
-    assert moved_rows(changeset, changeset.changes.all()) == {}
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert (moved.kind, moved.digest) == ("done", "")
     decide(environments, changeset.changes.get())
     applied(environments, changeset)
 
@@ -265,3 +266,70 @@ def test_an_acknowledged_edit_is_in_the_export(environments: Environments, chang
     document = json.loads("".join(changeset_document(changeset, environments.actor)))
 
     assert document["changes"][0]["seen_fields"]["title"] == "Edited"
+
+
+# What nobody has looked at row by row
+
+
+def test_nothing_is_approved_whose_row_was_edited_unseen(environments: Environments) -> None:
+    for slug in "abc":
+        environments.add(Article, slug=slug, title=("Theirs", "Ours"))
+    changeset = environments.changeset()
+    Article._base_manager.filter(slug__in="bc").update(title="Edited")
+    review.decide(changeset.pk, review.Selection(), Decision.ACCEPTED, environments.actor, revision=None)
+
+    with pytest.raises(NotAcknowledged, match=r'\["b"\].* was changed here since the pull: title') as refused:
+        environments.approve(changeset)
+
+    for slug in "bc":
+        decide(environments, changeset.changes.get(key_text=slug), acknowledge=True)
+    assert refused.value.number == changeset.changes.get(key_text="b").number
+    applied(environments, changeset)
+    environments.assert_equal()
+
+
+def test_what_belongs_to_a_change_is_not_accepted_unseen_with_it(environments: Environments) -> None:
+    there, here = environments.add(Category, slug="old")
+    new, _ = environments.add(Category, slug="new", only="source", parent=there)
+    environments.add(Category, slug="child", parent=(new, here))
+    changeset = environments.changeset()
+    create, child = (changeset.changes.get(key_text=key) for key in ("new", "child"))
+    assert child.requires == [create.number]
+    Category.objects.create(slug="new")
+    decide(environments, create, "rejected")
+
+    with pytest.raises(InvalidTransition, match="has been added here since the pull"):
+        decide(environments, child, with_requirements=True)
+
+
+def test_a_row_that_has_been_added_here_since_cannot_be_added(environments: Environments) -> None:
+    environments.add(Tag, name="same", only="source")
+    environments.add(Article, slug="a", only="source", title="Theirs")
+    changeset = environments.changeset()
+    article, tag = changeset.changes.get(model="testapp.article"), changeset.changes.get(model="testapp.tag")
+    Tag.objects.create(name="same")
+    Article._base_manager.create(slug="a", title="Ours")
+
+    moved = moved_rows(changeset, [article, tag])
+
+    assert {number: one.kind for number, one in moved.items()} == {article.number: "added", tag.number: "done"}
+    with pytest.raises(InvalidTransition, match="has been added here since the pull"):
+        decide(environments, article)
+    decide(environments, tag)
+    applied(environments, changeset)
+
+
+def test_a_field_that_was_edited_since_can_be_kept_before_anything_is_decided(
+    environments: Environments, changeset: Changeset
+) -> None:
+    change = changeset.changes.get()
+    edit(deleted=True)
+    with pytest.raises(NotAcknowledged):
+        decide(environments, change, "undecided", keep=["deleted"])
+
+    decide(environments, change, "undecided", keep=["deleted"], acknowledge=True)
+    decide(environments, change, acknowledge=True)
+    applied(environments, changeset)
+
+    row = Article._base_manager.get()
+    assert (row.title, row.deleted) == ("Theirs", True)
