@@ -101,6 +101,19 @@ def after_record(change: Change) -> Record:
     return keeping(after, before_record(change), change.kept["fields"]) if change.kept else after
 
 
+def agreed_record(change: Change) -> Record | None:
+    """What both sides agree on once an update that keeps fields is applied: what came in, but of the kept fields what
+    they last agreed on. None where that is not known."""
+    if not change.base_digest:
+        return None
+    base = pulled_record(change)
+    if change.is_conflict:
+        if change.base is None or change.files:  # Of a file, only the record's digest is kept.
+            return None
+        base = replace(base, fields=change.base)
+    return keeping(incoming_record(change), base, change.kept["fields"])
+
+
 def incoming_record(change: Change) -> Record:
     """The source's record, of a create, update or rename."""
     return _record(change, change.key, change.after, "after")

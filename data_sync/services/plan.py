@@ -22,7 +22,7 @@ from data_sync.orm.parking import Leaving
 from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.writes import Write
 
-from .content import after_record, before_record, compared_schemas
+from .content import after_record, agreed_record, before_record, compared_schemas
 from .entries import Entry, entries_of, entry_columns
 from .planned_writes import TEXTS, write_of
 from .shown import Shown
@@ -57,6 +57,7 @@ class Plan:
         self.written = Written()
         self._leaving: dict[str, dict[Any, int]] = {}
         self._known: dict[str, list[Entry]] = {}
+        self._kept_bases: dict[int, str | None] = {}
         self._kept_digests = self._digests_of_kept()
         self.renamed = self._renamed()
         self.rekeying = Rekeying(self.schemas, self.renamed)
@@ -81,8 +82,13 @@ class Plan:
 
     def _digests_of_kept(self) -> dict[int, str]:
         """Of updates that keep some fields: not what came in, but what the row is to be. Never taken from storage."""
-        keeping = self._changes().exclude(kept={}).iterator(chunk_size=500)
-        return {change.number: after_record(change).digest() for change in keeping if self._is_chosen(change.number)}
+        digests = {}
+        for change in self._changes().exclude(kept={}).iterator(chunk_size=500):
+            if self._is_chosen(change.number):
+                digests[change.number] = after_record(change).digest()
+                agreed = agreed_record(change)
+                self._kept_bases[change.number] = None if agreed is None else agreed.digest()
+        return digests
 
     def _refuse(self) -> None:
         """Raises `ChangeFailed` for changes that nobody should have been able to choose."""
@@ -227,10 +233,13 @@ class Plan:
         for label in self.schemas:
             for batch in self.entries(label, and_done=True):
                 for entry in batch:
+                    is_gone, text = entry.operation == Operation.DELETE, entry.after_digest
                     if entry.number in self._kept_digests:
-                        continue  # Both sides do not agree on the row: what they had agreed on stands.
-                    is_gone = entry.operation == Operation.DELETE
-                    digest = None if is_gone else bytes.fromhex(entry.after_digest.removeprefix("sha256:"))[:16]
+                        base = self._kept_bases[entry.number]
+                        if base is None or self.renamed:
+                            continue  # Nothing is known of the kept fields: what was agreed on of the row stands.
+                        text = base
+                    digest = None if is_gone else bytes.fromhex(text.removeprefix("sha256:"))[:16]
                     yield label, key_hash(entry.key_text.encode()), digest
                     if entry.previous_key is not None and (label, entry.previous_key) not in taken:
                         yield label, key_hash(entry.previous_key.encode()), None

@@ -92,6 +92,23 @@ def test_what_was_kept_is_a_conflict_at_the_next_pull_and_no_decision_on_many_ta
     assert (change.is_conflict, done.count, done.skipped_conflicts) == (True, 0, 1)
 
 
+def test_a_field_that_nobody_edited_here_is_no_conflict_for_having_been_kept(environments: Environments) -> None:
+    environments.add(Article, slug="a", title="Agreed")
+    environments.pull()
+    Article._base_manager.using("source").update(title="Theirs", deleted=True)
+    changeset = environments.changeset()
+    decide(environments, changeset.changes.get(), keep=["title"])
+    applied(environments, changeset)
+
+    (change,) = environments.changeset().changes.all()
+    assert [row["path"] for row in change.diff] == [["title"]]
+    assert (change.is_conflict, change.base_digest) == (False, change.before_digest.removeprefix("sha256:")[:32])
+
+    Article._base_manager.update(title="Edited here")
+    (change,) = environments.changeset().changes.all()
+    assert change.is_conflict and change.base == {"slug": "a", "title": "Agreed", "deleted": True}
+
+
 def test_what_both_sides_had_agreed_on_stands_where_something_is_kept(
     environments: Environments, product: Product
 ) -> None:
