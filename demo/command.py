@@ -23,8 +23,8 @@ WELCOME = """
 
 What to click first, at production
   1. Data Sync › Data sources › staging › Pull now; then open the changeset.
-  2. Deletes come first: three of them would take rows along that are not synced. The review names
-     each.
+  2. Conflicts come first, then deletes: three of these would take rows along that are not synced. The review
+     names each.
   3. Look at the texts, pictures and settings. One Arabic text was edited at both ends: whose is right?
      Accept or reject, each or many at once.
   4. Review & apply…, and confirm. Then pull again: nothing differs, or only what you rejected.

@@ -24,18 +24,19 @@ Value = Callable[[str, Any], Cell]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """The fields of a record of an earlier time, None where they are not known any more."""
+    """The fields of a record of an earlier time."""
 
     kind: Kind
-    fields: Mapping[str, Any] | None
+    fields: Mapping[str, Any]
 
 
 def earlier_of(row_change: Change, moved: Moved | None) -> Earlier | None:
     """What is shown as a third value: the row at the pull where it has moved since, else, of a conflict, the one that
-    both sides had."""
+    both sides had, where it is known."""
     if moved is not None and moved.kind == "edited":
         return Earlier(kind="pull", fields=row_change.before)
-    return Earlier(kind="agreed", fields=row_change.base) if row_change.is_conflict else None
+    is_known = row_change.is_conflict and row_change.base is not None
+    return Earlier(kind="agreed", fields=row_change.base) if is_known else None
 
 
 def as_it_is_now(row_change: Change, moved: Moved | None) -> Change:
@@ -50,17 +51,9 @@ def as_it_is_now(row_change: Change, moved: Moved | None) -> Change:
 
 
 def with_earlier(rows: Iterable[Row], row_change: Change, earlier: Earlier, value: Value) -> Iterator[Row]:
-    """The rows of a card with the earlier value beside them, once for all rows of one field.
-
-    Where it is not known, one cell says so for all of them.
-    """
-    shown = list(rows)
+    """The rows of a card with the earlier value beside them, once for all rows of one field."""
     base = earlier.fields
-    if base is None:
-        for place, row in enumerate(shown):
-            yield replace(row, agreed=UNKNOWN, agreed_rows=0 if place else len(shown))
-        return
-    for name, grouped in groupby(shown, key=lambda row: row.name):
+    for name, grouped in groupby(rows, key=lambda row: row.name):
         of_field = list(grouped)
         # Of a file, only the record's digest is kept.
         agreed = UNKNOWN if name in row_change.files else value(name, base[name]) if name in base else ABSENT

@@ -144,4 +144,4 @@ class ChangesetAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def pulled_at(self, changeset: Changeset) -> str:
-        return moment(changeset.created_at)
+        return moment(changeset.created_at, "SHORT_DATETIME_FORMAT")

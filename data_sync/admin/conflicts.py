@@ -20,12 +20,14 @@ from .dates import moment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """`what` happened here, by whom; `outcome` is what accepting comes to; `seen` is what a reviewer says to accept."""
+    """`what` happened here, by whom; `outcome` is what accepting comes to; `seen` is what a reviewer says to accept.
+    `is_base_known`: what both sides had is still kept."""
 
     what: SafeString
     outcome: str
     seen: str
     is_acknowledged: bool
+    is_base_known: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ def conflict_of(row_change: Change) -> Conflict | None:
     removed = row_change.conflict.get("kind") == "removed"
     return Conflict(
         what=_what(removed, row_change.conflict.get("by", ""), row_change.conflict.get("at", "")),
+        is_base_known=row_change.base is not None,
         outcome=_outcome(removed, row_change.operation),
         seen=_("I have seen that it was deleted here") if removed else _("I have seen what was changed here"),
         is_acknowledged=bool(row_change.acknowledged_digest),

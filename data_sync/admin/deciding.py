@@ -69,7 +69,8 @@ def decide(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
                 remedy = "acknowledge" if error.digest == request.POST.get("seen", "") else "reload"
             return JsonResponse({"error": str(error), "remedy": remedy}, status=400)
         messages.error(request, str(error))
-        return redirect(back)
+        # Above the card alone: further down a page, nobody would see the message.
+        return redirect(back if filters.number is None else f"{admin.url('change', pk)}?number={filters.number}")
     if wants_json:
         also = dict.fromkeys(decided.also_decided, decision.value)
         return JsonResponse(_progress(request, changeset, decided.revision) | ({"also": also} if also else {}))

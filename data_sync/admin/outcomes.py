@@ -45,7 +45,7 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     after = request.GET.get("after", "")
     if after.isascii() and after.isdigit() and len(after) < 10:
         rows = rows.filter(number__gt=int(after))
-    columns = ("changeset", "number", "model", "operation", "key_text", "outcome", "outcome_reason")
+    columns = ("changeset", "number", "model", "operation", "key_text", "outcome", "outcome_reason", "kept")
     found = list(rows.order_by("number").only(*columns)[: PAGE + 1])
     return render(
         request,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from data_sync.models import Change, Changeset
+from data_sync.core.states import ChangesetState
+from data_sync.models import Change, Changeset, Event
 from data_sync.orm.batches import batches
 from data_sync.services import approval, review, revision
 from data_sync.services.moved import moved_rows
@@ -38,7 +39,7 @@ PRINTED = 500
 def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """The changes that pass the filters, a page of them, each with its decision."""
     admin.require_view(request)
-    changeset = get_row(Changeset, pk, "pull")
+    changeset = get_row(Changeset, pk, "pull", "source")
     filters = Filters.of(request.GET)
     counts = overview.Counts.of(changeset)
     selected = review.select(changeset, filters.selection(request.user.pk))
@@ -72,6 +73,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         warnings=overview.total_of(changeset.summary, "warnings"),
         large_files=overview.total_of(changeset.summary, "large_files"),
         disagreements=disagreements_of(changeset),
+        closing=_closing(changeset),
         decisions=counts.decisions(),
         total=counts.number(),
         operations=Change.OPERATIONS,
@@ -122,6 +124,13 @@ def _links(page: Page, filters: Filters) -> dict[str, str]:
         for name in ("first", "previous", "next", "last")
         if (parameters := getattr(page, name)) is not None
     }
+
+
+def _closing(changeset: Changeset) -> Event | None:
+    """The event that closed a changeset which was not applied."""
+    if changeset.state not in (ChangesetState.REJECTED, ChangesetState.SUPERSEDED):
+        return None
+    return changeset.events.filter(action=changeset.state).order_by("-number").first()
 
 
 def _room(filters: Filters) -> Room:

@@ -79,7 +79,7 @@ class DataSourceAdmin(ScreensAdmin):
             title=source.name,
             source=source,
             checks=checks,
-            key=credentials.describe(source.key),
+            key=_key_words(source.key),
             pulls=source.pulls.select_related("changeset").order_by("-pk")[:10],
             may_pull=request.user.has_perm("data_sync.pull_datasource"),
             may_change=request.user.has_perm("data_sync.change_datasource"),
@@ -169,3 +169,9 @@ class DataSourceAdmin(ScreensAdmin):
             crumbs=(Crumb(source.name, self.url("change", pk)), Crumb(_("Remove"))),
             source=source,
         )
+
+
+def _key_words(stored: str) -> str:
+    """How a stored key is shown: the reference, or in words that there is one, or none."""
+    shown = credentials.describe(stored)
+    return {"stored encrypted": _("stored encrypted"), "none": _("none")}.get(shown, shown)

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
             name='DataPull',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source_name', models.CharField(editable=False, max_length=100)),
+                ('source_name', models.CharField(editable=False, max_length=100, verbose_name='source')),
                 ('model_labels', models.JSONField(blank=True, default=list, help_text='Labels to pull; empty means every model that the source offers.', verbose_name='models')),
                 ('find_renames', models.BooleanField(default=True, help_text='Offer a row that only its key tells from a deleted one as that row, renamed.', verbose_name='find renames')),
                 ('state', models.CharField(choices=[('queued', 'queued'), ('reading', 'reading'), ('comparing', 'comparing'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='queued', editable=False, max_length=16, verbose_name='state')),

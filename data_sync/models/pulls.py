@@ -25,7 +25,7 @@ class DataPull(models.Model):
     source = models.ForeignKey(
         DataSource, null=True, on_delete=models.SET_NULL, related_name="pulls", verbose_name=_("source")
     )
-    source_name = models.CharField(max_length=100, editable=False)
+    source_name = models.CharField(_("source"), max_length=100, editable=False)
     model_labels = models.JSONField(
         _("models"),
         default=list,

@@ -41,7 +41,8 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
         if not taken or changeset is None:
             if changeset is not None and changeset.state in APPROVABLE:
                 raise RevisionConflict(
-                    f"Somebody else has decided on changeset {changeset_id} meanwhile. Nothing was approved; reload."
+                    f"Changeset {changeset_id} was decided on meanwhile, by somebody else or in another tab. Nothing "
+                    "was approved; look again."
                 )
             raise InvalidTransition(refusal(changeset_id, "be approved"))
         _require_approvable(changeset, actor)

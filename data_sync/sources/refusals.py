@@ -40,7 +40,7 @@ def refusal(source: str, what: str, answer: Answer) -> DataSyncError:
             return failed(
                 "key",
                 "refused the export key (401). It may be expired, revoked or mistyped: make a new one "
-                "there with `manage.py data_sync key create` and store it with this source.",
+                "there, under Export keys or by manage.py data_sync key create, and store it with this source.",
             )
         case 403:
             return failed(

@@ -69,10 +69,12 @@ def test_a_structured_field_shows_its_agreed_value_once_for_all_its_places():
     assert card.rows[2].notes == ()
 
 
-def test_where_no_record_of_that_time_is_left_one_cell_says_so():
+def test_where_no_record_of_that_time_is_left_there_is_no_column_for_it(reviewer):
     change = making.change(before={"value": "a", "options": 1}, after={"value": "b", "options": 2}, conflict=KNOWN)
 
-    assert agreed(card_of(change).rows) == [("value", "unknown", 2), ("options", "unknown", 0)]
+    assert card_of(change).earlier is None and {row.agreed_rows for row in card_of(change).rows} == {0}
+    shown = text(reviewer.get(review_url(changeset([conflict(1, base=None)]))))
+    assert "What both sides had before is not kept any more." in shown and "Last agreed" not in shown
 
 
 def test_a_file_is_not_known_any_more():

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from data_sync import tasks
 from data_sync.models import Changeset, ExportKey
-from data_sync.services import approval, review
+from data_sync.services import approval, audit, review
 from data_sync.services.actors import command_line
 from tests.testapp.models import Term
 
@@ -130,7 +130,17 @@ def test_nothing_accepted_and_nothing_rejected_are_not_said_to_be(boss):
 def test_a_superseded_changeset_gives_its_reason_once(boss):
     shown = text(boss.get(url(changeset([create(1)], state="superseded", state_reason="Superseded by 7."), "change")))
 
-    assert "Superseded by 7. This page is read-only." in shown and "by a later pull" not in shown
+    assert "Superseded by 7. · This page is read-only." in shown and "by a later pull" not in shown
+
+
+def test_a_superseded_changeset_leads_to_the_one_that_took_its_place(boss):
+    stored = changeset([create(1)], state="superseded", state_reason="Superseded by changeset 7.")
+    audit.record(stored.pk, command_line(), "superseded", {"by": 7, "pull": 1})
+
+    page = boss.get(url(stored, "change"))
+
+    assert text(page).count("Superseded by changeset 7") == 1
+    assert reverse("admin:data_sync_changeset_change", args=(7,)) in page.content.decode()
 
 
 def test_an_applied_changeset_warns_of_nothing(boss):
@@ -283,7 +293,7 @@ def test_a_changeset_is_rejected_with_a_reason_that_stays_readable(boss):
 
     answer = boss.post(url(stored, "reject"), {"reason": "Wrong week."}, follow=True)
 
-    assert "Rejected as a whole." in text(answer) and "Wrong week." in text(answer)
+    assert "Rejected as a whole by mira ·" in text(answer) and "Wrong week." in text(answer)
     assert "Wrong week." in text(boss.get(url(stored, "history")))
 
 
