@@ -91,8 +91,11 @@ def key_digest(key_text: str) -> str:
 
 
 def compared_schemas(changeset: Changeset) -> dict[str, ModelSchema]:
-    """Every registered model in the form in which the changeset has its records."""
-    return {label: schema.without(changeset.omitted.get(label, ())) for label, schema in schemas().items()}
+    """Every registered model, those that were compared in the form in which the changeset has its records."""
+    return {
+        label: schema.without(changeset.omitted.get(label, ())) if label in changeset.model_labels else schema
+        for label, schema in schemas().items()
+    }
 
 
 def after_record(change: Change) -> Record:
