@@ -54,7 +54,7 @@ def test_a_form_says_what_is_kept_and_what_no_longer_is(reviewer):
     reviewer.post(decide_url(stored), {**given, "revision": "0", "keep": ["deleted"]})
     assert stored.changes.get().kept["fields"] == ["deleted"]
     page = reviewer.get(review_url(stored)).content.decode()
-    assert 'aria-label="Keep Deleted as it is here" checked' in page and page.count('class="ds-kept"') == 1
+    assert 'aria-label="Keep as it is here: Deleted" checked' in page and page.count('class="ds-kept"') == 1
 
     reviewer.post(decide_url(stored), {"number": "1", "decide": "undecided", "revision": "1"})
     assert stored.changes.get().kept["fields"] == ["deleted"]  # That form has no boxes.

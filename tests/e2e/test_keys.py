@@ -142,21 +142,36 @@ def test_o_unfolds_a_card_and_folds_it_again(arrive):
     expect(fold).not_to_have_attribute("open", "")
 
 
-def test_a_comment_stands_at_its_card_as_plain_text(arrive):
-    stored = changeset([update(1), delete(2)])
-    person = at_review(arrive, stored, "?op=delete")
+def test_a_comment_is_added_in_place_as_plain_text(arrive):
+    person = at_review(arrive, changeset([update(1), delete(2)]), "?op=delete")
 
     card(person, 2).get_by_text("Comment", exact=True).click()
     card(person, 2).get_by_label("New comment").fill("<b>Who</b> uses this?\nAsk Tomas.")
     card(person, 2).get_by_role("button", name="Add comment").click()
 
-    assert person.page.url.endswith("?op=delete#change-2")
-    card(person, 2).get_by_text("1 comment").click()
-    expect(card(person, 2)).to_contain_text("<b>Who</b> uses this?")
+    expect(card(person, 2).get_by_text("1 comment")).to_be_visible()
+    expect(card(person, 2).locator("li .ds-text")).to_have_text("<b>Who</b> uses this?\nAsk Tomas.")
+    expect(card(person, 2).get_by_label("New comment")).to_have_value("")
     assert Comment.objects.get().actor == "mira"
+    shown = card(person, 2).locator(".ds-comments").inner_text()
+    person.page.reload()
+    card(person, 2).get_by_text("1 comment").click()
+    assert card(person, 2).locator(".ds-comments").inner_text() == shown
 
 
-def test_18_undo_gives_back_what_was_and_goes_when_something_else_is_decided(arrive):
+def test_a_comment_outlives_a_session_that_has_ended(arrive):
+    person = at_review(arrive, changeset([update(1)]))
+    card(person, 1).get_by_text("Comment", exact=True).click()
+    card(person, 1).get_by_label("New comment").fill("Ask Tomas.")
+    person.page.context.clear_cookies(name="sessionid")
+
+    card(person, 1).get_by_role("button", name="Add comment").click()
+
+    expect(card(person, 1).get_by_role("alert")).to_contain_text("You are logged out")
+    expect(card(person, 1).get_by_label("New comment")).to_have_value("Ask Tomas.")
+
+
+def test_18_undo_gives_back_what_was_and_leaves_what_was_decided_since(arrive):
     stored = changeset([update(1), update(2), create(3)])
     person = at_review(arrive, stored)
     page, bar = person.page, person.page.locator(".ds-bar")
@@ -171,8 +186,10 @@ def test_18_undo_gives_back_what_was_and_goes_when_something_else_is_decided(arr
     expect(page.get_by_text("2 changes are as they were before.")).to_be_visible()
     page.get_by_role("button", name="Accept 2 undecided").click()
     expect(page.get_by_role("button", name="Undo: 2 accepted")).to_be_visible()
-    card(person, 1).get_by_label("Accept").check()
-    expect(bar).to_contain_text("3 accepted")
+    card(person, 2).get_by_label("Reject").check()
+    expect(bar).to_contain_text("1 accepted · 2 rejected")
+    page.get_by_role("button", name="Undo: 1 accepted").click()
+    expect(bar).to_contain_text("0 accepted · 2 rejected · 1 undecided")
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
 
