@@ -13,8 +13,10 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.browser
-def test_the_screens_work_under_django_unfold():
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--ds=tests.e2e.unfold.settings"]
+def test_the_screens_work_under_django_unfold(tmp_path):
+    # The folder of results is emptied at each start; the one of this run has pictures in it.
+    options = ["-q", "--no-header", "--ds=tests.e2e.unfold.settings", f"--output={tmp_path}"]
+    command = [sys.executable, "-m", "pytest", *options]
 
     ran = subprocess.run(
         [*command, str(HERE / "unfold" / "screens.py")],
