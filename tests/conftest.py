@@ -95,3 +95,9 @@ def environments(source_server: tuple[str, str], settings: Any, db: None) -> Ite
     yield both
     for used in (both.source_media, both.media, both.staging):
         shutil.rmtree(used, ignore_errors=True)
+
+
+@pytest.fixture
+def rows_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has approvals not look at rows: for tests of decisions on changes that are of no rows."""
+    monkeypatch.setattr("data_sync.services.approval._refuse_stale", lambda changeset: None)

@@ -41,10 +41,10 @@ def earlier_of(row_change: Change, moved: Moved | None) -> Earlier | None:
 
 def as_it_is_now(row_change: Change, moved: Moved | None) -> Change:
     """The change as it would be if it were pulled now, for showing; itself where the row has not moved."""
-    if moved is None or moved.record is None:
+    if moved is None or moved.shown is None:
         return row_change
     shown = copy(row_change)
-    shown.before = dict(moved.record.fields)
+    shown.before = dict(moved.shown.fields)
     if shown.after is not None:
         shown.diff = [row.to_plain() for row in diff_fields(shown.before, shown.after)]
     return shown

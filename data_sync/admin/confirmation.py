@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
@@ -11,9 +10,12 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from data_sync import conf
+from data_sync.core.errors import ChangeFailed, DataSyncError
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset
-from data_sync.services import approval, consequences, moved, requirements, review
+from data_sync.services import approval, consequences, requirements, review
+from data_sync.services.plan import Plan
+from data_sync.services.staleness import stale_rows
 
 from .agreement import disagreements_of
 from .effects import effects_of
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 UNMET_SHOWN = 50
 NEEDING_SHOWN = 5
 NEEDING_LISTED = 500
-LOOKED_AT = 1_000
-"""Of so many accepted changes the rows are looked at here; an approval looks at all of them."""
-MOVED_SHOWN = 20
+LOOKED_AT, FILES_LOOKED_AT = 1_000, 100
+"""Of so many accepted changes, and so many with files, the rows are looked at here; an approval looks at any number."""
+UNFIT_SHOWN = 20
 
 
 def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -66,7 +68,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         accepted_edited=_accepted(changeset, "edited"),
         accepted_conflicts=_accepted(changeset, "conflicts"),
         disagreements=disagreements_of(changeset),
-        moved=_moved(changeset),
+        unfit=_unfit(changeset),
         needs_others=approval.needs_others(changeset, actor),
         may_rehearse=may_rehearse(changeset, actor),
         unmet=unmet,
@@ -93,11 +95,29 @@ def needed_of(changeset: Changeset, unmet: dict[int, list[int]]) -> dict[Decisio
     }
 
 
-def _moved(changeset: Changeset) -> list[Change]:
-    """Accepted changes whose rows are no longer as they were accepted: the first ones, where there are many."""
-    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by("number")
-    some = changeset.changes.filter(pk__in=list(accepted.values_list("pk", flat=True)[:LOOKED_AT]))
-    return [change for change, _ in islice(moved.since_accepted(changeset, some), MOVED_SHOWN)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """Accepted changes that no longer fit their rows, each with the reason: the first ones, and how many more. Where
+    there are many, or files, they are looked at when they are approved: `is_known` is False."""
+
+    rows: list[tuple[Change, str]]
+    more: int
+    is_known: bool
+
+
+def _unfit(changeset: Changeset) -> Unfit:
+    accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value)
+    if accepted.count() > LOOKED_AT or accepted.exclude(files={}).count() > FILES_LOOKED_AT:
+        return Unfit(rows=[], more=0, is_known=False)
+    try:
+        reasons = stale_rows(Plan(changeset, {}), lock_rows=False)
+    except ChangeFailed as error:
+        reasons = error.reasons
+    except (DataSyncError, OSError):  # An approval says what it is.
+        return Unfit(rows=[], more=0, is_known=False)
+    numbers = sorted(reasons)[:UNFIT_SHOWN]
+    rows = changeset.changes.filter(number__in=numbers).order_by("number")
+    return Unfit(rows=[(row, reasons[row.number]) for row in rows], more=len(reasons) - len(numbers), is_known=True)
 
 
 def _accepted(changeset: Changeset, flag: str) -> int:

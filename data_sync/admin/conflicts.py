@@ -65,6 +65,8 @@ def _moved_words(moved: Moved, label: Callable[[str], str]) -> str:
             return _("The row is already here as it comes in: there is nothing left to write.")
         case "gone":
             return _("The row is gone here since the pull. Pull again.")
+        case "left":
+            return _("The row has left what is synced since the pull. Pull again.")
         case "added":
             return _("The row has been added here since the pull. Pull again.")
         case "rekeyed":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -78,7 +78,7 @@ def clamped(stretches: Sequence[Stretch]) -> tuple[tuple[Stretch, ...], Rest | N
             begun = following if cut else (tail, *following)  # A difference that goes on is not another one.
             rest = Rest(
                 stretches=(tail, *following),
-                size=_extent((tail, *following)),
+                size=_extent("".join(other.text for other in (tail, *following))),
                 differences=sum(other.mark is not Mark.EQUAL for other in begun),
             )
             return (*stretches[:place], *([head] if cut else ())), rest
@@ -99,15 +99,15 @@ def fitted(stretches: Sequence[Stretch], characters: int) -> tuple[Stretch, ...]
             over -= len(stretch.text)
             stretch = replace(stretch, text="")
         kept.append(stretch)
-    gone: list[Stretch] = []
+    gone: list[str] = []
     while over > 0:
-        last = kept.pop()
+        last, whole = kept.pop(), stretches[len(kept)].text
         left = max(0, len(last.text) - over)
         over -= len(last.text) - left
-        gone.insert(0, replace(last, text=last.text[left:]))
+        gone.insert(0, whole[left:])
         if left:
             kept.append(replace(last, text=last.text[:left]))
-    return (*kept, Stretch(text="", left_out=_extent(gone))) if gone else tuple(kept)
+    return (*kept, Stretch(text="", left_out=_extent("".join(gone)))) if gone else tuple(kept)
 
 
 def _cut(text: str, lines: int, characters: int) -> int:
@@ -139,8 +139,7 @@ def _space(text: str, low: int, high: int) -> int:
     return high if found == -1 else found + 1
 
 
-def _extent(stretches: Iterable[Stretch]) -> Extent:
+def _extent(text: str) -> Extent:
     """How long a text is, in the unit that says more of it."""
-    text = "".join(stretch.text for stretch in stretches)
-    lines = len(text.splitlines())
+    lines = text.count("\n") + (not text.endswith("\n"))
     return ("lines", lines) if lines > 1 else ("characters", len(text))

@@ -180,12 +180,17 @@ def _lines(event: Event) -> Iterator[str]:
             yield _counted(Change.OUTCOMES, detail["outcomes"])
         case "carried_over":
             yield _counted(Change.DECISIONS, detail["counts"])
-            yield from (f"#{one['change']} {one['actor']}: {one['text']}" for one in detail.get("comments", ()))
+            yield from (_comment(one) for one in detail.get("comments", ()))
         case "overridden":
             yield detail["reason"]
             yield from (guard["message"] for guard in detail["guards"])
         case "rejected" | "stale" | "failed":
             yield detail["reason"]
+
+
+def _comment(one: Mapping[str, Any]) -> str:
+    """In one line, whatever its text says."""
+    return f"#{one['change']} {one['actor']}: “{' ↵ '.join(one['text'].splitlines())}”"
 
 
 def _left_out(label: str, names: Iterable[str]) -> str:

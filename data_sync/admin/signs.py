@@ -23,9 +23,11 @@ NOTHING = SafeString("")
 
 def visible(text: str) -> SafeString:
     """A key or a name, with signs for what cannot be seen in it."""
-    if text.isascii() and text.isprintable() and text == text.strip():
+    if text.isascii() and text.isprintable() and text == " ".join(text.split()):
         return format_html("{}", text)
-    return Signs("").text(Stretch(text=text), ends_line=True)
+    # A line of text has no line ends, and a browser shows a run of spaces as one.
+    is_odd = text != " ".join(text.split(" ")).strip() or "  " in text or not text.isprintable()
+    return Signs("spaces" if is_odd else "").text(Stretch(text=text, mark=Mark.ADDED), ends_line=True)
 
 
 class Signs:

@@ -142,9 +142,9 @@ class Change(models.Model):
     `kept` is `{}`, or of an update `{"fields": [str], "waives": [int], "holds": bool}`: the fields and files that stay
     as they are here, what it then requires no more, and whether changes that require it can no longer rely on it.
 
-    `decided_revision` is the revision of the changeset that the latest decision made; `decision_before` and
-    `acknowledged_before` are what it replaced. `carried_from` is the changeset whose decision stands here, as long as
-    none was made here.
+    `decided_revision` is the revision of the changeset that the latest decision made; `decision_before`,
+    `acknowledged_before` and `carried_before` are what it replaced. `carried_from` is the changeset whose decision
+    stands here, as long as none was made here.
     """
 
     OPERATIONS = (
@@ -206,6 +206,7 @@ class Change(models.Model):
     decision_before = models.CharField(max_length=10, choices=DECISIONS, blank=True)
     acknowledged_before = models.CharField(max_length=80, blank=True)
     carried_from = models.PositiveBigIntegerField(null=True)
+    carried_before = models.PositiveBigIntegerField(null=True)
     rename_choice = models.CharField(max_length=8, choices=RENAME_CHOICES, default=RenameChoice.RENAME.value)
     seen = CanonicalJSONField(default=dict)
     kept = CanonicalJSONField(default=dict)

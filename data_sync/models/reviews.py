@@ -25,13 +25,17 @@ class Viewing(models.Model):
 
 
 class Comment(models.Model):
-    """What somebody said about a change: plain text, only ever added. The event beside it is in the audit chain."""
+    """What somebody said about a change: plain text, only ever added. The event beside it is in the audit chain.
+
+    `origin` is the comment that this one was carried over from, the very first one.
+    """
 
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="comments")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     actor = models.CharField(_("who"), max_length=200)
     at = models.DateTimeField(_("at"))
     text = models.TextField(_("comment"))
+    origin = models.PositiveBigIntegerField(null=True)
 
     class Meta:
         db_table = "data_sync_comment"

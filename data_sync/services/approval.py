@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from data_sync import conf
-from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConflict
+from data_sync.core.errors import ChangeFailed, InvalidTransition, NotAcknowledged, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, Decision, RenameChoice
 from data_sync.models import Changeset
 from data_sync.models.time import UtcNow
@@ -14,11 +14,12 @@ from . import audit
 from .acknowledging import require_acknowledged
 from .actors import Actor
 from .keeping import refuse_held
-from .moved import refuse_moved
 from .outcomes import forget_outcomes
+from .plan import Plan
 from .requirements import more_like, named, refuse_replacement, unmet_requirements
 from .review import decision_counts
 from .seals import current_approval_seal, current_content_seal
+from .staleness import stale_rows
 from .transitions import UNREQUESTED, VOID, move, refusal
 
 APPROVABLE = (ChangesetState.PENDING, ChangesetState.FAILED)
@@ -85,13 +86,36 @@ def _require_approvable(changeset: Changeset, actor: Actor) -> None:
     # A decision that was carried over may have been made before others referred to the row.
     refuse_replacement(changeset, accepted.filter(rename_choice=RenameChoice.REPLACE.value))
     refuse_held(changeset)
-    refuse_moved(changeset, accepted)
+    _refuse_stale(changeset)
     unmet = unmet_requirements(changeset)
     if unmet:
         number, missing = min(unmet.items())
         raise InvalidTransition(
             f"Change {named(changeset, [number])} is accepted and requires {named(changeset, missing)}, "
             f"not accepted{more_like(unmet)}. Accept that too, or reject this."
+        )
+
+
+def _refuse_stale(changeset: Changeset) -> None:
+    """Raises `NotAcknowledged` where an apply would find that a change no longer fits its row, and `InvalidTransition`
+    where it would refuse one: its own rules say so.
+
+    What is decided on many at once has not been looked at row by row.
+    """
+    try:
+        stale = stale_rows(Plan(changeset, {}))
+    except ChangeFailed as error:
+        number, reason = min(error.reasons.items())
+        more = more_like(error.reasons)
+        raise InvalidTransition(f"Change {named(changeset, [number])} cannot be applied: {reason}{more}") from error
+    except OSError as error:
+        raise InvalidTransition(f"The files of accepted rows could not be looked at: {error}. Try again.") from error
+    if stale:
+        number, reason = min(stale.items())
+        raise NotAcknowledged(
+            f"Change {named(changeset, [number])} does not fit any more: {reason} Where the row was edited, the change "
+            f"can also be accepted anew, as the row is now{more_like(stale)}.",
+            number,
         )
 
 

@@ -67,8 +67,10 @@ def _decide_same(old: Changeset, changeset: Changeset, decisions: Mapping[bytes,
                 was_seen = decision.was_seen and row["is_conflict"]
                 groups.setdefault(decision._replace(was_seen=was_seen), []).append(row["pk"])
         for decision, pks in groups.items():
-            if decision.kept and decision.decision == Decision.ACCEPTED:
-                pks = _keep_again(changeset, pks, decision.kept)
+            if decision.kept:
+                able = _keep_again(changeset, pks, decision.kept)
+                # What would have kept a field is not accepted without that.
+                pks = able if decision.decision == Decision.ACCEPTED else pks
             Change.objects.filter(pk__in=pks).update(
                 decision=decision.decision,
                 rename_choice=decision.rename_choice,
@@ -111,9 +113,22 @@ def carry_remarks(old: Changeset, changeset: Changeset, labels: Collection[str])
     }
     told: list[dict[str, Any]] = []
     for pks in batches(same):
-        comments = list(Comment.objects.filter(change__in=pks).order_by("pk"))
+        here = Comment.objects.filter(change__in=[same[pk][0] for pk in pks])
+        taken = set(here.values_list("change", "origin"))
+        comments = [
+            one
+            for one in Comment.objects.filter(change__in=pks).order_by("pk")
+            if (same[one.change_id][0], one.origin or one.pk) not in taken
+        ]
         Comment.objects.bulk_create(
-            Comment(change_id=same[one.change_id][0], user_id=one.user_id, actor=one.actor, at=one.at, text=one.text)
+            Comment(
+                change_id=same[one.change_id][0],
+                origin=one.origin or one.pk,
+                user_id=one.user_id,
+                actor=one.actor,
+                at=one.at,
+                text=one.text,
+            )
             for one in comments
         )
         told += [

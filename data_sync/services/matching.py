@@ -17,7 +17,7 @@ from .requirements import needs_of
 from .selection import Selection
 
 EVERY = Q(pk__isnull=False)
-FEW = 1000
+LEFT_OUT_AT_ONCE = 1000
 """So many changes are left out by one statement; it is more statements where there are more of them."""
 
 
@@ -35,7 +35,7 @@ class Matching:
 
     def parts(self, changeset: Changeset) -> list[QuerySet[Change]]:
         """The changes without those held back."""
-        if len(self.held_back) <= FEW:
+        if len(self.held_back) <= LEFT_OUT_AT_ONCE:
             return [self.changes.exclude(number__in=self.held_back)]
         numbers = set(self.changes.values_list("number", flat=True)) - self.held_back
         return [changeset.changes.filter(number__in=batch) for batch in batches(sorted(numbers))]
@@ -127,8 +127,10 @@ class _Needs:
         needing = self._decided[Decision.ACCEPTED] & requires.keys()
         if not needing:
             return frozenset()
+        # What stays accepted holds on to what it needs, and so on among what is accepted.
         numbers = set(changes.values_list("number", flat=True))
-        return frozenset(ordering.closure(needing - numbers, requires) & numbers)
+        of_accepted = {number: requires[number] for number in needing}
+        return frozenset(ordering.closure(needing - numbers, of_accepted) & numbers)
 
     def _load(self) -> dict[int, list[int]]:
         if self._requires is None:

@@ -57,10 +57,10 @@ class Plan:
         self.written = Written()
         self._leaving: dict[str, dict[Any, int]] = {}
         self._known: dict[str, list[Entry]] = {}
-        self._kept_bases: dict[int, str | None] = {}
-        self._kept_digests = self._digests_of_kept()
         self.renamed = self._renamed()
         self.rekeying = Rekeying(self.schemas, self.renamed)
+        self._kept_bases: dict[int, str | None] = {}
+        self._kept_digests = self._digests_of_kept()
         self._refuse()
 
     # Which changes
@@ -87,7 +87,9 @@ class Plan:
             if self._is_chosen(change.number):
                 digests[change.number] = after_record(change).digest()
                 agreed = agreed_record(change)
-                self._kept_bases[change.number] = None if agreed is None else agreed.digest()
+                # Below a renamed row it is not known under which key it was agreed on.
+                is_known = agreed is not None and not self.rekeying.with_causes(agreed)[1]
+                self._kept_bases[change.number] = agreed.digest() if agreed is not None and is_known else None
         return digests
 
     def _refuse(self) -> None:
@@ -236,7 +238,7 @@ class Plan:
                     is_gone, text = entry.operation == Operation.DELETE, entry.after_digest
                     if entry.number in self._kept_digests:
                         base = self._kept_bases[entry.number]
-                        if base is None or self.renamed:
+                        if base is None:
                             continue  # Nothing is known of the kept fields: what was agreed on of the row stands.
                         text = base
                     digest = None if is_gone else bytes.fromhex(text.removeprefix("sha256:"))[:16]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,6 +15,7 @@ from .actors import Actor
 
 LONGEST = 5000
 """Characters of a comment."""
+JUST_NOW = timedelta(minutes=1)
 
 
 def set_viewed(change: Change, actor: Actor, *, is_viewed: bool) -> None:
@@ -40,7 +43,8 @@ def comment(change: Change, text: str, actor: Actor) -> Comment:
     with transaction.atomic():
         latest = Comment.objects.filter(change=change).order_by("pk").last()
         if latest is not None and (latest.user_id, latest.text) == (actor.user and actor.user.pk, text):
-            return latest
+            if timezone.now() - latest.at < JUST_NOW:
+                return latest
         added = Comment.objects.create(change=change, user=actor.user, actor=actor.label, at=timezone.now(), text=text)
         audit.record(change.changeset_id, actor, "commented", {"change": change.number, "text": text})
     return added

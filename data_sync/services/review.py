@@ -14,7 +14,7 @@ from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Change, Changeset
 from data_sync.orm.batches import batches
 
-from . import audit, keeping, moved, named, requirements, undoing
+from . import audit, by_number, keeping, moved, requirements, undoing
 from .acknowledging import LOCAL_DIGEST
 from .actors import Actor
 from .matching import matching
@@ -105,8 +105,7 @@ def decide(
                 decided = _decide_matching(changeset, selection, decision, consent, expected)
             else:
                 decided = _decide_named(changeset, selection, decision, consent)
-            is_of_many = selection.numbers is None or decided.count > 1
-            if is_of_many and rename_choice is None and keep is None:
+            if selection.numbers is None or decided.count > 1:
                 undoing.remember(changeset, decision, decided.count, actor)
             audit.record(changeset_id, actor, "decided", _detail(selection, decision, consent, decided))
     except _NothingToDecide as nothing:
@@ -143,57 +142,60 @@ def _decide_matching(
         raise _NothingToDecide(replace(decided, revision=changeset.revision - 1))
     if consent.keep is not None:
         keeping.keep(changeset, found.changes, consent.keep)
-    also = named.decided_along(changeset, found.changes, decision) if consent.with_requirements else []
-    _store(changeset, found.parts(changeset), also, decision, consent)
+    also = by_number.decided_along(changeset, found.changes, decision) if consent.with_requirements else []
+    parts = found.parts(changeset)
+    _store_rename_choice(changeset, parts, consent)
+    for part in parts:
+        part.update(**undoing.replaced(changeset.revision), **_values(decision, consent.acknowledge, ()))
+    _decide_along(changeset, also, decision)
     return replace(decided, count=found.count + len(also), also_decided=tuple(also))
 
 
 def _decide_named(changeset: Changeset, selection: Selection, decision: Decision, consent: _Consent) -> Decided:
     changes = select(changeset, selection).order_by()
-    named.require_there(changeset, changes, selection.numbers or ())
+    by_number.require_there(changeset, changes, selection.numbers or ())
+    changes.update(**undoing.replaced(changeset.revision))  # What is acknowledged from here on belongs to the decision.
     edited: list[int] = []
     if decision == Decision.ACCEPTED:
-        edited = named.require_acceptable(changeset, changes, acknowledge=consent.acknowledge, seen=consent.seen)
+        edited = by_number.require_acceptable(changeset, changes, acknowledge=consent.acknowledge, seen=consent.seen)
     elif consent.keep:  # What differs, and can be kept, depends on the row as it is now.
         moved.acknowledge_moved(changeset, changes, acknowledge=consent.acknowledge, seen=consent.seen)
     if consent.keep is not None:
         keeping.keep(changeset, changes, consent.keep)
     also: list[int] = []
     if consent.with_requirements:
-        also = named.decided_along(changeset, changes, decision)
+        also = by_number.decided_along(changeset, changes, decision)
     else:
-        named.refuse_alone(changeset, changes, decision)
-    count = _store(changeset, [changes], also, decision, consent, edited)
+        by_number.refuse_alone(changeset, changes, decision)
+    _store_rename_choice(changeset, [changes], consent)
+    count = changes.update(**_values(decision, consent.acknowledge, edited)) + _decide_along(changeset, also, decision)
     if decision == Decision.ACCEPTED:
         keeping.refuse_held(changeset, {*(selection.numbers or ()), *also})
     return Decided(count=count, revision=changeset.revision, also_decided=tuple(also))
 
 
-def _store(
-    changeset: Changeset,
-    parts: Sequence[QuerySet[Change]],
-    also: Collection[int],
-    decision: Decision,
-    consent: _Consent,
-    edited: Collection[int] = (),
-) -> int:
-    """Writes the decision; an acknowledgement is of the changes themselves, not of those decided along."""
-    if consent.rename_choice is not None:
-        for part in parts:
-            if consent.rename_choice == RenameChoice.REPLACE:
-                requirements.refuse_replacement(changeset, part)
-            part.filter(operation=Operation.RENAME.value).update(rename_choice=consent.rename_choice.value)
-    revision = changeset.revision
-    count = sum(part.update(**_values(revision, decision, consent.acknowledge, edited)) for part in parts)
+def _store_rename_choice(changeset: Changeset, parts: Sequence[QuerySet[Change]], consent: _Consent) -> None:
+    if consent.rename_choice is None:
+        return
+    for part in parts:
+        if consent.rename_choice == RenameChoice.REPLACE:
+            requirements.refuse_replacement(changeset, part)
+        part.filter(operation=Operation.RENAME.value).update(rename_choice=consent.rename_choice.value)
+
+
+def _decide_along(changeset: Changeset, also: Collection[int], decision: Decision) -> int:
+    """Decides on what belongs to the changes; an acknowledgement is of those themselves. Gives how many there are."""
+    count = 0
     for batch in batches(also):
-        count += changeset.changes.filter(number__in=batch).update(**_values(revision, decision, False, ()))
+        values = undoing.replaced(changeset.revision) | _values(decision, False, ())
+        count += changeset.changes.filter(number__in=batch).update(**values)
     return count
 
 
-def _values(revision: int, decision: Decision, acknowledge: bool, edited: Collection[int]) -> dict[str, Any]:
+def _values(decision: Decision, acknowledge: bool, edited: Collection[int]) -> dict[str, Any]:
     """What a decided change gets. An acknowledgement is part of the acceptance, and goes with it; those of rows that
     were `edited` after the pull have been stored."""
-    values = undoing.before(revision) | {"decision": decision.value}
+    values: dict[str, Any] = {"decision": decision.value}
     if decision != Decision.ACCEPTED:
         return values | {"acknowledged_digest": ""}
     if not acknowledge:

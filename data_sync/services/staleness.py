@@ -29,14 +29,14 @@ def check_rows(plan: Plan) -> None:
         raise StaleChangeset(stale)
 
 
-def stale_rows(plan: Plan) -> dict[int, str]:
+def stale_rows(plan: Plan, *, lock_rows: bool = True) -> dict[int, str]:
     """Locks the rows, compares each with what the reviewer saw, and says why changes no longer fit.
 
     Those whose work is done already are set aside in the plan.
     """
     stale: dict[int, str] = {}
     for label, schema in plan.schemas.items():
-        check = _Check(plan, schema)
+        check = _Check(plan, schema, lock_rows)
         for batch in plan.entries(label):
             stale |= check.of(batch)
     return stale
@@ -45,8 +45,9 @@ def stale_rows(plan: Plan) -> dict[int, str]:
 class _Check:
     """The rows of one model."""
 
-    def __init__(self, plan: Plan, schema: ModelSchema) -> None:
+    def __init__(self, plan: Plan, schema: ModelSchema, lock_rows: bool) -> None:
         self._plan = plan
+        self._locks = lock_rows and connections[DEFAULT_DB_ALIAS].features.has_select_for_update
         self._schema = schema
         self._reader = RowReader(schema, DEFAULT_DB_ALIAS)
         self._is_enforced = is_enforced(schema)
@@ -59,7 +60,7 @@ class _Check:
     def _of_known(self, entries: Sequence[Entry]) -> dict[int, str]:
         """The row must be as it was at the pull, in scope, and the only one with its key."""
         pks = [entry.pk for entry in entries]
-        if connections[DEFAULT_DB_ALIAS].features.has_select_for_update:
+        if self._locks:
             lock(self._schema.model, pks, DEFAULT_DB_ALIAS)
         now = self._reader.by_pk(pks)
         digests = {entry.number: self._digests(entry, now.get(entry.pk)) for entry in entries}

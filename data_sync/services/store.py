@@ -52,6 +52,7 @@ _LATER = (
     "decision_before",
     "acknowledged_before",
     "carried_from",
+    "carried_before",
     "rename_choice",
     "seen",
     "kept",

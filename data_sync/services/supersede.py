@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from data_sync.core.states import ChangesetState
+from data_sync.core.states import ChangesetState, Operation, PullState
 from data_sync.models import Changeset, DataPull
 
 from . import audit
@@ -26,8 +26,8 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
 
     Their decisions, comments and ticks stand in the new changeset where a change is the same: key, operation, before-
     and after-digest, and what it takes along. So do those of changesets whose apply wrote nothing. What was decided
-    later counts, and nothing that was decided before a changeset of the same models was applied or rejected. To be
-    called in the transaction that stores the new changeset.
+    later counts, and nothing that was decided before a changeset of the same models was applied or rejected, or both
+    sides were found equal. To be called in the transaction that stores the new changeset.
     """
     covered = set(labels)
     actor = Actor(label=pull.actor, user=pull.requested_by)
@@ -40,9 +40,9 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
         return
     comments: list[dict[str, Any]] = []
     sources = _asked(pull, changeset, covered, retired)
-    for old, (decided, remarked) in sources.items():  # The latest last, so that its decisions stand.
-        carry_decisions(old, changeset, decided)
-        comments += carry_remarks(old, changeset, remarked)
+    for old, labels in sources.items():  # The latest last, so that its decisions stand.
+        carry_decisions(old, changeset, labels)
+        comments += carry_remarks(old, changeset, labels)
     carried = changeset.changes.filter(carried_from__isnull=False).order_by()
     counts = dict(carried.values_list("decision").annotate(count=Count("pk")))
     if counts or comments:
@@ -67,19 +67,28 @@ def _retire(old: Changeset, pull: DataPull, changeset: Changeset | None) -> bool
 
 def _asked(
     pull: DataPull, changeset: Changeset, covered: set[str], retired: Collection[Changeset]
-) -> dict[Changeset, tuple[set[str], set[str]]]:
-    """The changesets that are taken from, the earliest first: the models of which decisions stand on, as no later
-    changeset was closed otherwise, and those of which remarks have not been taken over by a later one already."""
+) -> dict[Changeset, set[str]]:
+    """The changesets that are taken from, the earliest first, each with the models of which what was said still stands:
+    no later changeset of theirs was closed otherwise, and no later pull found both sides equal."""
     earlier = Changeset.objects.filter(source=pull.source, pk__lt=changeset.pk).order_by("-pk")
-    asked: dict[Changeset, tuple[set[str], set[str]]] = {}
-    standing, latest = set(covered), set(covered)
+    equal = _found_equal(pull)
+    asked: dict[Changeset, set[str]] = {}
+    standing = set(covered)
     for old in sorted({*earlier[:LOOKED_BACK], *retired}, key=lambda old: -old.pk):
         labels = set(old.model_labels)
-        if old in retired:
-            asked[old] = standing & labels, labels
-        elif old.state in GIVEN_UP:
-            asked[old] = standing & labels, latest & labels
+        if old in retired or old.state in GIVEN_UP:
+            asked[old] = {label for label in standing & labels if equal.get(label, -1) < (old.pull_id or 0)}
         else:
             standing -= labels
-        latest -= labels
     return dict(reversed(asked.items()))
+
+
+def _found_equal(pull: DataPull) -> dict[str, int]:
+    """Of each model, the latest of the source's pulls that found no difference in it."""
+    done = DataPull.objects.filter(source=pull.source, state=PullState.DONE.value, pk__lt=pull.pk).order_by("-pk")
+    found: dict[str, int] = {}
+    for pk, report in done.values_list("pk", "report")[:LOOKED_BACK]:
+        for row in report.get("models", ()):
+            if not any(row.get(operation.value) for operation in Operation):
+                found.setdefault(row["label"], pk)
+    return found

@@ -16,12 +16,13 @@ from .actors import Actor
 from .revision import raise_revision
 
 
-def before(revision: int) -> dict[str, Any]:
+def replaced(revision: int) -> dict[str, Any]:
     """What a decision keeps of the one it replaces. To be set first: MariaDB assigns from left to right."""
     return {
         "decided_revision": revision,
         "decision_before": F("decision"),
         "acknowledged_before": F("acknowledged_digest"),
+        "carried_before": F("carried_from"),
         "carried_from": None,
     }
 
@@ -42,14 +43,18 @@ def undoable(changeset: Changeset) -> QuerySet[Change]:
 def undo(changeset_id: int, actor: Actor, *, revision: int) -> int:
     """Gives the changes of the latest decision on many the decisions back that they had, and says how many they are.
 
-    Those that were decided on since stay as they are; what requirements make of it, the approval asks. An approval
-    that the decision voided stays void. Raises `RevisionConflict`, and `InvalidTransition` where there is nothing to
-    undo.
+    Those that were decided on since stay as they are; what requirements make of it, the approval asks. Fields that are
+    kept, and how renames are written, are not taken back. An approval that the decision voided stays void. Raises
+    `RevisionConflict`, and `InvalidTransition` where there is nothing to undo.
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
         changeset = raise_revision(changeset_id, revision)
-        count = undoable(changeset).update(decision=F("decision_before"), acknowledged_digest=F("acknowledged_before"))
+        count = undoable(changeset).update(
+            decision=F("decision_before"),
+            acknowledged_digest=F("acknowledged_before"),
+            carried_from=F("carried_before"),
+        )
         if not count:
             raise InvalidTransition(
                 f"There is no decision on many changes to undo in changeset {changeset_id}: it was undone already, or "

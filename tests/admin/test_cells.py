@@ -6,6 +6,7 @@ import pytest
 
 from data_sync.admin import cells
 from data_sync.admin.cell_markup import cell as html
+from data_sync.admin.signs import visible
 from data_sync.core.text import Mark
 
 
@@ -186,3 +187,11 @@ def test_a_file_that_the_storage_lacks_is_said_to_be_missing():
     cell = cells.file_cell(described, cells.FilePlace(url="/files/1"), Mark.EQUAL)
 
     assert "no such file" in html(cell) and "/files/1" not in html(cell)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a  b", "a\tb", "\u00a0a", "a ", "a\u00adb"])
+def test_keys_that_a_browser_would_show_alike_have_signs(key):
+    shown = str(visible(key))
+
+    assert "<span" in shown or "↵" in shown
+    assert str(visible("a b")) == "a b" and str(visible("é · b")) == "é · b"

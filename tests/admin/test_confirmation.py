@@ -52,11 +52,14 @@ def test_an_approval_of_such_rows_is_refused_by_name(boss):
     stored = of_rows(2)
     Term.objects.filter(word="word-2").update(meaning="edited")
 
-    page = boss.post(url(stored, "approve"), {"do": "both", "revision": "0"}, follow=True)
+    page = boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"}, follow=True)
 
     stored.refresh_from_db()
     assert stored.state == "pending"
-    assert "was changed here since the pull: meaning. Look at it as it is now" in text(page)
+    assert (
+        "was changed here since the pull: meaning. Pull again. Where the row was edited, the change can also be"
+        in text(page)
+    )
 
 
 def test_the_buttons_for_what_is_missing_count_all_that_would_be_decided(boss):

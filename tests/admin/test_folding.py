@@ -87,6 +87,14 @@ def test_no_more_characters_are_kept_than_there_is_room_for_and_the_others_are_c
     assert gone == ([("characters", 500 - characters)] if characters < 500 else [])
 
 
+def test_what_was_folded_counts_among_what_is_missing():
+    fold = Stretch(text="same\n" * 300, folded=("lines", 300))
+
+    kept = fitted([Stretch(text="old\n" * 5, mark=Mark.REMOVED), fold, Stretch(text="new\n" * 100, mark=Mark.ADDED)], 8)
+
+    assert [(stretch.text, stretch.left_out) for stretch in kept] == [("old\nold\n", None), ("", ("lines", 403))]
+
+
 def test_a_cell_that_is_cut_says_so_and_how_much_is_missing():
     cell = room(characters=3_000).cell(cells.plain_cell("界" * 100_000))
 

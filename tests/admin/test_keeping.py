@@ -116,3 +116,15 @@ def test_the_confirmation_leads_to_the_changes_that_keep_fields(reviewer):
     assert "Nothing: every change is accepted." not in text(page)
     assert "?flag=kept&amp;decision=accepted" in page.content.decode()
     assert numbers(reviewer.get(review_url(stored, "?flag=kept&decision=accepted"))) == [1]
+
+
+def test_what_is_kept_is_said_and_can_be_taken_where_nothing_else_differs(reviewer):
+    before, after = {"slug": "x", "title": "ours", "deleted": True}, {"slug": "x", "title": "theirs", "deleted": True}
+    kept = {"fields": ["title"], "waives": [], "holds": False}
+    stored = changeset([making.change(1, model="testapp.article", before=before, after=after, kept=kept)])
+
+    page = reviewer.get(review_url(stored)).content.decode()
+    assert page.count('name="keep"') == 1 and 'aria-label="Keep as it is here: Title" checked' in page
+    reviewer.post(decide_url(stored), {"number": "1", "decide": "undecided", "keeps": "1", "revision": "0"})
+
+    assert stored.changes.get().kept == {}

@@ -38,13 +38,14 @@ def url(stored: Changeset, name: str) -> str:
 
 def test_the_confirmation_says_what_happens_and_what_stays_out(boss):
     cascade = {"model": "auth.group", "pk": "1", "label": "editors", "effect": "delete", "column": "x"}
+    pks = {number: Term.objects.create(word=f"word-{number}", meaning="old").pk for number in (2, 5)}
     stored = changeset(
         [
             create(1, decision="accepted"),
-            update(2, decision="accepted"),
+            update(2, decision="accepted", local_pk=pks[2]),
             update(3, decision="rejected"),
             update(4),
-            making.delete(5, decision="accepted", cascades=[cascade]),
+            making.delete(5, decision="accepted", cascades=[cascade], local_pk=pks[5]),
         ]
     )
 
@@ -185,10 +186,12 @@ def test_approve_and_apply_writes_the_accepted_changes_and_shows_each_outcome(bo
 
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_is_no_longer_what_was_reviewed_stops_it_and_is_named(boss):
-    stored = changeset([update(1, decision="accepted")])
-    Term.objects.create(word="word-1", meaning="changed meanwhile")
+    row = Term.objects.create(word="word-1", meaning="old")
+    stored = changeset([update(1, decision="accepted", local_pk=row.pk)])
+    boss.post(url(stored, "approve"), {"do": "approve", "revision": "0"})
+    Term.objects.update(meaning="changed meanwhile")
 
-    answer = boss.post(url(stored, "approve"), {"do": "both", "revision": "0"}, follow=True)
+    answer = boss.post(url(stored, "approve"), {"do": "apply", "revision": "0"}, follow=True)
 
     stored.refresh_from_db()
     assert stored.state == "stale"

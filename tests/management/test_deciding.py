@@ -11,7 +11,7 @@ from tests.admin import making
 
 from .conftest import Run
 
-pytestmark = pytest.mark.django_db(databases="__all__")
+pytestmark = [pytest.mark.django_db(databases="__all__"), pytest.mark.usefixtures("rows_that_fit")]
 PROBLEM = [{"code": "x", "field": "meaning", "message": "meaning has 300 characters; the column here takes 200."}]
 OTHER = "testapp.tag"
 

@@ -168,6 +168,7 @@ def test_a_user_without_permissions_may_do_nothing(run: Run, prepared: dict[str,
 
 
 @pytest.mark.django_db(databases="__all__")
+@pytest.mark.usefixtures("rows_that_fit")
 def test_the_actor_is_kept(run: Run) -> None:
     making.user("mira", "approve_changeset", "view_changeset")
     changeset = making.changeset([making.update()])

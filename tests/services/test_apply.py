@@ -369,8 +369,9 @@ def test_a_change_that_was_altered_after_approval_is_refused(three: Environments
     assert applied.state in (ChangesetState.FAILED, ChangesetState.STALE), applied.state_reason
 
 
+@pytest.mark.usefixtures("rows_that_fit")
 def test_a_problem_that_is_hidden_before_it_is_accepted_is_refused(three: Environments) -> None:
-    """`has_problems` is outside of the seals; the problems themselves are not."""
+    """`has_problems` is outside of the seals; the problems themselves are not. An approval would notice, too."""
     changeset = three.changeset()
     problems = [{"code": "x", "field": "name", "message": "It does not fit."}]
     changeset.changes.filter(key_text="update").update(problems=problems, has_problems=False)

@@ -109,6 +109,33 @@ def test_a_field_that_nobody_edited_here_is_no_conflict_for_having_been_kept(env
     assert change.is_conflict and change.base == {"slug": "a", "title": "Agreed", "deleted": True}
 
 
+def test_a_rename_of_another_row_makes_no_conflict_of_what_was_kept(environments: Environments) -> None:
+    environments.add(Tag, name="seed")
+    environments.add(Category, slug="old", title="The same")
+    environments.add(Article, slug="a", title="Agreed")
+    environments.pull()
+    Category.objects.using("source").update(slug="new")
+    Article._base_manager.using("source").update(title="Theirs", deleted=True)
+    changeset = environments.changeset()
+    decide(environments, changeset.changes.get(operation="rename"))
+    decide(environments, changeset.changes.get(operation="update"), keep=["title"])
+    applied(environments, changeset)
+
+    assert not environments.changeset().changes.get().is_conflict
+
+
+@pytest.mark.parametrize("decision", ["undecided", "rejected"])
+def test_what_is_kept_comes_over_whatever_was_decided(environments: Environments, decision: str) -> None:
+    environments.add(Article, slug="a", title=("Theirs", "Ours"), deleted=(True, False))
+    changeset = environments.changeset()
+    decide(environments, changeset.changes.get(), "undecided", keep=["title"])
+    decide(environments, changeset.changes.get(), decision)
+
+    change = environments.changeset().changes.get()
+
+    assert (change.decision, change.kept["fields"]) == (decision, ["title"])
+
+
 def test_what_both_sides_had_agreed_on_stands_where_something_is_kept(
     environments: Environments, product: Product
 ) -> None:

@@ -16,7 +16,7 @@ from data_sync.services import review, undoing
 from data_sync.services.document import changeset_document
 from data_sync.services.moved import moved_rows
 from tests.environments import Environments, applied, decide
-from tests.testapp.models import Article, Category, Country, Document, Product, Redirect, Tag
+from tests.testapp.models import Article, Category, Country, Document, Page, Product, Redirect, Tag
 
 
 @pytest.fixture
@@ -333,3 +333,103 @@ def test_a_field_that_was_edited_since_can_be_kept_before_anything_is_decided(
 
     row = Article._base_manager.get()
     assert (row.title, row.deleted) == ("Theirs", True)
+
+
+def test_an_undone_acceptance_leaves_nothing_acknowledged(environments: Environments) -> None:
+    for slug in "ab":
+        environments.add(Article, slug=slug, title=("Theirs", "Ours"))
+    changeset = environments.changeset()
+    edit(deleted=True)
+    both = review.Selection(numbers=(1, 2))
+    review.decide(changeset.pk, both, Decision.ACCEPTED, environments.actor, revision=None, acknowledge=True)
+    changeset.refresh_from_db()
+    undoing.undo(changeset.pk, environments.actor, revision=changeset.revision)
+    review.decide(changeset.pk, review.Selection(), Decision.ACCEPTED, environments.actor, revision=None)
+
+    assert set(changeset.changes.values_list("acknowledged_digest", flat=True)) == {""}
+    with pytest.raises(NotAcknowledged):
+        environments.approve(changeset)
+
+
+# Nothing is approved that an apply would refuse
+
+
+def refused_or_applied(environments: Environments, changeset: Changeset) -> str:
+    try:
+        environments.approve(changeset)
+    except InvalidTransition:
+        return "refused"
+    return environments.apply(changeset).state
+
+
+@pytest.mark.parametrize(
+    ("now", "came_to"), [({"title": "Theirs", "deleted": True}, "refused"), ({"deleted": True}, "applied")]
+)
+def test_what_is_kept_counts_for_what_is_done(environments: Environments, now: dict[str, Any], came_to: str) -> None:
+    environments.add(Article, slug="a", title=("Theirs", "Ours"), deleted=(True, False))
+    changeset = environments.changeset()
+    decide(environments, changeset.changes.get(), keep=["title"])
+    edit(**now)
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert moved.kind == ("done" if came_to == "applied" else "edited")
+    assert refused_or_applied(environments, changeset) == came_to
+
+
+def test_a_row_whose_file_is_still_to_come_is_not_done(environments: Environments) -> None:
+    environments.put("covers/a.png", b"theirs", only="source")
+    environments.put("covers/a.png", b"ours", only="default")
+    environments.add(Document, name="a", title=("Theirs", "Ours"), cover="covers/a.png")
+    changeset = environments.changeset()
+    Document.objects.update(title="Theirs")
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert moved.kind == "edited"
+    decide(environments, changeset.changes.get(), acknowledge=True)
+    assert refused_or_applied(environments, changeset) == "applied"
+
+
+def test_a_row_that_was_added_without_its_file_is_not_done(environments: Environments) -> None:
+    environments.put("covers/a.png", b"theirs", only="source")
+    environments.add(Document, name="a", title="T", cover="covers/a.png", only="source")
+    changeset = environments.changeset()
+    Document.objects.create(name="a", title="T")
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert moved.kind == "added"
+
+
+def test_a_row_that_left_the_scope_is_told_and_not_asked_about(environments: Environments) -> None:
+    environments.add(Page, slug="a", title=("Theirs", "Ours"))
+    changeset = environments.changeset()
+    Page.objects.update(published=False)
+
+    (moved,) = moved_rows(changeset, changeset.changes.all()).values()
+    assert (moved.kind, moved.digest) == ("left", "")
+    with pytest.raises(InvalidTransition, match="has left the registration's queryset"):
+        decide(environments, changeset.changes.get(), acknowledge=True)
+
+
+def test_a_key_that_another_row_has_taken_is_found_at_the_approval(environments: Environments) -> None:
+    environments.add(Category, slug="old", title="The same")
+    Category.objects.using("source").update(slug="new")
+    changeset = environments.changeset()
+    Category.objects.create(slug="new")
+    decide(environments, changeset.changes.get())
+
+    with pytest.raises(NotAcknowledged, match="is now the key of another row"):
+        environments.approve(changeset)
+
+
+def test_an_edit_that_refers_to_a_row_whose_rename_is_rejected_can_be_written_over(environments: Environments) -> None:
+    environments.add(Category, slug="old", title="The same")
+    environments.add(Product, sku="P", name=("Theirs", "Ours"))
+    Category.objects.using("source").update(slug="new")
+    changeset = environments.changeset()
+    Product.objects.update(category=Category.objects.get())
+    decide(environments, changeset.changes.get(operation="rename"), "rejected")
+
+    decide(environments, changeset.changes.get(operation="update"), acknowledge=True)
+
+    assert refused_or_applied(environments, changeset) == "applied"
+    assert Product.objects.get().category is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -145,6 +146,47 @@ def test_a_third_pull_doubles_no_comment(source: DataSource) -> None:
         pulled(source, pulls[-1])
 
     assert [Comment.objects.filter(change__changeset=one).count() for one in pulls] == [1, 1, 1, 1]
+
+
+def test_a_comment_comes_over_once_whichever_changesets_have_it(source: DataSource) -> None:
+    """A changeset that failed, and is decided on again after the next pull has taken its comment."""
+    mira, first = person("mira"), make("update", source=source)
+    remarks.comment(change(first), "Once", mira)
+    Changeset.objects.update(state=ChangesetState.FAILED.value)
+    second = make("update", source=source)
+    pulled(source, second)
+    Changeset.objects.filter(pk=first.pk).update(state=ChangesetState.PENDING.value)
+    third = make("update", source=source)
+
+    pulled(source, third)
+
+    assert [Comment.objects.filter(change__changeset=one).count() for one in (second, third)] == [1, 1]
+    told = [event.detail["comments"] for event in third.events.filter(action="carried_over")]
+    assert [len(comments) for comments in told] == [1]
+
+
+def test_a_comment_on_what_was_being_applied_during_a_pull_comes_over_later(source: DataSource) -> None:
+    mira, first = person("mira"), make("update", source=source)
+    remarks.comment(change(first), "Once", mira)
+    Changeset.objects.update(state=ChangesetState.APPLYING.value)
+    pulled(source, make("update", source=source))
+    Changeset.objects.filter(pk=first.pk).update(state=ChangesetState.STALE.value)
+    third = make("update", source=source)
+
+    pulled(source, third)
+
+    assert [comment.text for comment in Comment.objects.filter(change__changeset=third)] == ["Once"]
+
+
+def test_the_same_words_at_once_are_one_comment_and_later_another(source: DataSource) -> None:
+    mira, one = person("mira"), change(make("update", source=source))
+    first = remarks.comment(one, "Checked", mira)
+    assert remarks.comment(one, "Checked", mira) == first
+
+    Comment.objects.update(at=first.at - timedelta(days=3))
+    remarks.comment(one, "Checked", mira)
+
+    assert Comment.objects.count() == 2
 
 
 def test_carrying_remarks_over_is_not_a_statement_for_each() -> None:

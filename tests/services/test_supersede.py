@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.states import RenameChoice
 from data_sync.models import Change, Changeset, DataPull, DataSource
-from data_sync.services import approval
+from data_sync.services import approval, undoing
 from data_sync.services.supersede import supersede
 from tests.reviewing import ACTOR, HERE, LABELS, decide, decided, make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows_that_fit")]
 
 
 @pytest.fixture
@@ -196,6 +196,32 @@ def test_nothing_stands_that_was_decided_before_a_changeset_of_the_same_models_w
     assert [change.carried_from for change in new.changes.order_by("number")] == [None, stale.pk]
 
 
+def test_nothing_stands_that_was_decided_before_both_sides_were_found_equal(source: DataSource) -> None:
+    stale = make("update", "update", source=source)
+    decide(stale, "accepted")
+    Changeset.objects.filter(pk=stale.pk).update(state="stale")
+    models = [{"label": "testapp.country", "compared": 5}, {"label": "testapp.tag", "compared": 5, "update": 1}]
+    DataPull.objects.create(source=source, source_name="Staging", state="done", actor="mira", report={"models": models})
+    new = make("update", "update", source=source)
+
+    pulled(source, new)
+
+    assert (decided(new), decided(new, "undecided")) == ([2], [1])
+
+
+def test_undone_decisions_are_carried_over_again(source: DataSource) -> None:
+    old = make("update", "update", source=source)
+    decide(old, "accepted")
+    new = make("update", "update", source=source)
+    pulled(source, new)
+    decide(new, "rejected", decision="accepted")
+    new.refresh_from_db()
+
+    undoing.undo(new.pk, ACTOR, revision=new.revision)
+
+    assert {(change.decision, change.carried_from) for change in new.changes.all()} == {("accepted", old.pk)}
+
+
 def test_a_changeset_that_is_approved_at_this_moment_is_retired_too(
     source: DataSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,5 +279,6 @@ def test_a_rejection_stands_whether_or_not_its_fields_could_be_kept(source: Data
     decide(old, "rejected", 1)
     alter(old, 1, kept={"fields": ["gone"], "waives": [], "holds": False})
     new = make("update", source=source)
+    alter(new, 1, before={"code": "K1"}, after={"code": "K2"})
     pulled(source, new)
     assert decided(new, "rejected") == [1]

@@ -13,7 +13,7 @@ from data_sync.models import Changeset
 from data_sync.services import actors, approval, undoing
 from tests.reviewing import ACTOR, decide, decided, make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows_that_fit")]
 
 
 def states(changeset: Changeset) -> list[tuple[int, str, str, str]]:

@@ -15,6 +15,7 @@
   const message = (name) => (words && words.dataset[name]) || "";
   const status = root.querySelector(".ds-status");
   let queue = Promise.resolve();
+  const turns = new WeakMap(); // How often each card was decided on.
 
   function say(text) {
     if (status) {
@@ -162,22 +163,31 @@
   function decide(form, decision, withRequirements, restore) {
     const card = form.closest(".ds-card");
     const values = withRequirements ? { decide: decision, with_requirements: "1" } : { decide: decision };
+    // Another key may be pressed before the answer is there: only the latest decision moves the radio.
+    const turn = (turns.get(form) || 0) + 1;
+    turns.set(form, turn);
+    const isLatest = () => turns.get(form) === turn;
     form.elements.decide.value = decision;
     form.classList.add("ds-saving");
     queue = queue.then(async () => {
       try {
         showProgress(await send(form, form.action, values));
         card.dataset.decision = decision;
+        if (isLatest()) {
+          form.elements.decide.value = decision;
+        }
         clearError(form);
         say(`#${form.elements.number.value} ${message(restore ? "saved" : decision)}`);
       } catch (error) {
-        form.elements.decide.value = card.dataset.decision;
+        if (isLatest()) {
+          form.elements.decide.value = card.dataset.decision;
+          showError(form, error, (isTogether) => decide(form, decision, isTogether));
+        }
         if (restore) {
           restore();
         }
-        showError(form, error, (isTogether) => decide(form, decision, isTogether));
       }
-      form.classList.remove("ds-saving");
+      form.classList.toggle("ds-saving", !isLatest());
     });
   }
 
