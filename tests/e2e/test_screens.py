@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tests.admin import making
 from tests.admin.making import changeset, create, delete, update
+from tests.testapp.models import Term
 
 from .test_review_page import everything
 
@@ -50,7 +51,10 @@ def screens() -> dict[str, str]:
         "history": f"changeset/{review.pk}/history/",
     }
     decided = {"decision": "accepted"}
-    confirm = changeset([*(delete(number, **decided) for number in range(1, 13)), create(13, **decided), update(14)])
+    rows = [Term.objects.create(word=f"word-{number}", meaning="old") for number in range(1, 13)]
+    deletes = [delete(number, local_pk=row.pk, **decided) for number, row in enumerate(rows, 1)]
+    confirm = changeset([*deletes, create(13, **decided), update(14)])
+    paths["confirm-unfit"] = f"changeset/{changeset([create(1, **decided)]).pk}/apply/"
     paths["confirm"] = f"changeset/{confirm.pk}/apply/"
     for state, values in {
         "blocked": {"guards": [{"code": "empty_side", "message": "The source has no rows of term."}]},

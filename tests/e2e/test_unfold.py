@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+FOREIGN = ("DJANGO_SETTINGS", "PYTEST_", "DATA_SYNC_TEST_FOLDER")
 
 
 @pytest.mark.browser
@@ -21,7 +22,8 @@ def test_the_screens_work_under_django_unfold(tmp_path):
     ran = subprocess.run(
         [*command, str(HERE / "unfold" / "screens.py")],
         cwd=HERE.parents[1],
-        env={name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_SETTINGS", "PYTEST_"))},
+        # Nor are its databases those of this run.
+        env={name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)},
         capture_output=True,
         text=True,
         timeout=240,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.admin.making import changeset, delete, update
+from tests.admin.making import changeset, create, delete
 from tests.e2e.test_screens import PICTURES, screens
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +31,7 @@ def test_every_screen_opens_and_fits(arrive, width):
 
 
 def test_a_changeset_is_decided_on_and_approved(arrive):
-    stored = changeset([update(1), delete(2)])
+    stored = changeset([create(1), delete(2)])
     person = arrive()
 
     person.visit(f"changeset/{stored.pk}/change/")
