@@ -13,7 +13,7 @@ from data_sync.models import Change, Changeset
 from data_sync.models.fields import as_stored
 from data_sync.orm.batches import batches
 
-from .requirements import needs_of
+from .requirements import needs_of, requires_of
 from .selection import Selection
 
 EVERY = Q(pk__isnull=False)
@@ -53,7 +53,7 @@ def matching(
 ) -> dict[Decision, Matching]:
     """What each of these decisions would be about; `changes` are those of the selection.
 
-    One query, up to three more where something has been decided that others require, and none for each change.
+    Two queries, up to three more where something has been decided that others require, and none for each change.
     """
     changes = changes.order_by()
     reasons = {
@@ -104,44 +104,33 @@ def _reasons(
 
 
 class _Needs:
-    """What the changes of a changeset require, as far as decisions on others depend on it; read when it is needed."""
+    """What decided changes mean for decisions on others. One query, and another one where something is rejected."""
 
     def __init__(self, changeset: Changeset) -> None:
-        self._changeset = changeset
-        self._requires: dict[int, list[int]] | None = None
-        self._decided: dict[Decision, set[int]] = {Decision.ACCEPTED: set(), Decision.REJECTED: set()}
+        rows = changeset.changes.order_by().annotate(required=as_stored("requires"))
+        rows = rows.filter(
+            Q(decision=Decision.REJECTED.value) | Q(decision=Decision.ACCEPTED.value) & ~Q(required="[]")
+        )
+        self._rejected: set[int] = set()
+        self._of_accepted: dict[int, list[int]] = {}
+        columns = ("number", "decision", "requires", "kept")
+        for number, decision, requires, kept in rows.values_list(*columns).iterator(chunk_size=2000):
+            if decision == Decision.REJECTED:
+                self._rejected.add(number)
+            elif needs := needs_of(requires, kept):
+                self._of_accepted[number] = needs
 
     def held_back(self, changes: QuerySet[Change], decision: Decision) -> frozenset[int]:
         """Which of the changes cannot be decided so: accepting needs what is rejected, or rejecting would take away
         what is accepted needs, and neither is decided along."""
-        if decision == Decision.UNDECIDED:
-            return frozenset()
-        requires = self._load()
-        if decision == Decision.ACCEPTED:
-            if not requires or not self._decided[Decision.REJECTED]:
+        match decision:
+            case Decision.ACCEPTED if self._rejected:
+                numbers = set(changes.values_list("number", flat=True))
+                return frozenset(ordering.dependents(self._rejected - numbers, requires_of(changes)))
+            case Decision.REJECTED if self._of_accepted:
+                # What stays accepted holds on to what it needs, and so on among what is accepted.
+                numbers = set(changes.values_list("number", flat=True))
+                staying = self._of_accepted.keys() - numbers
+                return frozenset(ordering.closure(staying, self._of_accepted) & numbers)
+            case _:
                 return frozenset()
-            numbers = set(changes.values_list("number", flat=True))
-            rejected = self._decided[Decision.REJECTED] - numbers
-            of_these = {number: needs for number, needs in requires.items() if number in numbers}
-            return frozenset(ordering.dependents(rejected, of_these))
-        needing = self._decided[Decision.ACCEPTED] & requires.keys()
-        if not needing:
-            return frozenset()
-        # What stays accepted holds on to what it needs, and so on among what is accepted.
-        numbers = set(changes.values_list("number", flat=True))
-        of_accepted = {number: requires[number] for number in needing}
-        return frozenset(ordering.closure(needing - numbers, of_accepted) & numbers)
-
-    def _load(self) -> dict[int, list[int]]:
-        if self._requires is None:
-            rows = self._changeset.changes.order_by().annotate(required=as_stored("requires"))
-            rows = rows.filter(~Q(required="[]") | Q(decision=Decision.REJECTED.value))
-            self._requires = {}
-            for number, decision, requires, kept in rows.values_list("number", "decision", "requires", "kept").iterator(
-                chunk_size=2000
-            ):
-                if decision in self._decided:
-                    self._decided[Decision(decision)].add(number)
-                if needs := needs_of(requires, kept):
-                    self._requires[number] = needs
-        return self._requires
