@@ -13,7 +13,7 @@ from data_sync.models import Change, Changeset
 from data_sync.models.fields import as_stored
 from data_sync.orm.batches import batches
 
-from .requirements import needs_of, requires_of
+from .requirements import needs_of, required_by, requires_of
 from .selection import Selection
 
 EVERY = Q(pk__isnull=False)
@@ -53,7 +53,7 @@ def matching(
 ) -> dict[Decision, Matching]:
     """What each of these decisions would be about; `changes` are those of the selection.
 
-    Two queries, up to three more where something has been decided that others require, and none for each change.
+    Two queries, some more where something has been decided that others require, and none for each change.
     """
     changes = changes.order_by()
     reasons = {
@@ -107,6 +107,7 @@ class _Needs:
     """What decided changes mean for decisions on others. One query, and another one where something is rejected."""
 
     def __init__(self, changeset: Changeset) -> None:
+        self._changeset = changeset
         rows = changeset.changes.order_by().annotate(required=as_stored("requires"))
         rows = rows.filter(
             Q(decision=Decision.REJECTED.value) | Q(decision=Decision.ACCEPTED.value) & ~Q(required="[]")
@@ -128,9 +129,9 @@ class _Needs:
                 numbers = set(changes.values_list("number", flat=True))
                 return frozenset(ordering.dependents(self._rejected - numbers, requires_of(changes)))
             case Decision.REJECTED if self._of_accepted:
-                # What stays accepted holds on to what it needs, and so on among what is accepted.
+                # By way of others, too: of many, nobody looks at each, as who rejects one by name does.
                 numbers = set(changes.values_list("number", flat=True))
-                staying = self._of_accepted.keys() - numbers
-                return frozenset(ordering.closure(staying, self._of_accepted) & numbers)
+                staying = {number: needs for number, needs in self._of_accepted.items() if number not in numbers}
+                return frozenset(required_by(self._changeset, staying, staying) & numbers)
             case _:
                 return frozenset()

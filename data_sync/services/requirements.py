@@ -72,7 +72,7 @@ def closure_of(changeset: Changeset, changes: QuerySet[Change], decision: Decisi
     numbers = set(changes.values_list("number", flat=True))
     match decision:
         case Decision.ACCEPTED:
-            needed = _required_by(changeset, numbers, requires_of(changes))
+            needed = required_by(changeset, numbers, requires_of(changes))
             return sorted(needed.difference(_numbers(changeset, needed, decision=Decision.ACCEPTED.value)))
         case Decision.REJECTED:
             return sorted(ordering.dependents(numbers, requires_of(_of_decision(changeset, Decision.ACCEPTED))))
@@ -82,7 +82,7 @@ def closure_of(changeset: Changeset, changes: QuerySet[Change], decision: Decisi
             assert_never(decision)
 
 
-def _required_by(changeset: Changeset, numbers: Collection[int], requires: Mapping[int, Collection[int]]) -> set[int]:
+def required_by(changeset: Changeset, numbers: Collection[int], requires: Mapping[int, Collection[int]]) -> set[int]:
     """Everything that these changes require, given what they require themselves; without them."""
     found = set(numbers)
     frontier = {need for needs in requires.values() for need in needs} - found

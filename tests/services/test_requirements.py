@@ -12,7 +12,7 @@ from data_sync.models import Changeset
 from data_sync.services import approval, consequences
 from tests.reviewing import ACTOR, decide, decided, make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows_that_fit")]
 
 TOGETHER = {"with_requirements": True}
 

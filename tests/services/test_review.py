@@ -126,14 +126,6 @@ def test_what_accepted_changes_need_is_not_rejected_in_bulk() -> None:
     assert (came_to.count, came_to.skipped_requirements, decided(changeset)) == (3, 0, [1, 2])
 
 
-def test_a_rejection_of_many_and_one_of_a_single_change_go_by_one_rule() -> None:
-    """What an accepted change needs by way of one that is not accepted can go."""
-    for numbers, filters in (((1,), {}), ((), {"search": "K1"})):
-        changeset = make("create", "create", "create", requires={2: [1], 3: [2]})
-        decide(changeset, "accepted", 3)
-        assert decide(changeset, "rejected", *numbers, **filters).count == 1
-
-
 def test_what_has_a_problem_is_not_accepted_but_can_be_rejected() -> None:
     changeset = make("create!", "create")
     with pytest.raises(InvalidTransition, match=r"#1 \(testapp.country .* cannot be applied: It cannot. Nothing was"):
