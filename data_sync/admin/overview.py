@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.db.models import Count
@@ -82,13 +82,13 @@ class Counts:
 
     def navigation(self, changeset: Changeset, filters: Filters) -> list[NavEntry]:
         """Everything, then each model with its conflicts and operations; links keep the other filters."""
-        base = filters.but(number=None)
-        if filters.number is not None:  # One change alone is none of these pages.
-            return [_not_current(entry) for entry in self.navigation(changeset, base)]
         labels = [row["label"] for row in changeset.summary if self.number(model=row["label"])]
         labels += sorted({group.model for group in self.groups} - set(labels))
-        everything = self._entry("", "", base, tuple(self._inner("", base, [CONFLICT])))
-        return [everything, *(self._entry(label, "", base, tuple(self._inner(label, base, ORDER))) for label in labels)]
+        everything = self._entry("", "", filters, tuple(self._inner("", filters, [CONFLICT])))
+        return [
+            everything,
+            *(self._entry(label, "", filters, tuple(self._inner(label, filters, ORDER))) for label in labels),
+        ]
 
     def _inner(self, model: str, base: Filters, entries: Iterable[str]) -> Iterator[NavEntry]:
         for entry in entries:
@@ -103,7 +103,7 @@ class Counts:
     def _entry(self, model: str, entry: str, base: Filters, entries: tuple[NavEntry, ...] = ()) -> NavEntry:
         # Whoever has looked at the conflicts finds all changes behind the other entries again.
         flag = "conflicts" if entry == CONFLICT else "" if base.flag == "conflicts" else base.flag
-        target = base.but(model=model, op="" if entry == CONFLICT else entry, flag=flag)
+        target = base.but(number=None, model=model, op="" if entry == CONFLICT else entry, flag=flag)
         sign, words = "", model_name(model) if model else ""
         if entry == CONFLICT:
             sign, words = "⚠", _("Conflicts")
@@ -120,10 +120,6 @@ class Counts:
             key=_entry_key(model, entry),
             entries=entries,
         )
-
-
-def _not_current(entry: NavEntry) -> NavEntry:
-    return replace(entry, is_current=False, entries=tuple(_not_current(inner) for inner in entry.entries))
 
 
 def _entry_key(model: str, entry: str) -> str:

@@ -26,7 +26,7 @@ def visible(text: str) -> SafeString:
     if text.isascii() and text.isprintable() and text == " ".join(text.split()):
         return format_html("{}", text)
     # A line of text has no line ends, and a browser shows a run of spaces as one.
-    is_odd = text != " ".join(text.split(" ")).strip() or "  " in text or not text.isprintable()
+    is_odd = text != text.strip() or "  " in text or not text.isprintable()
     return Signs("spaces" if is_odd else "").text(Stretch(text=text, mark=Mark.ADDED), ends_line=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.urls import reverse
 
 from data_sync.models import Change, Changeset
 from tests.testapp.models import Term
@@ -13,6 +12,7 @@ from tests.testapp.models import Term
 from . import making
 from .making import changeset, create, delete, update
 from .test_review import text
+from .test_undo import url
 
 pytestmark = pytest.mark.django_db
 
@@ -21,10 +21,6 @@ pytestmark = pytest.mark.django_db
 def boss(client):
     client.force_login(making.user("mira", "*"))
     return client
-
-
-def url(stored: Changeset, name: str) -> str:
-    return reverse(f"admin:data_sync_changeset_{name}", args=(stored.pk,))
 
 
 def of_rows(count: int, **values: Any) -> Changeset:
