@@ -67,8 +67,8 @@ def max_stream_bytes() -> int:
 
 
 def lease_seconds() -> int:
-    """`DATA_SYNC_LEASE_SECONDS`: after which a silent worker's apply may be taken over; 900."""
-    return int(_setting("LEASE_SECONDS", 900))
+    """`DATA_SYNC_LEASE_SECONDS`: after which the work of a silent worker may be taken over; 120."""
+    return int(_setting("LEASE_SECONDS", 120))
 
 
 def export_token() -> str:

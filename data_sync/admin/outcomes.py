@@ -13,6 +13,7 @@ from data_sync.core.states import ChangesetState, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.services.apply import is_abandoned
 from data_sync.services.document import changeset_document
+from data_sync.services.progress import Progress, progress
 
 from .names import model_name
 from .pages import actor_of, get_row, render
@@ -35,7 +36,8 @@ class ResultRow:
 def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """An outcome per change. What went wrong comes first, unless another outcome is asked for."""
     admin.require_view(request)
-    changeset = get_row(Changeset, pk, "apply_requested_by", "source")
+    changeset = get_row(Changeset, pk, "apply_requested_by", "source", "heartbeat")
+    seen = progress(changeset)
     changes = changeset.changes.order_by()
     counts = dict(changes.exclude(outcome="").values_list("outcome").annotate(count=Count("pk")))
     outcome = request.GET.get("outcome", "")
@@ -55,6 +57,9 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         crumbs=admin.crumbs(changeset, _("Result")),
         changeset=changeset,
         is_abandoned=is_abandoned(changeset),
+        progress=progress_words(changeset, seen),
+        done=min(seen.done, seen.total),
+        steps=seen.total,
         outcomes=[(value, words, counts[value]) for value, words in Change.OUTCOMES if value in counts],
         outcome=outcome,
         rows=[
@@ -82,12 +87,39 @@ def _remedy(outcome: str) -> str:
 def status(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """For the script that follows an apply."""
     admin.require_view(request)
-    changeset = get_row(Changeset, pk)
+    changeset = get_row(Changeset, pk, "heartbeat")
     is_active = changeset.state == ChangesetState.APPLYING or (
         changeset.state == ChangesetState.APPROVED and changeset.apply_requested_at is not None
     )
     is_active = is_active and not is_abandoned(changeset)
-    return JsonResponse({"active": is_active, "words": str(changeset.get_state_display()), "value": None, "max": None})
+    seen = progress(changeset)
+    return JsonResponse(
+        {
+            "active": is_active,
+            "words": progress_words(changeset, seen),
+            "value": min(seen.done, seen.total),
+            "max": seen.total,
+        }
+    )
+
+
+def progress_words(changeset: Changeset, seen: Progress) -> str:
+    if changeset.state == ChangesetState.APPROVED:
+        return _("Waiting to be applied")
+    if changeset.state != ChangesetState.APPLYING:
+        return str(changeset.get_state_display())
+    numbers = {"n": seen.done, "total": seen.total}
+    match seen.phase:
+        case "files":
+            return _("Copying files: %(n)s so far") % numbers
+        case "checking":
+            return _("Comparing rows with what was reviewed: %(n)s of %(total)s") % numbers
+        case "writing":
+            return _("Writing, all of it or nothing: %(n)s of %(total)s") % numbers
+        case "reading back":
+            return _("Reading back what was written: %(n)s of %(total)s") % numbers
+        case _:
+            return _("Being applied: all of it, or nothing")
 
 
 def export(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponseBase:

@@ -19,6 +19,7 @@ from data_sync.core.errors import DataSyncError, NotPermitted
 from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.services import pull
+from data_sync.services.progress import Progress, progress
 
 from .agreement import Disagreement, disagreements
 from .dates import DatedList, moment
@@ -92,8 +93,9 @@ class DataPullAdmin(ScreensAdmin):
 
     def detail(self, request: HttpRequest, pk: int) -> HttpResponse:
         self.require_view(request)
-        row = get_row(DataPull, pk, "changeset", "source")
+        row = get_row(DataPull, pk, "changeset", "source", "heartbeat")
         state = PullState(row.state)
+        seen = progress(row)
         return render(
             request,
             self,
@@ -102,7 +104,10 @@ class DataPullAdmin(ScreensAdmin):
             pull=row,
             changeset=getattr(row, "changeset", None),
             is_active=state.is_active,
-            progress=progress_words(row),
+            is_abandoned=state.is_active and pull.is_abandoned(row),
+            progress=progress_words(row, seen),
+            done=min(seen.done, seen.total),
+            total=seen.total,
             disagreements=self._disagreements(row),
             models=[{**model, "name": model_name(model["label"])} for model in row.report.get("models", [])],
             wanted=[model_name(label) for label in row.model_labels],
@@ -119,13 +124,14 @@ class DataPullAdmin(ScreensAdmin):
     def status(self, request: HttpRequest, pk: int) -> HttpResponse:
         """For the script that follows a pull."""
         self.require_view(request)
-        row = get_row(DataPull, pk)
+        row = get_row(DataPull, pk, "heartbeat")
+        seen = progress(row)
         return JsonResponse(
             {
-                "active": PullState(row.state).is_active,
-                "words": progress_words(row),
-                "value": min(row.rows_read, row.rows_expected),
-                "max": row.rows_expected,
+                "active": PullState(row.state).is_active and not pull.is_abandoned(row),
+                "words": progress_words(row, seen),
+                "value": min(seen.done, seen.total),
+                "max": seen.total,
             }
         )
 
@@ -178,14 +184,16 @@ def _only_source() -> int | None:
     return sources[0] if len(sources) == 1 else None
 
 
-def progress_words(row: DataPull) -> str:
-    match PullState(row.state):
-        case PullState.QUEUED:
-            return _("Waiting to start")
-        case PullState.READING:
-            read = ngettext("%(n)s row read", "%(n)s rows read", row.rows_read) % {"n": row.rows_read}
-            return _("Reading both sides: %(rows)s") % {"rows": read}
-        case PullState.COMPARING:
-            return _("Comparing, and fetching files")
+def progress_words(row: DataPull, seen: Progress) -> str:
+    if row.state == PullState.QUEUED:
+        return _("Waiting to start")
+    if not PullState(row.state).is_active:
+        return str(row.get_state_display())
+    match seen.phase:
+        case "files":
+            return _("Fetching files: %(n)s looked at") % {"n": seen.done}
+        case "changes":
+            return _("Looking at what differs: %(n)s of %(total)s") % {"n": seen.done, "total": seen.total}
         case _:
-            return str(row.get_state_display())
+            read = ngettext("%(n)s row read", "%(n)s rows read", seen.done) % {"n": seen.done}
+            return _("Reading both sides: %(rows)s") % {"rows": read}

@@ -31,6 +31,18 @@ class RevisionConflict(InvalidTransition):
     """Somebody else decided since the page was made. Reload, look again, decide again."""
 
 
+class Busy(InvalidTransition):
+    """Another worker is at it. `seconds`: until its lease ends, unless it is renewed; at least 1."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = max(1, seconds)
+
+
+class HandOverFailed(DataSyncError):
+    """Work is recorded as due, but could not be handed to the queue; the message says why, and what to do."""
+
+
 class NotAcknowledged(InvalidTransition):
     """A change was accepted without saying that what happened here to its row has been seen.
 

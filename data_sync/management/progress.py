@@ -9,8 +9,8 @@ from typing import TextIO
 
 from django.db import DatabaseError, connection
 
-from data_sync.core.states import PullState
 from data_sync.models import DataPull
+from data_sync.services.progress import Progress, progress
 
 from .text.words import line
 
@@ -38,12 +38,19 @@ def _watch(pull: DataPull, terminal: TextIO, done: threading.Event) -> None:
     _write(terminal, f"Pull {pull.pk} of {line(pull.source_name)} …")
     while not done.wait(SECONDS):
         try:
-            now = DataPull.objects.get(pk=pull.pk)
+            now = DataPull.objects.select_related("heartbeat").get(pk=pull.pk)
         except (DatabaseError, DataPull.DoesNotExist):
             continue  # SQLite is being written to; the next look will do.
-        rows = f" {now.rows_read:,} of {now.rows_expected:,} rows" if now.state == PullState.READING else ""
-        _write(terminal, f"Pull {pull.pk} of {line(pull.source_name)}: {now.state}{rows} …")
+        _write(terminal, f"Pull {pull.pk} of {line(pull.source_name)}: {now.state}{steps_text(progress(now))} …")
     connection.close()
+
+
+def steps_text(seen: Progress) -> str:
+    """` 400 of 8,120 rows`, with what is known of it."""
+    if not seen.phase:
+        return ""
+    total = f" of {seen.total:,}" if seen.total else ""
+    return f" {seen.done:,}{total} {seen.phase}"
 
 
 def _write(terminal: TextIO, text: str) -> None:

@@ -5,10 +5,12 @@ from .baselines import Baseline
 from .changesets import Change, Changeset
 from .exchange import DataSource, ExportKey
 from .files import FileChecksum, PromotedFile
+from .heartbeats import ApplyHeartbeat, PullHeartbeat
 from .pulls import DataPull
 from .reviews import Comment, Viewing
 
 __all__ = [
+    "ApplyHeartbeat",
     "Baseline",
     "Change",
     "Changeset",
@@ -19,5 +21,6 @@ __all__ = [
     "ExportKey",
     "FileChecksum",
     "PromotedFile",
+    "PullHeartbeat",
     "Viewing",
 ]

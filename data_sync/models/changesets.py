@@ -17,7 +17,11 @@ from .pulls import DataPull
 
 
 class Changeset(models.Model):
-    """`pk` is the number people know it by. `content_seal` is fixed at creation."""
+    """`pk` is the number people know it by. `content_seal` is fixed at creation.
+
+    `submitted_at` is when its apply was last handed to a queue, `submissions` how often. `attempt` counts workers,
+    `losses` those in succession that were lost at it; `token` is the present one's.
+    """
 
     STATES = (
         (ChangesetState.PENDING.value, _("pending")),
@@ -95,9 +99,11 @@ class Changeset(models.Model):
         editable=False,
         help_text=_("Whether the command line asked, which needs no permissions. A missing user says nothing."),
     )
+    submitted_at = models.DateTimeField(null=True, editable=False)
+    submissions = models.PositiveIntegerField(default=0, editable=False)
     attempt = models.PositiveIntegerField(default=0, editable=False)
+    losses = models.PositiveIntegerField(default=0, editable=False)
     token = models.CharField(max_length=64, blank=True, editable=False)
-    lease_expires_at = models.DateTimeField(null=True, editable=False)
     applied_at = models.DateTimeField(_("applied"), null=True, editable=False)
 
     class Meta:

@@ -13,6 +13,10 @@ from .fields import CanonicalJSONField
 
 
 class DataPull(models.Model):
+    """`submitted_at` is when it was last handed to a queue, `submissions` how often. `attempt` counts workers,
+    `losses` those in succession that were lost at it; `token` is the present one's.
+    """
+
     STATES = (
         (PullState.QUEUED.value, _("queued")),
         (PullState.READING.value, _("reading")),
@@ -51,8 +55,11 @@ class DataPull(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     started_at = models.DateTimeField(null=True, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
-    rows_expected = models.PositiveBigIntegerField(default=0, editable=False)
-    rows_read = models.PositiveBigIntegerField(default=0, editable=False)
+    submitted_at = models.DateTimeField(null=True, editable=False)
+    submissions = models.PositiveIntegerField(default=0, editable=False)
+    attempt = models.PositiveIntegerField(default=0, editable=False)
+    losses = models.PositiveIntegerField(default=0, editable=False)
+    token = models.CharField(max_length=64, blank=True, editable=False)
     compared = models.PositiveBigIntegerField(_("rows compared"), default=0, editable=False)
     files_fetched = models.PositiveIntegerField(default=0, editable=False)
     error = models.TextField(_("reason"), blank=True, editable=False)

@@ -8,14 +8,12 @@ anywhere, either nothing happened or all did.
 from __future__ import annotations
 
 import logging
-import secrets
-from datetime import datetime, timedelta
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, transaction
-from django.db.models import Q, Value
+from django.db.models import Q
 
-from data_sync import conf
 from data_sync.core.errors import (
+    Busy,
     ChangeFailed,
     DataSyncError,
     InvalidTransition,
@@ -23,17 +21,19 @@ from data_sync.core.errors import (
     RevisionConflict,
     StaleChangeset,
 )
-from data_sync.core.states import ChangesetState, Outcome
-from data_sync.models import Changeset
+from data_sync.core.states import ChangesetState, Decision, Outcome
+from data_sync.models import ApplyHeartbeat, Changeset
 from data_sync.models.time import UtcNow
 from data_sync.orm.snapshot import read_what_is_committed
 
-from . import audit
+from . import audit, leases
 from .actors import Actor
 from .approval import approve
 from .authority import requester, require_authority
+from .due import ABANDONED_APPLY, APPLY_LEASE_EXPIRED
 from .execution import write_rows
 from .history import record_history
+from .leases import Lease
 from .outcomes import store_reasons, store_success
 from .plan import Plan
 from .promotions import discard_promoted, promote_files
@@ -44,9 +44,6 @@ from .staleness import check_rows
 from .transitions import UNREQUESTED, refusal
 
 logger = logging.getLogger("data_sync")
-
-_LEASE_EXPIRED = Q(state=ChangesetState.APPLYING.value, lease_expires_at__lt=UtcNow())
-_UNCLAIMED = Q(state=ChangesetState.APPROVED.value, apply_requested_at__lt=UtcNow() - Value(timedelta(minutes=1)))
 
 
 def approve_and_request(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
@@ -68,7 +65,7 @@ def request_apply(changeset_id: int, actor: Actor, *, revision: int | None = Non
     actor.require("data_sync.apply_changeset")
     with transaction.atomic():
         # Writes first: a transaction that has read is refused the write lock by SQLite where another wrote since.
-        asked = Changeset.objects.filter(Q(state=ChangesetState.APPROVED.value) | _LEASE_EXPIRED, pk=changeset_id)
+        asked = Changeset.objects.filter(Q(state=ChangesetState.APPROVED.value) | APPLY_LEASE_EXPIRED, pk=changeset_id)
         if revision is not None:
             asked = asked.filter(approved_revision=revision)
         is_recorded = asked.update(
@@ -76,6 +73,8 @@ def request_apply(changeset_id: int, actor: Actor, *, revision: int | None = Non
             apply_requested_by=actor.user,
             apply_actor=actor.label,
             apply_unrestricted=actor.unrestricted,
+            submitted_at=None,
+            submissions=0,
         )
         changeset = Changeset.objects.filter(pk=changeset_id).first()
         if not is_recorded or changeset is None:
@@ -86,15 +85,15 @@ def request_apply(changeset_id: int, actor: Actor, *, revision: int | None = Non
 
 def is_abandoned(changeset: Changeset) -> bool:
     """Whether an apply was asked for and nobody is at it: its worker was killed, or never came to claim it."""
-    return Changeset.objects.filter(_LEASE_EXPIRED | _UNCLAIMED, pk=changeset.pk).exists()
+    return Changeset.objects.filter(ABANDONED_APPLY, pk=changeset.pk).exists()
 
 
 def run_apply(changeset_id: int) -> Changeset:
     """Applies a changeset that was approved and requested; ends in `applied`, `stale` or `failed`.
 
     Whoever asked must still be allowed to, or it fails. A changeset that has been applied is given as it
-    is: a second delivery does no harm. Raises `InvalidTransition` in other states, also while another
-    worker's lease lasts.
+    is: a second delivery does no harm. Raises `Busy` while another worker's lease lasts, and `InvalidTransition` in
+    other states.
     """
     token = _claim(changeset_id)
     if token is None:
@@ -102,27 +101,38 @@ def run_apply(changeset_id: int) -> Changeset:
     changeset = Changeset.objects.select_related("apply_requested_by").get(pk=changeset_id)
     actor = requester(changeset)
     try:
+        if changeset.losses > leases.MAX_LOSSES:
+            raise InvalidTransition(
+                f"Its worker was lost {changeset.losses} times in succession: killed, out of memory or out of time. "
+                "Nothing was written. See the log there; pull fewer models at a time, or apply it by command "
+                f"(data_sync apply {changeset_id}), which has no deadline."
+            )
         require_authority(changeset, actor)
-        files = promote_files(changeset)
-        _write(changeset, token, actor, files)
+        with Lease(changeset, token, ApplyHeartbeat, f"Changeset {changeset_id}") as lease:
+            files = promote_files(changeset, lease)
+            _write(changeset, lease, actor, files)
     except LeaseLost:
         _discard_files(changeset)
         raise
     except StaleChangeset as error:
-        _give_up(changeset, token, actor, ChangesetState.STALE, Outcome.STALE, error.reasons, str(error))
+        _give_up(changeset, actor, ChangesetState.STALE, Outcome.STALE, error.reasons, str(error))
     except ChangeFailed as error:
-        _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, error.reasons, str(error))
+        _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, error.reasons, str(error))
     except (OperationalError, InterfaceError) as error:
         reason = f"The database is busy or was lost: {error}. Nothing was written; approve and apply again."
-        _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
+        _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
     except (DataSyncError, DatabaseError) as error:
-        _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, str(error))
+        _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, str(error))
     except Exception as error:
         logger.exception("Applying changeset %s failed.", changeset_id)
         reason = f"Unexpected {type(error).__name__}: {error}"
-        _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
+        _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
+    except KeyboardInterrupt:
+        _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, "It was interrupted.")
+        raise
     except BaseException:
-        _give_up(changeset, token, actor, ChangesetState.FAILED, Outcome.FAILED, {}, "It was interrupted.")
+        # The process is told to stop, which is no fault of the changeset: whoever comes next applies it.
+        leases.end(ApplyHeartbeat, changeset_id)
         raise
     else:
         _discard_files(changeset)
@@ -131,18 +141,27 @@ def run_apply(changeset_id: int) -> Changeset:
 
 def _claim(changeset_id: int) -> str | None:
     """Takes the lease and gives its token; None if the changeset is applied already."""
-    token = secrets.token_hex(16)
-    free = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | _LEASE_EXPIRED
-    previous = Changeset.objects.filter(pk=changeset_id).values_list("attempt", flat=True).first()
-    claimed = previous is not None and Changeset.objects.filter(free, pk=changeset_id, attempt=previous).update(
-        state=ChangesetState.APPLYING.value,
-        state_reason="",
-        attempt=previous + 1,
-        token=token,
-        lease_expires_at=UtcNow() + Value(timedelta(seconds=conf.lease_seconds())),
-    )
-    if claimed:
-        return token
+    token = leases.new_token()
+    row = Changeset.objects.filter(pk=changeset_id).first()
+    if row is not None:
+        is_taken_over = row.state == ChangesetState.APPLYING
+        free = Changeset.objects.filter(
+            Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | APPLY_LEASE_EXPIRED,
+            pk=changeset_id,
+            attempt=row.attempt,
+        )
+        with transaction.atomic():
+            if is_taken_over and leases.is_held_open(free):
+                raise Busy(f"Changeset {changeset_id} is held by a transaction of a worker that does not stir.", 60)
+            if free.update(
+                state=ChangesetState.APPLYING.value,
+                state_reason="",
+                attempt=row.attempt + 1,
+                losses=row.losses + 1 if is_taken_over else 0,
+                token=token,
+            ):
+                leases.begin(ApplyHeartbeat, changeset_id)
+                return token
     changeset = Changeset.objects.filter(pk=changeset_id).first()
     if changeset is not None and changeset.state == ChangesetState.APPLIED:
         return None
@@ -152,11 +171,8 @@ def _claim(changeset_id: int) -> str | None:
 def _unavailable(changeset_id: int, changeset: Changeset | None, revision: int | None = None) -> InvalidTransition:
     """Why a changeset can be neither asked for nor claimed."""
     match changeset:
-        case Changeset(state=ChangesetState.APPLYING, lease_expires_at=datetime() as end):
-            return InvalidTransition(
-                f"Changeset {changeset_id} is being applied by another worker, whose lease lasts until "
-                f"{end.isoformat(timespec='seconds')}. If that worker is gone, apply again then."
-            )
+        case Changeset(state=ChangesetState.APPLYING):
+            return leases.busy(ApplyHeartbeat, changeset_id, f"Changeset {changeset_id} is being applied")
         case Changeset(state=ChangesetState.APPROVED) if revision not in (None, changeset.approved_revision):
             return RevisionConflict(
                 f"The approval of changeset {changeset_id} is not the one you saw. Nothing was applied; look again."
@@ -165,11 +181,11 @@ def _unavailable(changeset_id: int, changeset: Changeset | None, revision: int |
             return InvalidTransition(refusal(changeset_id, "be applied"))
 
 
-def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int, str], str]) -> None:
+def _write(changeset: Changeset, lease: Lease, actor: Actor, files: dict[tuple[int, str], str]) -> None:
     """The one transaction. Its first statement takes the write lock and shows that the lease is ours."""
-    holds = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=token)
+    holds = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=changeset.token)
     read_what_is_committed(DEFAULT_DB_ALIAS)
-    with transaction.atomic(durable=True):
+    with lease.quiet(), transaction.atomic(durable=True):
         if not holds.update(attempt=changeset.attempt):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
         if current_approval_seal(changeset) != changeset.approval_seal:
@@ -177,9 +193,13 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
                 f"The decisions of changeset {changeset.pk} are not those that were approved. Approve it again."
             )
         plan = Plan(changeset, files)
-        check_rows(plan)
-        write_rows(plan)
-        read_back(plan)
+        total = changeset.changes.filter(decision=Decision.ACCEPTED.value).count()
+        lease.begin_phase("checking", total)
+        check_rows(plan, lease.advance)
+        lease.begin_phase("writing", total - len(plan.done))
+        write_rows(plan, lease.advance)
+        lease.begin_phase("reading back", total)
+        read_back(plan, lease.advance)
         record_written(changeset, plan)
         record_history(changeset, plan, actor)
         left_out = store_success(changeset, plan.done)
@@ -190,13 +210,12 @@ def _write(changeset: Changeset, token: str, actor: Actor, files: dict[tuple[int
             "applied",
             {"attempt": changeset.attempt, "approval_seal": changeset.approval_seal, "outcomes": counts},
         )
-        if not holds.update(state=ChangesetState.APPLIED.value, applied_at=UtcNow(), lease_expires_at=None):
+        if not holds.update(state=ChangesetState.APPLIED.value, applied_at=UtcNow()):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
 
 
 def _give_up(
     changeset: Changeset,
-    token: str,
     actor: Actor,
     state: ChangesetState,
     outcome: Outcome,
@@ -205,10 +224,8 @@ def _give_up(
 ) -> None:
     """Records why nothing was written, under the token; then removes the files that no row refers to."""
     with transaction.atomic():
-        moved = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=token).update(
-            state=state.value, state_reason=summary, lease_expires_at=None, **UNREQUESTED
-        )
-        if not moved:
+        held = Changeset.objects.filter(pk=changeset.pk, state=ChangesetState.APPLYING.value, token=changeset.token)
+        if not held.update(state=state.value, state_reason=summary, **UNREQUESTED):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
         store_reasons(changeset, outcome, reasons)
         audit.record(

@@ -49,10 +49,11 @@ class BothSides:
         self._stack = stack
         self._kept: dict[str, int] = {}
 
-    def find(self, source: DataSource | None, progress: Progress) -> None:
-        """Reads, compares, and reads what differs. `progress` is told how many rows have been read.
+    def find(self, source: DataSource | None, progress: Progress, check: Callable[[], None]) -> None:
+        """Reads, compares, and reads what differs. `progress` is told how many rows have been read; `check` is called
+        between batches of the records that differ.
 
-        Raises `DuplicateKey`, and what the sources raise.
+        Raises `DuplicateKey`, and what the sources and the two functions raise.
         """
         tried = [0, 0]
         again = [HERE, THERE]
@@ -63,7 +64,7 @@ class BothSides:
                 sides[side] = self._side(side, whole=self._whole[side] or tried[side] > ROUNDS)
             self._read([sides[side] for side in again], progress)
             self._compare(sides[HERE], sides[THERE], source)
-            again = [number for number, side in sorted(sides.items()) if not side.fetch(self.differences)]
+            again = [number for number, side in sorted(sides.items()) if not side.fetch(self.differences, check)]
         self._sides = (sides[HERE], sides[THERE])
 
     def comparison(self, outside: Outside | None) -> Comparison:
@@ -91,14 +92,15 @@ class BothSides:
         rows = [0, 0]
         reading: Future[None] = Future()
 
-        def read(side: Side) -> None:
-            side.read(lambda count: rows.__setitem__(side.side, count))
+        def note_here(count: int) -> None:
+            rows[HERE] = count
+            progress(sum(rows))
 
         def read_source() -> None:
             try:
                 for side in sides:
                     if side.side == THERE:
-                        read(side)
+                        side.read(lambda count: rows.__setitem__(THERE, count))
             except BaseException as error:
                 reading.set_exception(error)
             else:
@@ -109,7 +111,7 @@ class BothSides:
         Thread(target=read_source, name="data_sync-source", daemon=True).start()
         for side in sides:
             if side.side == HERE:
-                read(side)
+                side.read(note_here)
         while True:
             done, _ = wait([reading], timeout=PROGRESS_SECONDS)
             progress(sum(rows))

@@ -17,13 +17,14 @@ from data_sync.orm.write import Writer
 from .entries import Entry
 from .levels import deletes_in_levels, in_levels
 from .plan import BATCH, Plan
+from .progress import Advance, silent
 from .shown import beyond, in_words, unseen
 
 Fail = Callable[[int, str], None]
 FailStale = Callable[[dict[int, str]], None]
 
 
-def write_rows(plan: Plan) -> None:
+def write_rows(plan: Plan, advance: Advance) -> None:
     """Writes and deletes everything. Raises `ChangeFailed` or `StaleChangeset` at the first that cannot be."""
 
     def fail(number: int, reason: str) -> None:
@@ -32,7 +33,7 @@ def write_rows(plan: Plan) -> None:
     def fail_stale(reasons: dict[int, str]) -> None:
         raise StaleChangeset(reasons)
 
-    execution = Execution(plan, fail, fail_stale)
+    execution = Execution(plan, fail, fail_stale, advance)
     execution.write()
     execution.close()
     execution.check_deletes()
@@ -43,11 +44,20 @@ class Execution:
     """The steps of writing a plan, to be taken in this order: `write`, `close`, `check_deletes`, `delete`.
 
     What cannot be written is told to `fail`, and deletes that would reach what was not shown to `fail_stale`; if that
-    returns, the changes are left out.
+    returns, the changes are left out. `advance` is told after each batch how many it was.
     """
 
-    def __init__(self, plan: Plan, fail: Fail, fail_stale: FailStale, *, is_rehearsal: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        fail: Fail,
+        fail_stale: FailStale,
+        advance: Advance = silent,
+        *,
+        is_rehearsal: bool = False,
+    ) -> None:
         self._plan = plan
+        self._advance = advance
         self._fail = fail
         self._fail_stale = fail_stale
         self._deletes = {
@@ -110,6 +120,7 @@ class Execution:
                 else:
                     names = [name for name in write.after.fields if name in write.changed]
                     self._plan.written.note_names(write.number, [*names, *write.files])
+        self._advance(len(writes))
 
     def _replace(self, schema: ModelSchema) -> None:
         """Deletes the rows that are to be made anew under another key, as long as nothing refers to them."""
@@ -196,6 +207,7 @@ class Execution:
                         if entry.number not in self._plan.dropped
                     }
                 )
+                self._advance(len(left))
 
     def _delete_now(self, schema: ModelSchema, numbers: Mapping[Any, int]) -> Collection[int]:
         """Deletes those rows whose unique values are wanted, if that reaches no more than was shown.

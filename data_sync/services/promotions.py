@@ -14,26 +14,27 @@ from data_sync.orm.resolution import schemas
 from data_sync.orm.schema import File, ModelSchema
 
 from .content import wanted_files
-from .transitions import extend_lease
+from .leases import Lease
 from .upload_rows import UploadRows
 
 logger = logging.getLogger("data_sync")
 
 
-def promote_files(changeset: Changeset) -> dict[tuple[int, str], str]:
+def promote_files(changeset: Changeset, lease: Lease) -> dict[tuple[int, str], str]:
     """Copies each accepted change's staged files to its field's storage: new names by change and field.
 
-    What an earlier, killed attempt copied is removed first. The lease is extended before each file. Raises
-    `ChangeFailed`, or `LeaseLost`.
+    What an earlier, killed attempt copied is removed first. Raises `ChangeFailed`, or `LeaseLost`.
     """
     discard_promoted(changeset, before_attempt=changeset.attempt)
+    lease.begin_phase("files")
     rows = UploadRows(changeset)
     names: dict[tuple[int, str], str] = {}
     for change, schema in _changes_with_files(changeset):
         wanted = wanted_files(change)
         for file in schema.files:
             if file.name in wanted:
-                extend_lease(changeset)
+                lease.advance(1)
+                lease.confirm()
                 names[(change.number, file.name)] = _promote(changeset, change, schema, file, wanted[file.name], rows)
     return names
 

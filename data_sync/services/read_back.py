@@ -19,22 +19,24 @@ from data_sync.orm.uniqueness import is_enforced
 
 from .entries import Entry
 from .plan import WRITTEN, Plan
+from .progress import Advance, silent
 
 
-def read_back(plan: Plan) -> None:
+def read_back(plan: Plan, advance: Advance) -> None:
     """Reads everything again. Raises `ChangeFailed` where the database holds something else than it was to."""
-    failed = mismatches(plan)
+    failed = mismatches(plan, advance)
     if failed:
         raise ChangeFailed(failed)
 
 
-def mismatches(plan: Plan, *, with_files: bool = True) -> dict[int, str]:
+def mismatches(plan: Plan, advance: Advance = silent, *, with_files: bool = True) -> dict[int, str]:
     """Which rows are not as they were to be, lie out of scope, or were deleted and are here, and why; by number."""
     failed: dict[int, str] = {}
     for label, schema in plan.schemas.items():
         reading = _Reading(plan, schema, with_files)
         for batch in plan.entries(label, *WRITTEN):
             failed |= reading.of(batch)
+            advance(len(batch))
         failed |= _still_here(plan, schema)
     return failed
 

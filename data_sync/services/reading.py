@@ -90,10 +90,14 @@ class Side:
 
     # The records
 
-    def fetch(self, differences: Differences) -> bool:
-        """Reads the records that differ. False if a row is no longer what was listed: this side is to be read again."""
+    def fetch(self, differences: Differences, check: Callable[[], None]) -> bool:
+        """Reads the records that differ. False if a row is no longer what was listed: this side is to be read again.
+
+        `check` is called before each batch.
+        """
         for model, label in enumerate(self._request.models):
             for lines, offsets in self._lines(differences, model, label):
+                check()
                 self._note(differences, model, lines, offsets)
             if differences.unread(model, self.side):
                 return False

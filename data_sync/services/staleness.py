@@ -20,25 +20,27 @@ from data_sync.orm.uniqueness import is_enforced
 
 from .entries import Entry
 from .plan import Plan
+from .progress import Advance, silent
 
 
-def check_rows(plan: Plan) -> None:
+def check_rows(plan: Plan, advance: Advance) -> None:
     """Raises `StaleChangeset`, with every change that no longer fits; see `stale_rows`."""
-    stale = stale_rows(plan)
+    stale = stale_rows(plan, advance)
     if stale:
         raise StaleChangeset(stale)
 
 
-def stale_rows(plan: Plan, *, lock_rows: bool = True) -> dict[int, str]:
+def stale_rows(plan: Plan, advance: Advance = silent, *, lock_rows: bool = True) -> dict[int, str]:
     """Locks the rows, compares each with what the reviewer saw, and says why changes no longer fit.
 
-    Those whose work is done already are set aside in the plan.
+    Those whose work is done already are set aside in the plan. `advance` is told of each batch.
     """
     stale: dict[int, str] = {}
     for label, schema in plan.schemas.items():
         check = _Check(plan, schema, lock_rows)
         for batch in plan.entries(label):
             stale |= check.of(batch)
+            advance(len(batch))
     return stale
 
 

@@ -28,6 +28,7 @@ from .agreement import Agreement
 from .classify import classified
 from .comparison import Comparison
 from .content import CONTENT, content_text
+from .progress import Advance
 
 BATCH = 400
 COUNTS = (
@@ -79,15 +80,22 @@ class Prepared:
         return sum(row[what] for row in self.models)
 
 
-def prepare(comparison: Comparison, outside: Outside, source: DataSource | None) -> Prepared:
-    """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns."""
+def prepare(comparison: Comparison, outside: Outside, source: DataSource | None, advance: Advance) -> Prepared:
+    """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns.
+
+    `advance` is told after each batch of how many.
+    """
     per_model = {label: _row(label, comparison) for label in comparison.schemas}
-    seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model))
+    seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, advance))
     return Prepared(content_seal=seal, models=list(per_model.values()))
 
 
 def _prepared(
-    comparison: Comparison, outside: Outside, source: DataSource | None, per_model: dict[str, dict[str, Any]]
+    comparison: Comparison,
+    outside: Outside,
+    source: DataSource | None,
+    per_model: dict[str, dict[str, Any]],
+    advance: Advance,
 ) -> Iterator[str]:
     """The canonical text of each change's content, as it is made ready."""
     for batch in classified(comparison, outside, source):
@@ -103,6 +111,7 @@ def _prepared(
                 }
             )
         comparison.differences.keep(kept)
+        advance(len(kept))
 
 
 def _value(change: Change, name: str) -> Any:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
-from django.db.models import Value
-
-from data_sync import conf
-from data_sync.core.errors import InvalidTransition, LeaseLost
+from data_sync.core.errors import InvalidTransition
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
-from data_sync.models.time import UtcNow
 
 UNREQUESTED: dict[str, Any] = {
     "apply_requested_at": None,
     "apply_requested_by": None,
     "apply_actor": "",
     "apply_unrestricted": False,
+    "submitted_at": None,
+    "submissions": 0,
 }
 """What a changeset loses when nobody's request to apply it stands any more."""
 
@@ -52,15 +49,6 @@ def move(
     ).update(state=new.value, **values)
     if not moved:
         raise InvalidTransition(refusal(changeset_id, f"become {new.value}"))
-
-
-def extend_lease(changeset: Changeset) -> None:
-    """Makes the lease of the worker that holds it start anew. Raises `LeaseLost` if another has taken over."""
-    extended = Changeset.objects.filter(
-        pk=changeset.pk, state=ChangesetState.APPLYING.value, token=changeset.token
-    ).update(lease_expires_at=UtcNow() + Value(timedelta(seconds=conf.lease_seconds())))
-    if not extended:
-        raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
 
 
 def refusal(changeset_id: int, what: str) -> str:

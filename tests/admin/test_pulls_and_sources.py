@@ -14,6 +14,7 @@ from data_sync.core.errors import SourceUnavailable
 from data_sync.models import DataPull, DataSource, ExportKey
 from data_sync.orm.read import LocalSource
 from data_sync.services import credentials, keys, sources
+from tests.leasing import beat
 
 from . import making
 from .test_review import text
@@ -195,7 +196,8 @@ def test_a_pull_looks_for_renames_unless_told_otherwise(admin, monkeypatch, find
 
 
 def test_progress_can_be_asked_for(admin):
-    row = making.pull(state="reading", rows_read=40, rows_expected=100)
+    row = making.pull(state="reading")
+    beat(row, phase="rows", done=40, total=100)
 
     answer = admin.get(url("datapull", "status", row.pk)).json()
     page = admin.get(url("datapull", "change", row.pk)).content.decode()

@@ -17,6 +17,7 @@ from data_sync import tasks
 from data_sync.models import Changeset, ExportKey
 from data_sync.services import approval, audit, review
 from data_sync.services.actors import command_line
+from tests.leasing import beat
 from tests.testapp.models import Term
 
 from . import making
@@ -360,8 +361,8 @@ def applying(lease: timedelta) -> Changeset:
     """A changeset that another worker has claimed."""
     stored = changeset([create(1, "a word", decision="accepted")])
     approval.approve(stored.pk, command_line(), revision=0)
-    now = timezone.now()
-    Changeset.objects.update(state="applying", apply_requested_at=now, lease_expires_at=now + lease, attempt=1)
+    Changeset.objects.update(state="applying", apply_requested_at=timezone.now(), attempt=1)
+    beat(stored, lease.total_seconds())
     return stored
 
 

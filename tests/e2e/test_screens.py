@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tests.admin import making
 from tests.admin.making import changeset, create, delete, update
+from tests.leasing import beat
 from tests.testapp.models import Term
 
 from .test_review_page import everything
@@ -36,10 +37,11 @@ def screens() -> dict[str, str]:
     }
     for state, values in {
         "nothing-differs": {"compared": 8120, "finished_at": now},
-        "reading": {"state": "reading", "rows_read": 4000, "rows_expected": 8120},
+        "reading": {"state": "reading"},
         "failed": {"state": "failed", "error": "The source does not answer: it was not reached within 10 s."},
     }.items():
         pull = making.pull(**{"source": source, "started_at": now, **values})
+        beat(pull, phase="rows", done=4000, total=8120)
         paths[f"pull-{state}"] = f"datapull/{pull.pk}/change/"
     review = everything()
     paths |= {

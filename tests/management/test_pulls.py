@@ -12,6 +12,7 @@ from django.db import transaction
 from data_sync import registry
 from data_sync.models import Changeset, DataPull, DataSource
 from data_sync.services import sources
+from tests import leasing
 from tests.admin import making
 from tests.environments import Environments
 from tests.testapp.models import Category, Country, Tag, Term
@@ -206,7 +207,8 @@ class Lines:
 
 @pytest.mark.django_db(databases="__all__")
 def test_an_active_pull_is_cancelled_and_the_source_is_free(run: Run) -> None:
-    pull = making.pull(state="reading", active_source=1, rows_read=3, rows_expected=9)
+    pull = making.pull(state="reading", active_source=1)
+    leasing.beat(pull, phase="rows", done=3, total=9)
     assert f"Pull {pull.pk} of Staging is reading: 3 of 9 rows." in run("list").out
     assert run("list", "--json").document["pulls"][0]["pull"] == pull.pk
     assert run("cancel", pull.pk, "--json").document == {"pull": pull.pk, "state": "cancelled"}

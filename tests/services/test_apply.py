@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import Error, InterfaceError, OperationalError, connection, connections
 from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
-from django.utils import timezone
 
 from data_sync.core.errors import InvalidTransition, NotPermitted
 from data_sync.core.states import ChangesetState, Decision, Operation, Outcome
 from data_sync.models import Change, Changeset, Event
 from data_sync.orm.write import Writer
 from data_sync.services import actors, apply, review
+from data_sync.services.leases import Lease
 from data_sync.services.seals import current_content_seal
+from tests import leasing
 from tests.environments import Environments, child
 from tests.testapp.models import (
     Article,
@@ -553,13 +553,13 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(
     promote = apply.promote_files
     calls: list[int] = []
 
-    def sleep_past_the_lease(changeset: Changeset) -> Any:
+    def sleep_past_the_lease(changeset: Changeset, lease: Lease) -> Any:
         calls.append(1)
         if len(calls) == 1:
-            Changeset.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+            leasing.expire()
             assert apply.run_apply(changeset.pk).state == ChangesetState.APPLIED
             Product.objects.filter(sku="update").update(name="edited afterwards")
-        return promote(changeset)
+        return promote(changeset, lease)
 
     monkeypatch.setattr(apply, "promote_files", sleep_past_the_lease)
     with pytest.raises(Exception, match="taken over"):
@@ -598,7 +598,7 @@ def test_a_killed_worker_leaves_everything_as_it_was_and_the_next_one_finishes(
     assert environments.tables() == before
     with pytest.raises(InvalidTransition, match="being applied by another worker"):
         apply.run_apply(changeset.pk)
-    Changeset.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    leasing.expire()
     assert apply.run_apply(changeset.pk).state == ChangesetState.APPLIED
     assert applied_events(changeset) == 1
     environments.assert_equal()

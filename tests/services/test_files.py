@@ -12,7 +12,6 @@ import pytest
 from django.core.files.storage import FileSystemStorage
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from data_sync.core.errors import LeaseLost
 from data_sync.core.records import FileValue
@@ -20,6 +19,7 @@ from data_sync.core.states import ChangesetState, Outcome, PullState
 from data_sync.models import Changeset, FileChecksum, PromotedFile
 from data_sync.orm.resolution import schemas
 from data_sync.services import promotions, upload_rows
+from tests import leasing
 from tests.environments import Environments
 from tests.impostor import Impostor, record
 from tests.sources.hostile import http
@@ -475,7 +475,8 @@ def test_rows_are_not_read_for_fields_that_need_none(environments: Environments)
         environments.add(Document, name=f"d{number}", cover=(name, None))
     changeset = environments.approved()
     with CaptureQueriesContext(connection) as queries:
-        promotions.promote_files(claimed(changeset))
+        taken = claimed(changeset)
+        promotions.promote_files(taken, leasing.lease(taken))
     assert not [query for query in queries.captured_queries if "testapp_document" in query["sql"]]
 
 
@@ -483,21 +484,12 @@ def test_rows_are_not_read_for_fields_that_need_none(environments: Environments)
 
 
 def claimed(changeset: Changeset) -> Changeset:
-    Changeset.objects.filter(pk=changeset.pk).update(
-        state=ChangesetState.APPLYING.value, token="mine", attempt=1, lease_expires_at=timezone.now()
-    )
+    Changeset.objects.filter(pk=changeset.pk).update(state=ChangesetState.APPLYING.value, token="mine", attempt=1)
     return Changeset.objects.get(pk=changeset.pk)
-
-
-def test_each_file_extends_the_lease(environments: Environments, approved: Changeset) -> None:
-    changeset = claimed(approved)
-    promotions.promote_files(changeset)
-    changeset.refresh_from_db()
-    assert (changeset.lease_expires_at - timezone.now()).total_seconds() > 800
 
 
 def test_no_file_is_copied_once_another_worker_has_taken_over(environments: Environments, approved: Changeset) -> None:
     changeset = claimed(approved)
     Changeset.objects.filter(pk=approved.pk).update(token="theirs")
     with environments.untouched(), pytest.raises(LeaseLost):
-        promotions.promote_files(changeset)
+        promotions.promote_files(changeset, leasing.lease(changeset))

@@ -17,6 +17,7 @@ from data_sync.core.errors import InvalidTransition, NotPermitted, RevisionConfl
 from data_sync.core.states import ChangesetState, Decision, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.services import actors, apply, approval, outcomes, review
+from tests import leasing
 from tests.admin import making
 from tests.testapp.models import Term
 
@@ -166,7 +167,7 @@ def test_an_apply_that_somebody_is_at_cannot_be_asked_for() -> None:
         apply.request_apply(changeset.pk, ada)
     changeset.refresh_from_db()
     assert (changeset.apply_actor, apply.is_abandoned(changeset)) == ("command line", False)
-    Changeset.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    leasing.expire()
     assert apply.is_abandoned(changeset)
     apply.request_apply(changeset.pk, ada)
     assert apply.run_apply(changeset.pk).apply_actor == "ada"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from data_sync import tasks
-from data_sync.core.errors import InvalidInput, InvalidTransition
+from data_sync.core.errors import InvalidInput
 from data_sync.core.states import ChangesetState, Operation, PullState
 from data_sync.models import Changeset, DataPull
 from data_sync.services import pull as service
@@ -68,8 +68,6 @@ def cancel_pull(call: Call) -> Answer:
     pull = DataPull.objects.filter(pk=call.options["pull"]).first()
     if pull is None:
         raise InvalidInput(f"There is no pull {call.options['pull']}.")
-    if not PullState(pull.state).is_active:
-        raise InvalidTransition(f"Pull {pull.pk} is {pull.state}; there is nothing to cancel.")
     service.cancel_pull(pull.pk, call.actor)
     return Answer(
         document={"pull": pull.pk, "state": PullState.CANCELLED.value},

@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from data_sync.core.states import ChangesetState, Decision, Operation, PullState
+from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.services import consequences, review, revision
 from data_sync.services.content import change_content
 from data_sync.services.moved import Moved, moved_rows
+from data_sync.services.progress import progress
 from data_sync.services.seals import kept_of
 
+from ..progress import steps_text
 from ..text.changes import Manner, describe, since_the_pull
 from ..text.table import table, wrapped
 from ..text.words import bounded, count, line, listing, moment
@@ -38,7 +40,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 def list_changesets(call: Call) -> Answer:
     call.actor.require("data_sync.view_changeset")
-    active = list(DataPull.objects.filter(active_source__isnull=False).order_by("pk"))
+    active = list(DataPull.objects.filter(active_source__isnull=False).select_related("heartbeat").order_by("pk"))
     if not call.actor.may("data_sync.view_datapull"):
         active = []
     changesets = list(Changeset.objects.defer("summary", "guards").order_by("-pk"))
@@ -50,10 +52,12 @@ def list_changesets(call: Call) -> Answer:
                     "pull": pull.pk,
                     "source": pull.source_name,
                     "state": pull.state,
-                    "rows_read": pull.rows_read,
-                    "rows_expected": pull.rows_expected,
+                    "phase": seen.phase,
+                    "done": seen.done,
+                    "total": seen.total,
                 }
                 for pull in active
+                for seen in (progress(pull),)
             ],
         },
         text=_list(changesets, active),
@@ -62,8 +66,8 @@ def list_changesets(call: Call) -> Answer:
 
 def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
     for pull in active:
-        rows = f": {pull.rows_read:,} of {pull.rows_expected:,} rows" if pull.state == PullState.READING else ""
-        yield f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}{rows}."
+        steps = steps_text(progress(pull))
+        yield f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}{':' if steps else ''}{steps}."
     if not changesets:
         yield "There are no changesets. Make one: data_sync pull SOURCE"
         return

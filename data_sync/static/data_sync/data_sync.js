@@ -428,10 +428,12 @@
       if (line.textContent !== state.words) {
         line.textContent = state.words;
       }
+      const bar = progress.querySelector("progress");
       if (state.max && state.value) {
-        const bar = progress.querySelector("progress");
         bar.max = state.max;
         bar.value = state.value;
+      } else {
+        bar.removeAttribute("value");
       }
     } catch {
       // The next attempt, or the Refresh link, tells.

@@ -1,0 +1,116 @@
+"""Work that nobody is at although it was asked for: never handed to a queue, lost there, or its worker was lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias, assert_never
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+
+from data_sync.core.states import ChangesetState, PullState
+from data_sync.models import ApplyHeartbeat, Changeset, DataPull, PullHeartbeat
+from data_sync.models.time import UtcNow
+
+from .leases import Heartbeats, expired, is_held_open
+
+Kind: TypeAlias = Literal["pull", "apply"]
+
+GRACE = timedelta(minutes=1)
+"""So long whoever asked for work has to hand it over."""
+WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 20, 40, 60))
+"""So long a queue has after the first, second … time that it was handed the same work; from then on the last one."""
+
+PULL_LEASE_EXPIRED = Q(state__in=[PullState.READING.value, PullState.COMPARING.value]) & expired(PullHeartbeat)
+APPLY_LEASE_EXPIRED = Q(state=ChangesetState.APPLYING.value) & expired(ApplyHeartbeat)
+
+_WAITING_PULL = Q(state=PullState.QUEUED.value) | PULL_LEASE_EXPIRED
+_WAITING_APPLY = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | APPLY_LEASE_EXPIRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One time that work is handed to a queue; `number` counts from 1."""
+
+    kind: Kind
+    pk: int
+    number: int
+
+
+def _is_overdue(asked_at: str) -> Q:
+    """Whether a queue has had its time, or the one who asked had theirs to hand it over."""
+    never = Q(submitted_at=None) & (Q(**{f"{asked_at}__lt": UtcNow() - Value(GRACE)}))
+    again = Q()
+    for number, wait in enumerate(WAITS, 1):
+        counted = Q(submissions=number) if number < len(WAITS) else Q(submissions__gte=number)
+        again |= counted & Q(submitted_at__lt=UtcNow() - Value(wait))
+    return never | again
+
+
+ABANDONED_PULL = (Q(state=PullState.QUEUED.value) & _is_overdue("created_at")) | PULL_LEASE_EXPIRED
+"""Pulls that nobody is at, or will be, as far as can be told."""
+ABANDONED_APPLY = (
+    Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) & _is_overdue("apply_requested_at")
+) | APPLY_LEASE_EXPIRED
+"""Applies that were asked for and that nobody is at, or will be."""
+
+
+def _due(kind: Kind) -> QuerySet[Any]:
+    """What is to be handed over, or again."""
+    match kind:
+        case "pull":
+            overdue = _is_overdue("created_at") | (PULL_LEASE_EXPIRED & _is_untold(PullHeartbeat))
+            return DataPull.objects.filter(_WAITING_PULL & overdue)
+        case "apply":
+            overdue = _is_overdue("apply_requested_at") | (APPLY_LEASE_EXPIRED & _is_untold(ApplyHeartbeat))
+            return Changeset.objects.filter(_WAITING_APPLY & overdue)
+        case _:
+            assert_never(kind)
+
+
+def _is_untold(heartbeats: Heartbeats) -> Q:
+    """Whether the worker was lost after the queue had last been told."""
+    later = heartbeats._base_manager.filter(work=OuterRef("pk"), lease_expires_at__gt=OuterRef("submitted_at"))
+    return Q(submitted_at=None) | Q(Exists(later))
+
+
+def due(limit: int) -> list[tuple[Kind, int]]:
+    """What was lost, the oldest first."""
+    found: list[tuple[Any, Kind, int]] = []
+    kinds: tuple[tuple[Kind, str], ...] = (("pull", "created_at"), ("apply", "apply_requested_at"))
+    for kind, asked_at in kinds:
+        rows = _due(kind).order_by(asked_at, "pk").values_list(asked_at, "pk")[:limit]
+        found += [(asked, kind, pk) for asked, pk in rows]
+    return [(kind, pk) for _, kind, pk in sorted(found, key=lambda row: (row[0], row[2]))[:limit]]
+
+
+def take(kind: Kind, pk: int) -> Submission | None:
+    """Takes one that is due, so that nobody else does for a while; None if it is not due any more.
+
+    Also None, instead of waiting, where a transaction holds it.
+    """
+    with transaction.atomic():
+        rows = _due(kind).filter(pk=pk)
+        return None if is_held_open(rows) else _submitted(kind, pk, rows)
+
+
+def note_submission(kind: Kind, pk: int) -> Submission | None:
+    """Counts that waiting work is handed over; None where nobody waits for it any more."""
+    rows: QuerySet[Any]
+    match kind:
+        case "pull":
+            rows = DataPull.objects.filter(_WAITING_PULL, pk=pk)
+        case "apply":
+            rows = Changeset.objects.filter(_WAITING_APPLY, pk=pk)
+        case _:
+            assert_never(kind)
+    with transaction.atomic():
+        return _submitted(kind, pk, rows)
+
+
+def _submitted(kind: Kind, pk: int, rows: QuerySet[Any]) -> Submission | None:
+    if not rows.update(submitted_at=UtcNow(), submissions=F("submissions") + 1):
+        return None
+    number = rows.model._base_manager.values_list("submissions", flat=True).get(pk=pk)
+    return Submission(kind=kind, pk=pk, number=number)
