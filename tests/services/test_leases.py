@@ -134,14 +134,10 @@ def test_a_pull_is_held_until_its_lease_ends_and_then_taken_over(claimed: DataPu
     assert (done.state, done.attempt, done.changeset.creates) == (PullState.DONE, 2, 1)
 
 
-def test_a_worker_that_was_only_paused_stores_nothing(
-    environments: Environments, queued: DataPull, monkeypatch
-) -> None:
-    store = pull.store_changeset
+def test_a_worker_that_was_only_paused_stores_nothing(queued: DataPull, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one has finished by the time that it goes on."""
     calls: list[int] = []
-
-    def pause(*arguments: Any) -> Any:
-        return store(*arguments)
+    real = pull.prepare
 
     def prepare(*arguments: Any) -> Any:
         calls.append(1)
@@ -150,8 +146,6 @@ def test_a_worker_that_was_only_paused_stores_nothing(
             assert pull.run_pull(queued.pk).state == PullState.DONE
         return real(*arguments)
 
-    real = pull.prepare
-    monkeypatch.setattr(pull, "store_changeset", pause)
     monkeypatch.setattr(pull, "prepare", prepare)
     assert pull.run_pull(queued.pk).state == PullState.DONE
     assert len(calls) == 2 and Changeset.objects.count() == 1
@@ -167,8 +161,9 @@ def test_a_cancelled_pull_ends_at_once_and_stays_cancelled(
         pull.cancel_pull(queued.pk, environments.actor)
         return real(*arguments)
 
-    monkeypatch.setattr(pull, "prepare", cancel_meanwhile)
-    assert pull.run_pull(queued.pk).state == PullState.CANCELLED
+    with monkeypatch.context() as patch:
+        patch.setattr(pull, "prepare", cancel_meanwhile)
+        assert pull.run_pull(queued.pk).state == PullState.CANCELLED
     assert not Changeset.objects.exists()
     assert environments.pull().state == PullState.DONE
 
