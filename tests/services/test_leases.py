@@ -147,7 +147,8 @@ def test_a_worker_that_was_only_paused_stores_nothing(queued: DataPull, monkeypa
         return real(*arguments)
 
     monkeypatch.setattr(pull, "prepare", prepare)
-    assert pull.run_pull(queued.pk).state == PullState.DONE
+    done = pull.run_pull(queued.pk)
+    assert done.state == PullState.DONE, done.error
     assert len(calls) == 2 and Changeset.objects.count() == 1
     assert DataPull.objects.get().attempt == 2
 
