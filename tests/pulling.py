@@ -21,7 +21,7 @@ def main(number: str, moment: str, folder: str) -> None:
 
     from django.conf import settings
 
-    from data_sync.services import both_sides, pull
+    from data_sync.services import both_sides, pull, pulling
 
     settings.DATA_SYNC_SPOOL_DIR = folder
     settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
@@ -31,9 +31,9 @@ def main(number: str, moment: str, folder: str) -> None:
         case "read":
             both_sides.BothSides.comparison = pause
         case "described":
-            pull.store_changeset = pause
+            pulling.store_changeset = pause
         case "stored":
-            pull.supersede = pause
+            pulling.supersede = pause
     pull.run_pull(int(number))
 
 

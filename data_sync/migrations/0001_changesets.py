@@ -116,6 +116,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='KeptAnswer',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=16)),
+                ('asked', models.CharField(max_length=64)),
+                ('number', models.PositiveIntegerField()),
+                ('data', models.BinaryField()),
+                ('pull', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='kept_answers', to='data_sync.datapull')),
+            ],
+            options={
+                'db_table': 'data_sync_kept_answer',
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('pull', 'asked', 'number'), name='data_sync_kept_answer_piece')],
+            },
+        ),
+        migrations.CreateModel(
             name='PullHeartbeat',
             fields=[
                 ('lease_expires_at', models.DateTimeField()),

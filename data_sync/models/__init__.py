@@ -6,7 +6,7 @@ from .changesets import Change, Changeset
 from .exchange import DataSource, ExportKey
 from .files import FileChecksum, PromotedFile
 from .heartbeats import ApplyHeartbeat, PullHeartbeat
-from .pulls import DataPull
+from .pulls import DataPull, KeptAnswer
 from .reviews import Comment, Viewing
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Event",
     "ExportKey",
     "FileChecksum",
+    "KeptAnswer",
     "PromotedFile",
     "PullHeartbeat",
     "Viewing",

@@ -76,3 +76,24 @@ class DataPull(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} · {self.source_name}"
+
+
+class KeptAnswer(models.Model):
+    """A piece, compressed, of an answer of a source, kept while its pull goes on in further tasks.
+
+    `asked` is a digest of what the source was asked for. Answers are kept whole: all their pieces, or none.
+    """
+
+    pull = models.ForeignKey(DataPull, on_delete=models.CASCADE, related_name="kept_answers")
+    kind = models.CharField(max_length=16)
+    asked = models.CharField(max_length=64)
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        db_table = "data_sync_kept_answer"
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("pull", "asked", "number"), name="data_sync_kept_answer_piece"),)
+
+    def __str__(self) -> str:
+        return f"{self.pull_id} · {self.kind} {self.number}"

@@ -1,40 +1,32 @@
-"""Pulling: reading a source, comparing it with this database, storing what differs as a changeset."""
+"""Pulls: asked for, cancelled, claimed by a worker, and how they end."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
-from data_sync.core.errors import DataSyncError, InvalidTransition, LeaseLost, SchemaMismatch, WrongFile
-from data_sync.core.source import Outside, RecordSource
+from data_sync.core.errors import DataSyncError, InvalidTransition, LeaseLost, SchemaMismatch
 from data_sync.core.states import PullState
 from data_sync.models import DataPull, DataSource, PullHeartbeat
 from data_sync.models.time import UtcNow
-from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
-from data_sync.orm.staging import is_staged, stage
 
 from . import leases, sources
 from .actors import Actor
-from .agreement import Agreement, agree
-from .both_sides import BothSides
-from .comparison import Comparison
 from .due import ABANDONED_PULL, PULL_LEASE_EXPIRED
+from .kept import forget_answers
 from .leases import Lease
-from .reading import HERE, SMALL, THERE
-from .store import prepare, store_changeset
-from .supersede import supersede
+from .pulling import ACTIVE, OVER, TimeIsUp, Turn, compare_and_store, finish, move
 
 logger = logging.getLogger("data_sync")
 PATIENCE_SECONDS, RETRY_SECONDS = 60, 0.5
-ACTIVE = [state for state in PullState if state.is_active]
 
 
 def request_pull(
@@ -79,7 +71,7 @@ def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
     """Ends a pull that nobody is at, so that another of its source can begin; whether it did."""
     reason = f"Nobody was at it any more when {actor.label} asked for another pull of the source."
     return bool(
-        DataPull.objects.filter(ABANDONED_PULL, pk=pull_id).update(state=PullState.FAILED.value, error=reason, **_OVER)
+        DataPull.objects.filter(ABANDONED_PULL, pk=pull_id).update(state=PullState.FAILED.value, error=reason, **OVER)
     )
 
 
@@ -87,19 +79,21 @@ def cancel_pull(pull_id: int, actor: Actor) -> None:
     """Stops a queued or running pull; what it was reading is discarded."""
     actor.require("data_sync.pull_datasource")
     active = DataPull.objects.filter(pk=pull_id, state__in=[state.value for state in ACTIVE])
-    if not active.update(state=PullState.CANCELLED.value, error=f"Cancelled by {actor.label}.", **_OVER):
+    if not active.update(state=PullState.CANCELLED.value, error=f"Cancelled by {actor.label}.", **OVER):
         state = DataPull.objects.filter(pk=pull_id).values_list("state", flat=True).first()
         raise InvalidTransition(
             f"Pull {pull_id} is {state}; there is nothing to cancel." if state else f"There is no pull {pull_id}."
         )
+    forget_answers(pull_id)
 
 
-def run_pull(pull_id: int) -> DataPull:
+def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
     """Does the work of a queued pull, or of one whose worker was lost.
 
-    Whatever goes wrong becomes the pull's `error`, in state `failed`; what nobody foresaw is logged with
-    its traceback too. One that is cancelled meanwhile ends as such. Raises `Busy` while another worker's lease lasts,
-    and `InvalidTransition` if the pull is over.
+    With `seconds`, it stops in time before so many have passed, and is queued again: a further task goes on where it
+    stood. Whatever goes wrong becomes the pull's `error`, in state `failed`; what nobody foresaw is logged with its
+    traceback too. One that is cancelled meanwhile ends as such. Raises `Busy` while another worker's lease lasts, and
+    `InvalidTransition` if the pull is over.
     """
     token = _claim(pull_id)
     pull = DataPull.objects.select_related("source", "requested_by").get(pk=pull_id)
@@ -111,8 +105,11 @@ def run_pull(pull_id: int) -> DataPull:
             )
         if pull.source is None:
             raise InvalidTransition("The data source of this pull has been removed.")
-        with Lease(pull, token, PullHeartbeat, f"Pull {pull_id}") as lease:
-            _pull(pull, sources.open_source(pull.source), lease)
+        with Lease(pull, token, PullHeartbeat, f"Pull {pull_id}") as lease, ExitStack() as stack:
+            source = sources.open_source(pull.source)
+            compare_and_store(Turn(pull, source, lease, stack, seconds))
+    except TimeIsUp as up:
+        _queue_again(pull, up.fetched)
     except LeaseLost as lost:
         logger.info("%s", lost)
     except SchemaMismatch as error:
@@ -129,7 +126,16 @@ def run_pull(pull_id: int) -> DataPull:
         # The process is told to stop, which is no fault of the pull: whoever comes next goes on.
         leases.end(PullHeartbeat, pull_id)
         raise
-    return DataPull.objects.get(pk=pull_id)
+    ended = DataPull.objects.get(pk=pull_id)
+    if not PullState(ended.state).is_active:
+        forget_answers(pull_id)
+    return ended
+
+
+def _queue_again(pull: DataPull, fetched: int) -> None:
+    """Gives a pull back for a further task. It has no token then, because its worker was not lost."""
+    with suppress(LeaseLost):
+        move(pull, PullState.QUEUED, token="", submitted_at=None, files_fetched=F("files_fetched") + fetched)
 
 
 def _claim(pull_id: int) -> str:
@@ -166,98 +172,10 @@ def _fail(pull: DataPull, reason: str, **values: Any) -> None:
     while True:
         try:
             with suppress(LeaseLost):
-                _finish(pull, PullState.FAILED, error=reason, **values)
+                finish(pull, PullState.FAILED, error=reason, **values)
             return
         except OperationalError:
             if connection.in_atomic_block or time.monotonic() > last_try:
                 raise
             connection.close_if_unusable_or_obsolete()
             time.sleep(RETRY_SECONDS)
-
-
-_OVER: dict[str, Any] = {"active_source": None, "finished_at": UtcNow(), "token": ""}
-
-
-def _finish(pull: DataPull, new: PullState, **values: Any) -> None:
-    _move(pull, new, **_OVER, **values)
-
-
-def _move(pull: DataPull, new: PullState, **values: Any) -> None:
-    """To another state, under the token of who works at it. Raises `LeaseLost`."""
-    held = DataPull.objects.filter(pk=pull.pk, state__in=[state.value for state in ACTIVE], token=pull.token)
-    if not held.update(state=new.value, **values):
-        raise LeaseLost(f"Pull {pull.pk} was cancelled, or another worker has taken it over.")
-
-
-def _pull(pull: DataPull, source: RecordSource, lease: Lease) -> None:
-    there = source.manifest()
-    local = LocalSource(handles=True)
-    here = local.manifest()
-    agreement = agree(pull.model_labels, here, there)
-    counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
-    lease.begin_phase("rows", sum(counts))
-    lists = "digests" in there.features
-    whole = (counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
-    with ExitStack() as stack:
-        both = BothSides(local, source, agreement, whole, stack)
-        both.find(pull.source, lease.note, lease.check)
-        _move(pull, PullState.COMPARING)
-        outside = _outside(source, agreement) if lists else _nowhere
-        comparison = both.comparison(outside if pull.find_renames else None)
-        fetched = _fetch_files(comparison, source, lease)
-        lease.begin_phase("changes", comparison.total)
-        prepared = prepare(comparison, outside, pull.source, lease.advance)
-        with lease.quiet(), transaction.atomic():
-            # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
-            _move(pull, PullState.COMPARING)
-            changeset = store_changeset(pull, agreement, comparison, prepared)
-            supersede(pull, list(agreement.schemas), changeset)
-            # Last, in the order in which an apply locks these tables.
-            both.baselines.store()
-            _finish(
-                pull,
-                PullState.DONE,
-                compared=prepared.total("compared"),
-                files_fetched=fetched,
-                report={"schema": agreement.report(), "models": prepared.models},
-            )
-
-
-def _outside(source: RecordSource, agreement: Agreement) -> Outside:
-    """Asks the source, but not about models of which it has no rows out of scope."""
-
-    def outside(label: str, key_texts: Collection[str]) -> set[str]:
-        return source.outside(label, key_texts) if label in agreement.scoped else set()
-
-    return outside
-
-
-def _nowhere(label: str, key_texts: Collection[str]) -> set[str]:
-    """An older source cannot say what it has out of scope."""
-    return set()
-
-
-def _fetch_files(comparison: Comparison, source: RecordSource, lease: Lease) -> int:
-    """Stages every file the changes need, each checked while it arrives; gives how many had to be fetched."""
-    lease.begin_phase("files")
-    fetched = 0
-    for number, (where, file) in enumerate(comparison.wanted_files()):
-        lease.note(number)
-        if is_staged(file):
-            continue
-        try:
-            with source.open_file(file.checksum) as blocks:
-                stage(file, _watched(blocks, lease))
-        except LeaseLost:
-            raise
-        except DataSyncError as error:
-            raise WrongFile(f"{where}: the file {file.name!r} could not be fetched. {error}") from error
-        fetched += 1
-    return fetched
-
-
-def _watched(blocks: Iterable[bytes], lease: Lease) -> Iterator[bytes]:
-    """The same blocks, as long as the lease is held: a file may be large."""
-    for block in blocks:
-        lease.check()
-        yield block

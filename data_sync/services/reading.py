@@ -93,18 +93,17 @@ class Side:
     def fetch(self, differences: Differences, check: Callable[[], None]) -> bool:
         """Reads the records that differ. False if a row is no longer what was listed: this side is to be read again.
 
-        `check` is called before each batch.
+        `check` is called before each time that the source is asked.
         """
         for model, label in enumerate(self._request.models):
-            for lines, offsets in self._lines(differences, model, label):
-                check()
+            for lines, offsets in self._lines(differences, model, label, check):
                 self._note(differences, model, lines, offsets)
             if differences.unread(model, self.side):
                 return False
         return True
 
     def _lines(
-        self, differences: Differences, model: int, label: str
+        self, differences: Differences, model: int, label: str, check: Callable[[], None]
     ) -> Iterator[tuple[list[bytes], list[int] | None]]:
         """Lines among which the wanted ones are; with their offsets, where they have been spooled already."""
         places = differences.places(model, self.side)
@@ -113,11 +112,13 @@ class Side:
             for offsets in batches(places):
                 yield [self.records.line(offset) for offset in offsets], offsets
         elif wanted > WIDE and wanted * 3 > self.listing.counts[label]:
+            check()
             with self._source.stream(self._request.only(label)) as blocks:
                 for numbered in StreamReader(blocks, [label]):
                     yield [line for _, line in numbered], None
         else:
             for handles in handle_batches(self._handle(label, place) for place in places):
+                check()
                 with self._source.records(self._request.only(label), handles) as blocks:
                     for numbered in StreamReader(blocks, [label]):
                         yield [line for _, line in numbered], None

@@ -45,12 +45,12 @@ TOKEN = settings.DATA_SYNC_EXPORT_TOKEN
 
 #: Parts of a pull and of an apply: module, attribute, and what it is called in the table.
 PULL = (
-    ("data_sync.services.pull", "BothSides.find", "read both sides"),
-    ("data_sync.services.pull", "BothSides.comparison", "compare"),
-    ("data_sync.services.pull", "_fetch_files", "look for files"),
-    ("data_sync.services.pull", "prepare", "describe"),
-    ("data_sync.services.pull", "store_changeset", "store"),
-    ("data_sync.services.pull", "supersede", "supersede"),
+    ("data_sync.services.pulling", "BothSides.find", "read both sides"),
+    ("data_sync.services.pulling", "BothSides.comparison", "compare"),
+    ("data_sync.services.pulling", "_fetch_files", "look for files"),
+    ("data_sync.services.pulling", "prepare", "describe"),
+    ("data_sync.services.pulling", "store_changeset", "store"),
+    ("data_sync.services.pulling", "supersede", "supersede"),
     ("data_sync.services.baselines", "Baselines.store", "store baselines"),
 )
 APPLY = (

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.states import Decision, PullState
 from data_sync.models import Changeset
-from data_sync.services import approval, document, pull, review
+from data_sync.services import approval, document, pulling, review
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 from tests.hard.bringing import SIDES, rows
@@ -93,7 +93,7 @@ def _accept(environments: Environments, changeset: Changeset, selection: review.
 def test_queries_of_every_step_grow_with_batches_not_with_rows(
     environments: Environments, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(pull, "SMALL", small)
+    monkeypatch.setattr(pulling, "SMALL", small)
     drift("first", FEW)
     counts_of_all_steps(environments)  # From now on there are baselines, and what Django remembers.
     drift("few", FEW)

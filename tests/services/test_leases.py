@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from data_sync.core.errors import Busy, InvalidTransition, LeaseLost
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import ApplyHeartbeat, Changeset, DataPull, PullHeartbeat
-from data_sync.services import apply, leases, pull
+from data_sync.services import apply, leases, pull, pulling
 from data_sync.services.leases import Lease
 from data_sync.services.progress import Progress, progress
 from tests import leasing
@@ -136,8 +136,9 @@ def test_a_pull_is_held_until_its_lease_ends_and_then_taken_over(claimed: DataPu
 
 def test_a_worker_that_was_only_paused_stores_nothing(queued: DataPull, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one has finished by the time that it goes on."""
+    monkeypatch.setattr(Lease, "_beat", lambda self: None)
     calls: list[int] = []
-    real = pull.prepare
+    real = pulling.prepare
 
     def prepare(*arguments: Any) -> Any:
         calls.append(1)
@@ -146,7 +147,7 @@ def test_a_worker_that_was_only_paused_stores_nothing(queued: DataPull, monkeypa
             assert pull.run_pull(queued.pk).state == PullState.DONE
         return real(*arguments)
 
-    monkeypatch.setattr(pull, "prepare", prepare)
+    monkeypatch.setattr(pulling, "prepare", prepare)
     done = pull.run_pull(queued.pk)
     assert done.state == PullState.DONE, done.error
     assert len(calls) == 2 and Changeset.objects.count() == 1
@@ -156,14 +157,14 @@ def test_a_worker_that_was_only_paused_stores_nothing(queued: DataPull, monkeypa
 def test_a_cancelled_pull_ends_at_once_and_stays_cancelled(
     environments: Environments, queued: DataPull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pull.prepare
+    real = pulling.prepare
 
     def cancel_meanwhile(*arguments: Any) -> Any:
         pull.cancel_pull(queued.pk, environments.actor)
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pull, "prepare", cancel_meanwhile)
+        patch.setattr(pulling, "prepare", cancel_meanwhile)
         assert pull.run_pull(queued.pk).state == PullState.CANCELLED
     assert not Changeset.objects.exists()
     assert environments.pull().state == PullState.DONE
@@ -204,7 +205,7 @@ def test_a_process_that_is_told_to_stop_gives_its_lease_back(
         apply.request_apply(changeset.pk, environments.actor)
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         if kind == "pull":
-            patch.setattr(pull, "prepare", stop)
+            patch.setattr(pulling, "prepare", stop)
             pull.run_pull(queued.pk)
         else:
             patch.setattr(apply, "write_rows", stop)

@@ -12,7 +12,7 @@ import pytest
 from django.db import connections, transaction
 
 from data_sync.models import Change
-from data_sync.services import pull
+from data_sync.services import pulling
 from tests.environments import Environments
 from tests.testapp.models import Tag, Term
 
@@ -69,11 +69,11 @@ def moving() -> Iterator[Mover]:
         assert not mover.is_alive()
 
 
-@pytest.mark.parametrize("small", [pull.SMALL, -1], ids=["whole", "listed"])
+@pytest.mark.parametrize("small", [pulling.SMALL, -1], ids=["whole", "listed"])
 def test_a_name_that_moves_between_models_is_in_one_of_them(
     environments: Environments, monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(pull, "SMALL", small)
+    monkeypatch.setattr(pulling, "SMALL", small)
     Tag.objects.using("source").bulk_create(Tag(name=name) for name in NAMES)
     splits = []
     with moving() as mover:

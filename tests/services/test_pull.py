@@ -14,7 +14,7 @@ from data_sync.core.source import Request
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.orm.read import LocalSource
-from data_sync.services import actors, keys, pull, seals, sources
+from data_sync.services import actors, keys, pull, pulling, seals, sources
 from data_sync.services.agreement import Agreement
 from tests.environments import Environments
 from tests.testapp.models import (
@@ -240,13 +240,13 @@ def test_an_unknown_model_is_refused_by_name(environments: Environments) -> None
 def test_a_cancelled_pull_stores_nothing(environments: Environments, monkeypatch: pytest.MonkeyPatch) -> None:
     environments.add(Country, code="FR", only="source")
     queued = pull.request_pull(environments.source, [], environments.actor)
-    agree = pull.agree
+    agree = pulling.agree
 
     def cancel_meanwhile(*arguments: Any) -> Agreement:
         pull.cancel_pull(queued.pk, environments.actor)
         return agree(*arguments)
 
-    monkeypatch.setattr(pull, "agree", cancel_meanwhile)
+    monkeypatch.setattr(pulling, "agree", cancel_meanwhile)
     assert pull.run_pull(queued.pk).state == PullState.CANCELLED
     assert not Changeset.objects.exists()
 
@@ -259,7 +259,7 @@ def test_an_unexpected_error_fails_the_pull_and_frees_the_source(
 
     queued = pull.request_pull(environments.source, [], environments.actor)
     with monkeypatch.context() as patched:
-        patched.setattr(pull, "store_changeset", explode)
+        patched.setattr(pulling, "store_changeset", explode)
         environments.add(Country, code="FR", only="source")
         pull.run_pull(queued.pk)
     queued.refresh_from_db()
@@ -272,7 +272,7 @@ def test_a_failure_is_recorded_once_the_database_is_free_again(
     environments: Environments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusals = iter([OperationalError("database is locked")] * 2)
-    finish = pull._finish
+    finish = pull.finish
 
     def when_free(*arguments: Any, **values: Any) -> None:
         for refusal in refusals:
@@ -280,7 +280,7 @@ def test_a_failure_is_recorded_once_the_database_is_free_again(
         finish(*arguments, **values)
 
     monkeypatch.setattr(pull, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(pull, "_finish", when_free)
+    monkeypatch.setattr(pull, "finish", when_free)
     queued = pull.request_pull(environments.source, [], environments.actor)
     monkeypatch.setattr(sources, "open_source", lambda source: None)  # A bug
     pull.run_pull(queued.pk)

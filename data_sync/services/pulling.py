@@ -1,0 +1,154 @@
+"""One task's work at a pull: reading a source, comparing it with this database, storing what differs as a changeset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from data_sync.core.errors import DataSyncError, LeaseLost, WrongFile
+from data_sync.core.source import Outside, RecordSource
+from data_sync.core.states import PullState
+from data_sync.models import DataPull
+from data_sync.models.time import UtcNow
+from data_sync.orm.read import LocalSource
+from data_sync.orm.staging import is_staged, stage
+
+from .agreement import Agreement, agree
+from .both_sides import BothSides
+from .comparison import Comparison
+from .kept import KeptSource
+from .leases import Lease
+from .reading import HERE, SMALL, THERE
+from .store import prepare, store_changeset
+from .supersede import supersede
+
+FETCHING_SHARE = 0.6
+"""Of a task's time, what it may have used when it still begins to read records or a file. The rest is for storing."""
+ACTIVE = [state for state in PullState if state.is_active]
+OVER: dict[str, Any] = {"active_source": None, "finished_at": UtcNow(), "token": ""}
+
+
+def move(pull: DataPull, new: PullState, **values: Any) -> None:
+    """To another state, under the token of who works at it. Raises `LeaseLost`."""
+    held = DataPull.objects.filter(pk=pull.pk, state__in=[state.value for state in ACTIVE], token=pull.token)
+    if not held.update(state=new.value, **values):
+        raise LeaseLost(f"Pull {pull.pk} was cancelled, or another worker has taken it over.")
+
+
+def finish(pull: DataPull, new: PullState, **values: Any) -> None:
+    move(pull, new, **OVER, **values)
+
+
+class TimeIsUp(Exception):
+    """What is left of its task's time may not suffice; a further one goes on. `fetched`: files, in this one."""
+
+    def __init__(self, fetched: int) -> None:
+        super().__init__(fetched)
+        self.fetched = fetched
+
+
+class Turn:
+    """A worker's turn at a pull: as long as it holds the lease, and for at most so many seconds, if any are given.
+
+    With a limit, what the source answers is kept for further turns. Files are open until `stack` closes them.
+    """
+
+    def __init__(
+        self, pull: DataPull, source: RecordSource, lease: Lease, stack: ExitStack, seconds: float | None
+    ) -> None:
+        self.pull = pull
+        self.lease = lease
+        self.stack = stack
+        self.fetched = 0
+        self._kept = None if seconds is None else KeptSource(source, pull, stack)
+        self._until = time.monotonic() + (seconds or 0) * FETCHING_SHARE
+        self.source: RecordSource = self._kept or source
+
+    def check(self) -> None:
+        """To be called where a further turn could go on. Raises `LeaseLost`; and `TimeIsUp`, but not before this turn
+        has brought something: one that has not would be followed by others for ever."""
+        self.lease.check()
+        if self._kept is None:
+            return
+        self._kept.settle()
+        if time.monotonic() > self._until and (self._kept.added or self.fetched):
+            raise TimeIsUp(self.fetched)
+
+
+def compare_and_store(turn: Turn) -> None:
+    """Raises `DataSyncError`s, with nothing stored, and `TimeIsUp`."""
+    pull, source, lease = turn.pull, turn.source, turn.lease
+    there = source.manifest()
+    local = LocalSource(handles=True)
+    here = local.manifest()
+    agreement = agree(pull.model_labels, here, there)
+    counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
+    lease.begin_phase("rows", sum(counts))
+    lists = "digests" in there.features
+    whole = (counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
+    both = BothSides(local, source, agreement, whole, turn.stack)
+    both.find(pull.source, lease.note, turn.check)
+    move(pull, PullState.COMPARING)
+    outside = _outside(source, agreement) if lists else _nowhere
+    comparison = both.comparison(outside if pull.find_renames else None)
+    _fetch_files(comparison, turn)
+    lease.begin_phase("changes", comparison.total)
+    prepared = prepare(comparison, outside, pull.source, lease.advance)
+    with lease.quiet(), transaction.atomic():
+        # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
+        move(pull, PullState.COMPARING)
+        changeset = store_changeset(pull, agreement, comparison, prepared)
+        supersede(pull, list(agreement.schemas), changeset)
+        # Last, in the order in which an apply locks these tables.
+        both.baselines.store()
+        finish(
+            pull,
+            PullState.DONE,
+            compared=prepared.total("compared"),
+            files_fetched=F("files_fetched") + turn.fetched,
+            report={"schema": agreement.report(), "models": prepared.models},
+        )
+
+
+def _outside(source: RecordSource, agreement: Agreement) -> Outside:
+    """Asks the source, but not about models of which it has no rows out of scope."""
+
+    def outside(label: str, key_texts: Collection[str]) -> set[str]:
+        return source.outside(label, key_texts) if label in agreement.scoped else set()
+
+    return outside
+
+
+def _nowhere(label: str, key_texts: Collection[str]) -> set[str]:
+    """An older source cannot say what it has out of scope."""
+    return set()
+
+
+def _fetch_files(comparison: Comparison, turn: Turn) -> None:
+    """Stages every file the changes need, each checked while it arrives."""
+    turn.lease.begin_phase("files")
+    for number, (where, file) in enumerate(comparison.wanted_files()):
+        turn.lease.note(number)
+        turn.check()
+        if is_staged(file):
+            continue
+        try:
+            with turn.source.open_file(file.checksum) as blocks:
+                stage(file, _watched(blocks, turn.lease))
+        except LeaseLost:
+            raise
+        except DataSyncError as error:
+            raise WrongFile(f"{where}: the file {file.name!r} could not be fetched. {error}") from error
+        turn.fetched += 1
+
+
+def _watched(blocks: Iterable[bytes], lease: Lease) -> Iterator[bytes]:
+    """The same blocks, as long as the lease is held: a file may be large."""
+    for block in blocks:
+        lease.check()
+        yield block
