@@ -32,6 +32,7 @@ from .approval import approve
 from .authority import requester, require_authority
 from .due import ABANDONED_APPLY, APPLY_LEASE_EXPIRED
 from .execution import write_rows
+from .fitting import require_fitting
 from .history import record_history
 from .leases import Lease
 from .outcomes import store_reasons, store_success
@@ -46,19 +47,23 @@ from .transitions import UNREQUESTED, refusal
 logger = logging.getLogger("data_sync")
 
 
-def approve_and_request(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
+def approve_and_request(
+    changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None
+) -> Changeset:
     """Approves and asks for the apply: both, or neither where one is refused. Raises what each of them raises."""
     actor.require("data_sync.approve_changeset")
     actor.require("data_sync.apply_changeset")
     with transaction.atomic():
-        approve(changeset_id, actor, revision=revision)
+        approve(changeset_id, actor, revision=revision, deadline=deadline)
         return request_apply(changeset_id, actor, revision=revision)
 
 
-def request_apply(changeset_id: int, actor: Actor, *, revision: int | None = None) -> Changeset:
+def request_apply(
+    changeset_id: int, actor: Actor, *, revision: int | None = None, deadline: float | None = None
+) -> Changeset:
     """Records that an approved changeset is to be applied, and by whom; the work is `run_apply`.
 
-    A changeset whose apply was killed can be asked for again once its lease has expired. Raises
+    `deadline`: seconds that it will have. A changeset whose apply was killed can be asked for again once its lease has expired. Raises
     `NotPermitted` also for lack of a permission on one of the models, `RevisionConflict` where the
     approval is not of this revision, `InvalidTransition` with the reason otherwise.
     """
@@ -80,6 +85,7 @@ def request_apply(changeset_id: int, actor: Actor, *, revision: int | None = Non
         if not is_recorded or changeset is None:
             raise _unavailable(changeset_id, changeset, revision)
         require_authority(changeset, actor)
+        require_fitting(changeset, deadline)
     return changeset
 
 

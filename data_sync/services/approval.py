@@ -13,6 +13,7 @@ from data_sync.models.time import UtcNow
 from . import audit
 from .acknowledging import require_acknowledged
 from .actors import Actor
+from .fitting import require_fitting
 from .keeping import refuse_held
 from .outcomes import forget_outcomes
 from .plan import Plan
@@ -26,11 +27,12 @@ APPROVABLE = (ChangesetState.PENDING, ChangesetState.FAILED)
 REJECTABLE = (ChangesetState.PENDING, ChangesetState.APPROVED, ChangesetState.BLOCKED)
 
 
-def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
+def approve(changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None) -> Changeset:
     """Approves the decisions of this revision, and seals them. What an earlier attempt left is forgotten.
 
-    Raises `RevisionConflict` if somebody decided meanwhile, `InvalidTransition` with the reason if
-    nothing is accepted, a requirement is not, or the stored changes are not those that were pulled; and
+    `deadline`: seconds that its apply will have. Raises `RevisionConflict` if somebody decided meanwhile,
+    `InvalidTransition` with the reason if nothing is accepted, a requirement is not, the apply would not fit into its
+    time, or the stored changes are not those that were pulled; and
     `NotAcknowledged` if an accepted conflict is not acknowledged, or a row was edited here since the pull.
     """
     actor.require("data_sync.approve_changeset")
@@ -46,6 +48,7 @@ def approve(changeset_id: int, actor: Actor, *, revision: int) -> Changeset:
                     "was approved; look again."
                 )
             raise InvalidTransition(refusal(changeset_id, "be approved"))
+        require_fitting(changeset, deadline)
         _require_approvable(changeset, actor)
         seal = current_approval_seal(changeset)
         move(

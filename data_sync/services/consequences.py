@@ -51,7 +51,7 @@ def consequences(changeset: Changeset) -> Consequences:
         for number, of_change in taking_along.values_list("number", "cascades")
         for cascade in of_change
     ]
-    files = list(_files(accepted))
+    files = list(file_sizes(accepted))
     return Consequences(
         models=per_model,
         cascades=cascades,
@@ -62,7 +62,8 @@ def consequences(changeset: Changeset) -> Consequences:
     )
 
 
-def _files(accepted: QuerySet[Change]) -> Iterable[int]:
+def file_sizes(accepted: QuerySet[Change]) -> Iterable[int]:
+    """In bytes, of each file whose bytes come from the source."""
     with_files = accepted.exclude(files={}).defer("diff", "requires", "cascades", "problems")
     for change in with_files.iterator(chunk_size=500):
         yield from (file.size for file in wanted_files(change).values())
