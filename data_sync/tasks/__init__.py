@@ -66,14 +66,12 @@ def run(kind: Kind, pk: int) -> None:
     delivery. A pull that came to the end of a task's time is submitted again.
     """
     try:
-        is_unfinished = _work(kind, pk)
+        if _work(kind, pk):
+            submit(kind, pk)
     except Busy:
         raise
     except (InvalidTransition, LeaseLost) as error:
         logger.info("A delivery of %s is over: %s", _name(kind, pk), error)
-        return
-    if is_unfinished:
-        submit(kind, pk)
 
 
 def deliver(kind: Kind, pk: int) -> None:
@@ -106,7 +104,8 @@ def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
 def _start(kind: Kind, pk: int) -> None:
     queue = _queue(kind, pk)
     if queue is None:
-        while _work(kind, pk):
+        # Counted as a submission, which is refused where another worker is at it or nothing is left.
+        while _work(kind, pk) and due.note_submission(kind, pk):
             pass
         return
     try:
