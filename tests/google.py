@@ -115,8 +115,9 @@ class Pages(ThreadingHTTPServer):
 class CloudTasks:
     """The service. Sends what it holds, repeats it until the answer is 2xx, and forgets no name.
 
-    `refusals` are status codes for the next calls, one each; `lost_answers` is how many tasks are taken while the caller hears
-    that the service is unavailable. `attempts` are pairs of a task's name and the status of its answer (0: none).
+    `refusals` are status codes for the next calls, one each; `lost_answers` is how many tasks are taken while the
+    caller hears that the service is unavailable. `attempts` are pairs of a task's name and the status of its answer,
+    0 where there was none.
     """
 
     account: Account = field(default_factory=Account)

@@ -303,7 +303,7 @@ def test_off_app_engine_its_settings_make_no_address(settings: Any) -> None:
 
 def test_a_project_without_the_urls_is_told_so(settings: Any, cloud_tasks: google.CloudTasks) -> None:
     settings.ROOT_URLCONF = "tests.tasks.no_urls"
-    with pytest.raises(InvalidInput, match="do not include data_sync.urls"):
+    with pytest.raises(InvalidInput, match=r"do not include data_sync\.urls"):
         google_queue.enqueue(SEVENTH)
     assert target.audience() == ""
 
