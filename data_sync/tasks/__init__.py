@@ -50,13 +50,14 @@ class Swept:
     reason: str = ""
 
 
-def submit(kind: Kind, pk: int) -> None:
+def submit(kind: Kind, pk: int, *, here: bool = False) -> None:
     """Has a pull or an apply done, after commit: by the queue that is chosen, else in the request.
 
-    What came of it is stored state. Raises `HandOverFailed` where the queue does not take it, which loses nothing; and
-    in the request, where there is no queue, whatever the work raises.
+    `here`: in this process whatever queue there is, for commands, which have no deadline and whose caller waits for
+    what comes of it. What came of it is stored state. Raises `HandOverFailed` where the queue does not take it, which
+    loses nothing; and where there is no queue, whatever the work raises.
     """
-    transaction.on_commit(partial(_start, kind, pk))
+    transaction.on_commit(partial(_do if here else _start, kind, pk))
 
 
 def run(kind: Kind, pk: int) -> None:
@@ -104,9 +105,7 @@ def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
 def _start(kind: Kind, pk: int) -> None:
     queue = _queue(kind, pk)
     if queue is None:
-        # Counted as a submission, which is refused where another worker is at it or nothing is left.
-        while _work(kind, pk) and due.note_submission(kind, pk):
-            pass
+        _do(kind, pk)
         return
     try:
         submission = due.note_submission(kind, pk)
@@ -114,6 +113,12 @@ def _start(kind: Kind, pk: int) -> None:
         raise _failure(kind, pk, error) from error
     if submission is not None:
         _hand_over(queue, submission)
+
+
+def _do(kind: Kind, pk: int) -> None:
+    """To its end, in this process; but for what another worker has taken over."""
+    while _work(kind, pk) and due.note_submission(kind, pk):
+        pass
 
 
 def _work(kind: Kind, pk: int) -> bool:

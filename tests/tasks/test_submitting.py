@@ -296,13 +296,14 @@ def test_on_the_screens_a_hand_over_that_fails_is_a_message(
     assert row.state == PullState.QUEUED
 
 
-def test_the_command_says_that_the_queue_has_it(
-    cloud_tasks: google.CloudTasks, environments: Environments, capsys: pytest.CaptureFixture[str]
+def test_a_command_does_its_work_itself_whatever_queue_there_is(
+    cloud_tasks: google.CloudTasks, asked: Changeset, environments: Environments
 ) -> None:
+    call_command("data_sync", "apply", str(asked.pk), verbosity=0)
+    assert state(asked) == ChangesetState.APPLIED
     call_command("data_sync", "pull", "Staging")
-    row = DataPull.objects.get()
-    assert capsys.readouterr().out == f"Pull {row.pk} of Staging is queued.\n"
-    assert names(cloud_tasks) == [f"pull-{row.pk}-1"]
+    assert DataPull.objects.latest("pk").state == PullState.DONE
+    assert cloud_tasks.calls == []
 
 
 def test_what_was_cancelled_meanwhile_is_not_handed_over(cloud_tasks: google.CloudTasks, queued: DataPull) -> None:
