@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
-from .checks import TAG, Apps
 from .tasks import choice, functions, target
 
 IDS = {
@@ -21,8 +21,8 @@ IDS = {
 """For each code of `target.Problem`, the check's id."""
 
 
-@register(TAG)
-def check_queue(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
+@register("data_sync")
+def check_queue(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     if app_configs is not None and "data_sync" not in {config.label for config in app_configs}:
         return []
     return list(_check_queue())
