@@ -10,4 +10,4 @@ class DataSyncConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401  (registers the system checks)
+        from . import checks, queue_checks  # noqa: F401  (registers the system checks)

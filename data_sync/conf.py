@@ -84,3 +84,60 @@ def confirm_deletes() -> int:
 def four_eyes() -> bool:
     """`DATA_SYNC_FOUR_EYES`: whether the approver must be another person than the requester; False."""
     return bool(_setting("FOUR_EYES", False))
+
+
+def task_deadline() -> int:
+    """`DATA_SYNC_TASK_DEADLINE`: seconds that one task may take; 600."""
+    return int(_setting("TASK_DEADLINE", 600))
+
+
+def force_sync() -> bool:
+    """`DATA_SYNC_FORCE_SYNC`: whether work is done in the request, whatever queue there is; False."""
+    value = _setting("FORCE_SYNC", False)
+    # As environment variables say it: the text "False" must not mean yes.
+    return value.strip().lower() in ("1", "true", "yes", "on") if isinstance(value, str) else bool(value)
+
+
+def base_url() -> str:
+    """`DATA_SYNC_BASE_URL`: where Cloud Tasks finds this environment, without end slash; none."""
+    return _text(_setting("BASE_URL", None)).rstrip("/")
+
+
+def task_audience() -> str:
+    """`DATA_SYNC_TASK_AUDIENCE`: what the tokens of Cloud Tasks are made out for; none, which means the push URL."""
+    return _text(_setting("TASK_AUDIENCE", None))
+
+
+def service_account_email() -> str:
+    """`DATA_SYNC_SERVICE_ACCOUNT_EMAIL`: the account that Cloud Tasks sends tokens of; none."""
+    return _text(_setting("SERVICE_ACCOUNT_EMAIL", None))
+
+
+def cloud_tasks_queue_id() -> str:
+    """`DATA_SYNC_CLOUD_TASKS_QUEUE_ID`: the queue as Google names it, which allows no underscore; `data-sync`."""
+    return _text(_setting("CLOUD_TASKS_QUEUE_ID", None), "data_sync").replace("_", "-")
+
+
+def cloud_tasks_location() -> str:
+    """`DATA_SYNC_CLOUD_TASKS_LOCATION`: the region of the queue; `europe-west1`."""
+    return _text(_setting("CLOUD_TASKS_LOCATION", None), "europe-west1")
+
+
+def google_cloud_project() -> str:
+    """`DATA_SYNC_GOOGLE_CLOUD_PROJECT`: the project of the queue; the environment variable `GOOGLE_CLOUD_PROJECT`."""
+    return _text(_setting("GOOGLE_CLOUD_PROJECT", None), os.environ.get("GOOGLE_CLOUD_PROJECT", ""))
+
+
+def gae_version() -> str:
+    """`DATA_SYNC_GAE_VERSION`: the App Engine version that tasks go to; the environment variable `GAE_VERSION`."""
+    return _text(_setting("GAE_VERSION", None), os.environ.get("GAE_VERSION", ""))
+
+
+def gae_service() -> str:
+    """`DATA_SYNC_GAE_SERVICE`: the App Engine service that tasks go to; the environment variable `GAE_SERVICE`."""
+    return _text(_setting("GAE_SERVICE", None), os.environ.get("GAE_SERVICE", ""))
+
+
+def _text(value: Any, default: str = "") -> str:
+    """A text, also where the setting is a lazy one or a URL object; the default where it is None or blank."""
+    return ("" if value is None else str(value).strip()) or default

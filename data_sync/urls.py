@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import views
+from . import push, views
 
 app_name = "data_sync"
 urlpatterns = [
@@ -13,4 +13,5 @@ urlpatterns = [
     path("data_sync/digests", views.digests, name="digests"),
     path("data_sync/records", views.records, name="records"),
     path("data_sync/files/<str:checksum>", views.file, name="file"),
+    path("data_sync/tasks/run", push.run_task, name="run_task"),
 ]

@@ -10,6 +10,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -21,7 +22,7 @@ from data_sync.services import credentials, pull, sources
 
 from .dates import moment
 from .forms import SourceForm
-from .pages import Crumb, ScreensAdmin, actor_of, get_row, render
+from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
 
 OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.APPLYING)
 
@@ -101,8 +102,8 @@ class DataSourceAdmin(ScreensAdmin):
         except DataSyncError as error:
             messages.error(request, str(error))
             return redirect(self.url("change", pk))
-        tasks.submit("pull", requested.pk)
-        return redirect("admin:data_sync_datapull_change", requested.pk)
+        page = reverse("admin:data_sync_datapull_change", args=(requested.pk,), current_app=self.admin_site.name)
+        return attempt(request, lambda: tasks.submit("pull", requested.pk), page)
 
     def add(self, request: HttpRequest) -> HttpResponse:
         actor_of(request).require("data_sync.add_datasource")

@@ -49,7 +49,7 @@ def apply_changeset(call: Call) -> Answer:
         raise InvalidTransition(f"{error} Approve it first: data_sync approve {changeset.pk}") from None
     if call.progress is not None:
         call.progress.write(f"Applying changeset {changeset.pk} …\n")
-    tasks.submit("apply", changeset.pk)
+    tasks.submit("apply", changeset.pk, here=True)
     changeset.refresh_from_db()
     outcomes = _outcomes(changeset)
     document: dict[str, Any] = {"changeset": changeset.pk, "state": changeset.state, "outcomes": outcomes}

@@ -37,7 +37,7 @@ def pull_source(call: Call) -> Answer:
         find_renames=call.options["find_renames"],
     )
     with progress.shown(pull, call.progress):
-        tasks.submit("pull", pull.pk)
+        tasks.submit("pull", pull.pk, here=True)
     pull.refresh_from_db()
     document: dict[str, Any] = {"pull": pull.pk, "state": pull.state}
     if PullState(pull.state).is_active:  # Called within a transaction: it runs once that is committed.

@@ -1,0 +1,196 @@
+"""The one place that starts work: always once the transaction that recorded it is committed.
+
+`submit` has work done, `deliver` does it for a queue, `sweep` finds what was lost between the two. The truth about work
+is stored state: what a queue or its backend makes of a task is neither asked nor believed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import assert_never
+
+from django.db import transaction
+
+from data_sync.core.errors import Busy, HandOverFailed, InvalidTransition, LeaseLost
+from data_sync.core.states import PullState
+from data_sync.services import due
+from data_sync.services.apply import run_apply
+from data_sync.services.due import Kind, Submission
+from data_sync.services.pull import run_pull
+
+from . import choice
+
+SWEPT_AT_ONCE = 100
+SWEPT_BY_A_TASK = 5
+"""Few, because they are handed over within the time that the task has for its own work."""
+
+logger = logging.getLogger("data_sync")
+
+
+class Delivery(StrEnum):
+    """What a sweep made of one piece of work."""
+
+    HANDED_OVER = "handed over"
+    DONE = "done"
+    BUSY = "busy"
+    TAKEN = "taken"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """`reason`: why it was not delivered; "" where it was."""
+
+    kind: Kind
+    pk: int
+    delivery: Delivery
+    reason: str = ""
+
+
+def submit(kind: Kind, pk: int, *, here: bool = False) -> None:
+    """Has a pull or an apply done, after commit: by the queue that is chosen, else in the request.
+
+    `here`: in this process whatever queue there is, for commands, which have no deadline and whose caller waits for
+    what comes of it. What came of it is stored state. Raises `HandOverFailed` where the queue does not take it, which
+    loses nothing; and where there is no queue, whatever the work raises.
+    """
+    transaction.on_commit(partial(_do if here else _start, kind, pk))
+
+
+def run(kind: Kind, pk: int) -> None:
+    """Does work that has been delivered. A delivery too many, or one that comes late, does nothing and is no error.
+
+    Raises `Busy` while another worker is at it. What else escapes, such as a database that is away, asks for another
+    delivery. A pull that came to the end of a task's time is submitted again.
+    """
+    try:
+        if _work(kind, pk):
+            submit(kind, pk)
+    except Busy:
+        raise
+    except (InvalidTransition, LeaseLost) as error:
+        logger.info("A delivery of %s is over: %s", _name(kind, pk), error)
+
+
+def deliver(kind: Kind, pk: int) -> None:
+    """`run`, for a task; which first hands over a little of what has been lost, so that a queue mends itself."""
+    _sweep_a_little(kind, pk)
+    run(kind, pk)
+
+
+def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
+    """Delivers what was lost: handed to the queue, or done here where there is none. Says what happened to each.
+
+    What fails is due again later and holds up no other; but the first that the queue refuses ends the sweep.
+    """
+    swept = []
+    for kind, pk in due.due(limit):
+        try:
+            delivery, reason = _sweep_one(kind, pk), ""
+        except Busy as busy:
+            delivery, reason = Delivery.BUSY, str(busy)
+        except HandOverFailed as error:
+            swept.append(Swept(kind=kind, pk=pk, delivery=Delivery.FAILED, reason=str(error)))
+            break
+        except Exception as error:
+            logger.exception("%s was swept, and failed.", _name(kind, pk))
+            delivery, reason = Delivery.FAILED, f"{type(error).__name__}: {error}"
+        swept.append(Swept(kind=kind, pk=pk, delivery=delivery, reason=reason))
+    return swept
+
+
+def _start(kind: Kind, pk: int) -> None:
+    queue = _queue(kind, pk)
+    if queue is None:
+        _do(kind, pk)
+        return
+    try:
+        submission = due.note_submission(kind, pk)
+    except Exception as error:
+        raise _failure(kind, pk, error) from error
+    if submission is not None:
+        _hand_over(queue, submission)
+
+
+def _do(kind: Kind, pk: int) -> None:
+    """To its end, in this process; but for what another worker has taken over."""
+    while _work(kind, pk) and due.note_submission(kind, pk):
+        pass
+
+
+def _work(kind: Kind, pk: int) -> bool:
+    """Does it; whether there is more to do."""
+    match kind:
+        case "pull":
+            return PullState(run_pull(pk).state).is_active
+        case "apply":
+            run_apply(pk)
+            return False
+        case _:
+            assert_never(kind)
+
+
+def _sweep_one(kind: Kind, pk: int) -> Delivery:
+    # Before it is taken: what nobody can be given stays due.
+    queue = _queue(kind, pk)
+    submission = due.take(kind, pk)
+    if submission is None:
+        return Delivery.TAKEN
+    if queue is None or queue.is_immediate:
+        run(kind, pk)
+        return Delivery.DONE
+    _hand_over(queue, submission)
+    return Delivery.HANDED_OVER
+
+
+def _sweep_a_little(kind: Kind, pk: int) -> None:
+    """Hands over some of what is due, besides this. Does none of it here, and is never the reason why a task fails."""
+    try:
+        queue = choice.chosen()
+        if queue is None or queue.is_immediate:
+            return
+        others = [other for other in due.due(SWEPT_BY_A_TASK + 1) if other != (kind, pk)]
+        for other in others[:SWEPT_BY_A_TASK]:
+            submission = due.take(*other)
+            if submission is not None:
+                _hand_over(queue, submission)
+    except HandOverFailed:
+        pass  # Logged where it was raised.
+    except Exception:
+        logger.exception("What is due could not be looked for.")
+
+
+def _queue(kind: Kind, pk: int) -> choice.Queue | None:
+    try:
+        return choice.chosen()
+    except Exception as error:
+        raise _failure(kind, pk, error) from error
+
+
+def _hand_over(queue: choice.Queue, submission: Submission) -> None:
+    try:
+        queue.enqueue(submission)
+    except Exception as error:
+        raise _failure(submission.kind, submission.pk, error) from error
+
+
+def _failure(kind: Kind, pk: int, error: Exception) -> HandOverFailed:
+    logger.error("%s could not be handed to the queue.", _name(kind, pk), exc_info=error)
+    reason = str(error) or type(error).__name__
+    return HandOverFailed(
+        f"{_name(kind, pk)} is asked for, but could not be handed to the queue: {reason.rstrip('.')}. "
+        "It is not lost: the next sweep hands it over (data_sync sweep)."
+    )
+
+
+def _name(kind: Kind, pk: int) -> str:
+    match kind:
+        case "pull":
+            return f"Pull {pk}"
+        case "apply":
+            return f"The apply of changeset {pk}"
+        case _:
+            assert_never(kind)
