@@ -47,9 +47,7 @@ from .transitions import UNREQUESTED, refusal
 logger = logging.getLogger("data_sync")
 
 
-def approve_and_request(
-    changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None
-) -> Changeset:
+def approve_and_request(changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None) -> Changeset:
     """Approves and asks for the apply: both, or neither where one is refused. Raises what each of them raises."""
     actor.require("data_sync.approve_changeset")
     actor.require("data_sync.apply_changeset")
@@ -63,8 +61,8 @@ def request_apply(
 ) -> Changeset:
     """Records that an approved changeset is to be applied, and by whom; the work is `run_apply`.
 
-    `deadline`: seconds that it will have. A changeset whose apply was killed can be asked for again once its lease has expired. Raises
-    `NotPermitted` also for lack of a permission on one of the models, `RevisionConflict` where the
+    `deadline`: seconds that it will have. A changeset whose apply was killed can be asked for again once its lease has
+    expired. Raises `NotPermitted` also for lack of a permission on one of the models, `RevisionConflict` where the
     approval is not of this revision, `InvalidTransition` with the reason otherwise.
     """
     actor.require("data_sync.apply_changeset")
