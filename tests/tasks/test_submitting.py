@@ -171,16 +171,13 @@ def test_what_has_to_be_delivered_again_leaves_the_worker(
 
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Pulls whose first part ends with the task's time: still active, the lease given back. What was run."""
+    """Pulls whose first part ends with the task's time: they are queued again. What was run."""
     ran: list[int] = []
     run_pull = tasks.run_pull
 
     def part(pk: int, **options: Any) -> DataPull:
         ran.append(pk)
         if len(ran) == 1:
-            row = DataPull.objects.get(pk=pk)
-            DataPull.objects.filter(pk=pk).update(state="reading", token="x")
-            leasing.beat(row, -1)
             return DataPull.objects.get(pk=pk)
         return run_pull(pk, **options)
 
@@ -198,11 +195,6 @@ def test_a_pull_that_ran_out_of_time_is_submitted_again(
     tasks.deliver("pull", queued.pk)
     assert state(queued) == PullState.DONE
     assert len(cloud_tasks.tasks) == 2
-
-
-def test_in_the_request_it_goes_on_at_once(queued: DataPull, in_parts: list[int]) -> None:
-    tasks.submit("pull", queued.pk)
-    assert (len(in_parts), state(queued)) == (2, PullState.DONE)
 
 
 def test_a_pull_that_another_worker_took_over_is_not_submitted(
