@@ -133,7 +133,7 @@ def test_a_source_that_is_edited_all_the_time_is_soon_read_as_a_whole(
     environments: Environments, queued: DataPull, asked: list[str]
 ) -> None:
     for number, _ in enumerate(turns(queued)):
-        assert number < 40
+        assert number < 80
         Product.objects.using("source").filter(sku="sku-1").update(name=f"edited {number}")
     assert asked.count("digests") == 2, "as often as in one task"
     assert DataPull.objects.get(pk=queued.pk).state == PullState.DONE
