@@ -35,7 +35,7 @@ def stale_rows(plan: Plan, *, lock_rows: bool = True) -> dict[int, str]:
     Those whose work is done already are set aside in the plan.
     """
     stale: dict[int, str] = {}
-    for label, schema in plan.schemas.items():
+    for label, schema in plan.concerned.items():
         check = _Check(plan, schema, lock_rows)
         for batch in plan.entries(label):
             stale |= check.of(batch)
