@@ -25,7 +25,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark browser and core tests by what they use, and leave out what has run or is asked for elsewhere."""
+    """Mark tests by what they use or where they stand, and leave out what has run or is asked for elsewhere."""
     asked = config.getoption("markexpr")
     unwanted = set() if "benchmark" in asked else {"benchmark"}
     if os.environ.get("DATA_SYNC_TEST_DATABASE", "sqlite") != "sqlite":
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.django_db(transaction=True, databases=["default", "source"]))
         if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("browser")
-        if (HERE / "core") in item.path.parents:
+        if not {HERE / "core", HERE / "sources"}.isdisjoint(item.path.parents):
             item.add_marker("no_database")
         (left_out if unwanted & {mark.name for mark in item.iter_markers()} else kept).append(item)
     if left_out:

@@ -91,9 +91,10 @@ class RowReader:
         rows = self.schema.rows(self._using).order_by("pk")
         # Between two rows in scope there may be any number that are not.
         spans = self.schema.registration.queryset is None
-        expected = rows.count()
         chunk = self._read(rows[:CHUNK], spans=spans)
         count = len(chunk.pks)
+        # What comes at once needs no counting: nothing is asked for from where the last row was.
+        expected = rows.count() if count == CHUNK else count
         while chunk.pks:
             yield chunk
             if len(chunk.pks) < CHUNK:

@@ -70,6 +70,10 @@ class Baselines:
             for label, block in stored_blocks(source.pk, shapes):
                 self._models[label].blocks.append(block)
 
+    def has(self, label: str) -> bool:
+        """Whether anything is stored of a model. If not, it need not be told that there is nothing to agree on."""
+        return label in self._models and bool(self._models[label].blocks)
+
     def bucket(self, label: str, index: int) -> Mapping[bytes, bytes]:
         """What was agreed on, by key hash, for the keys whose hash begins with the byte `index`. Not to be altered."""
         model = self._models.get(label)

@@ -147,6 +147,8 @@ class BothSides:
         come, gone = set[str](), set[str]()
         for place, (label, schema) in enumerate(self._agreement.schemas.items()):
             self._kept[label] = 0
+            if not (here.listing.counts[label] or there.listing.counts[label] or self.baselines.has(label)):
+                continue
             # A rename is a row that comes and one that goes, of a model that was compared before this one. Below it,
             # rows that stay here and rows that neither side has any more may be at the source under new keys.
             is_below = not (in_key(schema) - {label}).isdisjoint(come & gone)

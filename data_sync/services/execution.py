@@ -102,7 +102,7 @@ class Execution:
 
     def write(self) -> None:
         """Every row that is created, renamed or updated: models in dependency order, rows in that of their own."""
-        for label, schema in self._plan.schemas.items():
+        for label, schema in self._plan.concerned.items():
             self._replace(schema)
             self._make_room_for_spans(schema)
             for numbers in in_levels(self._plan, schema):

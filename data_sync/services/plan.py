@@ -40,9 +40,9 @@ WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
 class Plan:
     """The chosen changes of a changeset, which are the accepted ones unless `numbers` says otherwise.
 
-    Models come in dependency order. In memory are a few bytes a change; records are read when they are needed.
-    `done` has the numbers of changes whose row is already as it would be, `dropped` those and what a rehearsal has
-    given up: neither is given by `entries` again.
+    Models come in dependency order; `concerned` are those that have changes. In memory are a few bytes a change;
+    records are read when they are needed. `done` has the numbers of changes whose row is already as it would be,
+    `dropped` those and what a rehearsal has given up: neither is given by `entries` again.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class Plan:
         self.rekeying = Rekeying(self.schemas, self.renamed)
         self._kept_bases: dict[int, str | None] = {}
         self._kept_digests = self._digests_of_kept()
-        self._refuse()
+        labels = set(self._changes().order_by().values_list("model", flat=True).distinct())
+        self._refuse(labels)
+        self.concerned = {label: schema for label, schema in self.schemas.items() if label in labels}
 
     # Which changes
 
@@ -92,9 +94,9 @@ class Plan:
                 self._kept_bases[change.number] = agreed.digest() if agreed is not None and is_known else None
         return digests
 
-    def _refuse(self) -> None:
-        """Raises `ChangeFailed` for changes that nobody should have been able to choose."""
-        for label in self._changes().order_by().values_list("model", flat=True).distinct():
+    def _refuse(self, labels: Collection[str]) -> None:
+        """Raises `ChangeFailed` for changes, of these models, that nobody should have been able to choose."""
+        for label in sorted(labels):
             changes = self._changes().filter(model=label)
             reason = self._outdated(label, changes)
             if reason:
@@ -119,6 +121,8 @@ class Plan:
 
     def entries(self, label: str, *operations: Operation, and_done: bool = False) -> Iterator[list[Entry]]:
         """The changes of one model in number order, of all or some operations, in batches."""
+        if label not in self.concerned:
+            return
         for batch in batches(self._known[label], BATCH) if label in self._known else self._read(label, operations):
             chosen = [
                 self._with_pk(entry)

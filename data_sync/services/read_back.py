@@ -32,7 +32,7 @@ def read_back(plan: Plan, advance: Advance) -> None:
 def mismatches(plan: Plan, advance: Advance = silent, *, with_files: bool = True) -> dict[int, str]:
     """Which rows are not as they were to be, lie out of scope, or were deleted and are here, and why; by number."""
     failed: dict[int, str] = {}
-    for label, schema in plan.schemas.items():
+    for label, schema in plan.concerned.items():
         reading = _Reading(plan, schema, with_files)
         for batch in plan.entries(label, *WRITTEN):
             failed |= reading.of(batch)

@@ -36,7 +36,7 @@ def stale_rows(plan: Plan, advance: Advance = silent, *, lock_rows: bool = True)
     Those whose work is done already are set aside in the plan. `advance` is told of each batch.
     """
     stale: dict[int, str] = {}
-    for label, schema in plan.schemas.items():
+    for label, schema in plan.concerned.items():
         check = _Check(plan, schema, lock_rows)
         for batch in plan.entries(label):
             stale |= check.of(batch)

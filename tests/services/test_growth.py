@@ -12,8 +12,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from data_sync.core.states import Decision, PullState
-from data_sync.models import Changeset
-from data_sync.services import approval, document, pulling, review
+from data_sync.models import Baseline, Changeset
+from data_sync.orm.resolution import schemas
+from data_sync.services import approval, both_sides, document, pulling, review
 from data_sync.services.rehearsal import rehearse
 from tests.environments import Environments
 from tests.hard.bringing import SIDES, rows
@@ -100,3 +101,25 @@ def test_queries_of_every_step_grow_with_batches_not_with_rows(
     few = counts_of_all_steps(environments)
     drift("many", MANY)
     assert counts_of_all_steps(environments) == few
+
+
+def test_models_without_rows_or_changes_cost_next_to_nothing(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    compare = both_sides.compare
+    monkeypatch.setattr(both_sides, "compare", lambda *given: compared.append(given[2]) or compare(*given))
+    environments.add(Tag, name="a", only="source")
+    changeset = environments.changeset()
+    assert compared == ["testapp.tag"]
+    environments.accept_all(changeset)
+    with CaptureQueriesContext(connection) as captured:
+        changeset = environments.approve(changeset)
+    assert len(captured) < 60 < len(schemas())
+    environments.apply(changeset)
+    compared.clear()
+    Tag.objects.all().delete()
+    Tag.objects.using("source").all().delete()
+    environments.pull()
+    assert compared == ["testapp.tag"], "what was agreed on of rows that are gone is forgotten"
+    assert not Baseline.objects.exists()
