@@ -11,3 +11,7 @@ class DataSyncConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, queue_checks  # noqa: F401  (registers the system checks)
+        from .tasks import choice, functions
+
+        if choice.has_backend():
+            functions.make_known()

@@ -114,6 +114,7 @@ class Environments:
             return {
                 model._meta.db_table: _all_rows(cursor, model._meta.db_table)
                 for app in ("testapp", "hard")
+                if apps.is_installed(f"tests.{app}")
                 for model in apps.get_app_config(app).get_models(include_auto_created=True)
             }
 

@@ -1,4 +1,4 @@
-"""What the tests talk to outside Python: databases and Chromium; where each is, and whether it is there.
+"""What the tests talk to outside Python: databases, brokers, Chromium; where each is, and whether it is there.
 
 Every place can be overridden by an environment variable (``DATA_SYNC_TEST_POSTGRESQL_HOST`` and so on);
 CONTRIBUTING.md lists them.
@@ -11,14 +11,18 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
+BROKERS = ("redis", "rabbitmq")
 #: Set to anything: what is missing fails instead of being left out.
 REQUIRED = "DATA_SYNC_TEST_REQUIRE_SERVICES"
 
 _SERVERS = {
     "postgresql": {"HOST": "127.0.0.1", "PORT": "5432", "USER": "postgres", "PASSWORD": ""},
     "mariadb": {"HOST": "127.0.0.1", "PORT": "3306", "USER": "root", "PASSWORD": ""},
+    "redis": {"HOST": "127.0.0.1", "PORT": "6379", "USER": "", "PASSWORD": ""},
+    "rabbitmq": {"HOST": "127.0.0.1", "PORT": "5672", "USER": "guest", "PASSWORD": "guest"},
 }
 
 
@@ -73,14 +77,22 @@ def existing(database: dict[str, Any]) -> dict[str, Any]:
 
 
 def server(name: str) -> dict[str, str]:
-    """Host, port, user and password of a database server."""
+    """Host, port, user and password of a database server or broker."""
     return {
         key: os.environ.get(f"DATA_SYNC_TEST_{name.upper()}_{key}", default) for key, default in _SERVERS[name].items()
     }
 
 
+def broker_url(name: str) -> str:
+    """The URL of one of `BROKERS`, as Celery wants it."""
+    place = server(name)
+    account = f"{quote(place['USER'], safe='')}:{quote(place['PASSWORD'], safe='')}@" if place["PASSWORD"] else ""
+    at = f"{account}{place['HOST']}:{place['PORT']}"
+    return f"redis://{at}/0" if name == "redis" else f"amqp://{at}//"
+
+
 def why_unreachable(name: str) -> str | None:
-    """The reason, in one line, why the tests cannot use a database; None where they can."""
+    """The reason, in one line, why the tests cannot use a database or broker; None where they can."""
     if name == "sqlite":
         return None
     place = server(name)
@@ -92,6 +104,11 @@ def why_unreachable(name: str) -> str | None:
             psycopg.connect(
                 host=host, port=port, user=user, password=password, dbname="postgres", connect_timeout=5
             ).close()
+        elif name in BROKERS:
+            from kombu import Connection
+
+            with Connection(broker_url(name), connect_timeout=5) as connection:
+                connection.ensure_connection(max_retries=1)
         else:
             import pymysql
 

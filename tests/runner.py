@@ -21,8 +21,9 @@ python3 -m tests [--only DATABASE] [--require-services] [pytest arguments]
 
 Runs the suite on SQLite, and what concerns the database again on PostgreSQL and MariaDB where they
 answer: as many at a time as there are processors, the first before your eyes, what the others said
-after it. Browser tests run on SQLite, where Chromium is found. What is missing is left out and named;
-with --require-services, and in CI (the environment variable CI is set), it is a failure."""
+after it. Browser tests run on SQLite, where Chromium is found, and so do those with workers, where Redis,
+RabbitMQ and PostgreSQL answer. What is missing is left out and named; with --require-services, and in CI
+(the environment variable CI is set), it is a failure."""
 NOTHING_COLLECTED = 5
 
 
@@ -65,6 +66,8 @@ def main(argv: list[str]) -> int:
             return 130
     if "sqlite" in chosen and (reason := outside.why_no_chromium()):
         lines.append(missing("browser", reason))
+    if "sqlite" in chosen:
+        lines += [missing(name, reason) for name in outside.BROKERS if (reason := outside.why_unreachable(name))]
     failed = any(line.ended == "FAILED" for line in lines)
     print("", "Summary", *lines, "Failed." if failed else "Passed.", sep="\n", flush=True)
     return 1 if failed else 0

@@ -65,6 +65,19 @@ def task(kind: Kind) -> Task[Any, Any]:
     return made(func=FUNCTIONS[kind], backend=ALIAS, queue_name=queue_name(backend.queues), priority=0)
 
 
+def make_known() -> None:
+    """Makes both tasks, for workers that find none by their path but know those that were made when they started.
+
+    Celery's are such: a task that they do not know they throw away.
+    """
+    try:
+        for kind in FUNCTIONS:
+            task(kind)
+    except Exception:
+        # No reason not to start: the system checks say what is wrong, and so does whoever hands work over.
+        logger.debug("The tasks could not be made.", exc_info=True)
+
+
 def enqueue(submission: Submission) -> None:
     """Enqueues the task of a submission. Raises what `task` and the backend raise."""
     token = current.set(submission)
