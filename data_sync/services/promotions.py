@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from data_sync.core.errors import ChangeFailed, DataSyncError
+from data_sync.core.errors import ChangeFailed, DataSyncError, LeaseLost
 from data_sync.core.records import FileValue
 from data_sync.core.states import Decision, Operation
 from data_sync.models import Change, Changeset, PromotedFile
@@ -34,9 +34,23 @@ def promote_files(changeset: Changeset, lease: Lease) -> dict[tuple[int, str], s
         for file in schema.files:
             if file.name in wanted:
                 lease.advance(1)
-                lease.confirm()
-                names[(change.number, file.name)] = _promote(changeset, change, schema, file, wanted[file.name], rows)
+                stored = _promote(changeset, change, schema, file, wanted[file.name], rows)
+                _confirm(lease, file, stored)
+                names[(change.number, file.name)] = stored
     return names
+
+
+def _confirm(lease: Lease, file: File, stored: str) -> None:
+    """Raises `LeaseLost`, without the file: who has taken over has removed this attempt's files and their traces, maybe
+    before this one was there."""
+    try:
+        lease.confirm()
+    except LeaseLost:
+        try:
+            discard(file.field.storage, [stored])
+        except Exception:  # the storage is the project's own
+            logger.exception("%s, copied to %s after the lease was lost, could not be removed.", stored, file.name)
+        raise
 
 
 def _promote(
