@@ -23,11 +23,17 @@ BROWSER_FIXTURES = {"page", "context", "browser", "new_context"}
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-faults", action="store_true", help="every case of tests/faults, not only a sample")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by what they use or where they stand, and leave out what has run or is asked for elsewhere."""
     asked = config.getoption("markexpr")
     unwanted = set() if "benchmark" in asked else {"benchmark"}
+    if not config.getoption("all_faults"):
+        unwanted.add("fault")
     if os.environ.get("DATA_SYNC_TEST_DATABASE", "sqlite") != "sqlite":
         unwanted |= {"browser", "no_database"}
     kept, left_out = [], []
