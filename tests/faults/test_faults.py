@@ -82,9 +82,8 @@ def stopped(scene: Scene, case: Case, spool: Path) -> Iterator[Worker]:
     if case.place == "database":
         make_compact()
     connection.close()
-    process = child(
-        "tests.faults.worker", case.step, str(pk), case.point, DATA_SYNC_TEST_CHILD="default", TMPDIR=str(spool)
-    )
+    arguments = [case.step, str(pk), case.point, *(["deaf"] if case.fault == "paused" else [])]
+    process = child("tests.faults.worker", *arguments, DATA_SYNC_TEST_CHILD="default", TMPDIR=str(spool))
     try:
         worker = Worker(process)
         yield worker

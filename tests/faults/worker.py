@@ -1,8 +1,9 @@
-"""``python -m tests.faults.worker STEP PK POINT``: does a step as a request does, and stops on its way.
+"""``python -m tests.faults.worker STEP PK POINT [deaf]``: does a step as a request does, and stops on its way.
 
 It pulls the source, or approves or applies the changeset, with that primary key. At the point it says ``paused``, with
 the process id of its database connection where there is one, and waits for a line that says how to go on: in a world
-that is as it was (``go on``), with a database that is full (``fill``) or a storage that fails (``break``).
+that is as it was (``go on``), with a database that is full (``fill``) or a storage that fails (``break``). A deaf
+worker has no heartbeat: nothing but its own statements can tell it that its lease is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ ROOM = 2
 """Pages of 4 kB that are left of a database that is full."""
 
 
-def main(step: str, pk: int, point: str) -> None:
+def main(step: str, pk: int, point: str, *how: str) -> None:
     import django
 
     django.setup()
@@ -27,10 +28,12 @@ def main(step: str, pk: int, point: str) -> None:
 
     from data_sync import tasks
     from data_sync.models import Changeset, DataSource
-    from data_sync.services import actors, apply, approval, pull
+    from data_sync.services import actors, apply, approval, leases, pull
     from tests.faults import points, scene
 
     settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
+    if "deaf" in how:
+        leases.BEAT_SECONDS = TASK_SECONDS
     connection.ensure_connection()
     backend = connection.connection.info.backend_pid if connection.vendor == "postgresql" else 0
     points.arm(step, point, lambda: pause(backend))
@@ -95,4 +98,4 @@ def break_storage() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
