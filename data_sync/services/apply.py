@@ -47,9 +47,7 @@ from .transitions import UNREQUESTED, refusal
 logger = logging.getLogger("data_sync")
 
 
-def approve_and_request(
-    changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None
-) -> Changeset:
+def approve_and_request(changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None) -> Changeset:
     """Approves and asks for the apply: both, or neither where one is refused. Raises what each of them raises."""
     actor.require("data_sync.approve_changeset")
     actor.require("data_sync.apply_changeset")
