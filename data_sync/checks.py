@@ -116,16 +116,18 @@ def check_settings(app_configs: Apps = None, **_: Any) -> list[CheckMessage]:
 
 
 def _check_values() -> Iterator[Error]:
-    numbers: tuple[Callable[[], float], ...] = (
+    numbers: tuple[Callable[[], float | None], ...] = (
         conf.connect_timeout,
         conf.read_timeout,
         conf.request_timeout,
         conf.max_stream_bytes,
         conf.lease_seconds,
+        conf.task_deadline,
     )
     for read in numbers:
         try:
-            sound = read() > 0
+            value = read()
+            sound = value is None or value > 0
         except (TypeError, ValueError):
             sound = False
         if not sound:

@@ -86,9 +86,10 @@ def four_eyes() -> bool:
     return bool(_setting("FOUR_EYES", False))
 
 
-def task_deadline() -> int:
-    """`DATA_SYNC_TASK_DEADLINE`: seconds that one task may take; 600."""
-    return int(_setting("TASK_DEADLINE", 600))
+def task_deadline() -> float | None:
+    """`DATA_SYNC_TASK_DEADLINE`: seconds that one task may take; none, but 600 where Cloud Tasks delivers."""
+    value = _setting("TASK_DEADLINE", None)
+    return None if value is None else float(value)
 
 
 def force_sync() -> bool:

@@ -19,7 +19,7 @@ from data_sync.services import apply, pull
 from data_sync.services.actors import command_line
 from tests import google, leasing
 from tests.environments import Environments
-from tests.tasks.conftest import account, certificates_page  # noqa: F401
+from tests.tasks.conftest import account, certificates_page, with_tasks  # noqa: F401
 from tests.testapp.models import Country, Term
 
 URL = "/api/data_sync/tasks/run"
@@ -103,6 +103,29 @@ def test_a_pull_is_done(push: Push, environments: Environments) -> None:
     assert push(f'{{"task": "pull", "id": {asked.pk}}}').status_code == 200
     asked.refresh_from_db()
     assert (asked.state, asked.changeset.creates) == ("done", 1)
+
+
+def test_a_pull_has_the_time_of_its_task(
+    push: Push,
+    environments: Environments,
+    settings: Any,
+    with_tasks: Callable[..., None],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[Any] = []
+    run_pull = tasks.run_pull
+
+    def note(pk: int, *, seconds: float | None) -> Any:
+        given.append(seconds)
+        return run_pull(pk, seconds=seconds)
+
+    with_tasks()
+    monkeypatch.setattr(tasks, "run_pull", note)
+    settings.DATA_SYNC_TASK_DEADLINE = 86400
+    asked = pull.request_pull(environments.source, [], environments.actor)
+    push(f'{{"task": "pull", "id": {asked.pk}}}')
+    tasks.submit("pull", pull.request_pull(environments.source, [], environments.actor).pk, here=True)
+    assert given == [1800, None], "Google's longest; a command has no limit"
 
 
 def test_a_second_delivery_does_nothing_and_is_over(push: Push, asked: Changeset) -> None:

@@ -9,11 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from data_sync import conf
+from data_sync import conf, tasks
 from data_sync.core.errors import ChangeFailed, DataSyncError
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset
-from data_sync.services import approval, consequences, requirements, review
+from data_sync.services import approval, consequences, fitting, requirements, review
 from data_sync.services.plan import Plan
 from data_sync.services.staleness import stale_rows
 
@@ -69,6 +69,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         accepted_conflicts=_accepted(changeset, "conflicts"),
         disagreements=disagreements_of(changeset),
         unfit=_unfit(changeset),
+        too_long=fitting.unfitting(changeset, tasks.deadline()),
         needs_others=approval.needs_others(changeset, actor),
         may_rehearse=may_rehearse(changeset, actor),
         unmet=unmet,

@@ -15,6 +15,7 @@ from data_sync.services.apply import is_abandoned
 from data_sync.services.document import changeset_document
 from data_sync.services.progress import Progress, progress
 
+from .following import progress_document
 from .names import model_name
 from .pages import actor_of, get_row, render
 
@@ -58,8 +59,7 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         changeset=changeset,
         is_abandoned=is_abandoned(changeset),
         progress=progress_words(changeset, seen),
-        done=min(seen.done, seen.total),
-        steps=seen.total,
+        seen=seen,
         outcomes=[(value, words, counts[value]) for value, words in Change.OUTCOMES if value in counts],
         outcome=outcome,
         rows=[
@@ -93,14 +93,7 @@ def status(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     )
     is_active = is_active and not is_abandoned(changeset)
     seen = progress(changeset)
-    return JsonResponse(
-        {
-            "active": is_active,
-            "words": progress_words(changeset, seen),
-            "value": min(seen.done, seen.total),
-            "max": seen.total,
-        }
-    )
+    return JsonResponse(progress_document(seen, progress_words(changeset, seen), is_active=is_active))
 
 
 def progress_words(changeset: Changeset, seen: Progress) -> str:

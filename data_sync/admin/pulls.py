@@ -23,6 +23,7 @@ from data_sync.services.progress import Progress, progress
 
 from .agreement import Disagreement, disagreements
 from .dates import DatedList, moment
+from .following import progress_document
 from .forms import PullForm
 from .markup import badge, counts
 from .names import model_name
@@ -106,8 +107,7 @@ class DataPullAdmin(ScreensAdmin):
             is_active=state.is_active,
             is_abandoned=state.is_active and pull.is_abandoned(row),
             progress=progress_words(row, seen),
-            done=min(seen.done, seen.total),
-            total=seen.total,
+            seen=seen,
             disagreements=self._disagreements(row),
             models=[{**model, "name": model_name(model["label"])} for model in row.report.get("models", [])],
             wanted=[model_name(label) for label in row.model_labels],
@@ -126,14 +126,8 @@ class DataPullAdmin(ScreensAdmin):
         self.require_view(request)
         row = get_row(DataPull, pk, "heartbeat")
         seen = progress(row)
-        return JsonResponse(
-            {
-                "active": PullState(row.state).is_active and not pull.is_abandoned(row),
-                "words": progress_words(row, seen),
-                "value": min(seen.done, seen.total),
-                "max": seen.total,
-            }
-        )
+        is_active = PullState(row.state).is_active and not pull.is_abandoned(row)
+        return JsonResponse(progress_document(seen, progress_words(row, seen), is_active=is_active))
 
     def add(self, request: HttpRequest) -> HttpResponse:
         """Saving starts the pull, and leads to its page."""

@@ -41,13 +41,13 @@ def approve(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
     step: Callable[[], object]
     match request.POST.get("do"):
         case "approve":
-            step = partial(approval.approve, pk, actor, revision=revision)
+            step = partial(approval.approve, pk, actor, revision=revision, deadline=tasks.deadline())
             done = _("Changeset %(number)s is approved.") % {"number": pk}
             return _answered(admin, request, changeset, step, "confirm", done)
         case "apply":
-            step = partial(applying.request_apply, pk, actor, revision=revision)
+            step = partial(applying.request_apply, pk, actor, revision=revision, deadline=tasks.deadline())
         case "both":
-            step = partial(applying.approve_and_request, pk, actor, revision=revision)
+            step = partial(applying.approve_and_request, pk, actor, revision=revision, deadline=tasks.deadline())
         case _:
             raise Http404
 

@@ -61,8 +61,8 @@ def request_apply(
 ) -> Changeset:
     """Records that an approved changeset is to be applied, and by whom; the work is `run_apply`.
 
-    `deadline`: seconds that it will have. A changeset whose apply was killed can be asked for again once its lease has expired. Raises
-    `NotPermitted` also for lack of a permission on one of the models, `RevisionConflict` where the
+    `deadline`: seconds that it will have. A changeset whose apply was killed can be asked for again once its lease has
+    expired. Raises `NotPermitted` also for lack of a permission on one of the models, `RevisionConflict` where the
     approval is not of this revision, `InvalidTransition` with the reason otherwise.
     """
     actor.require("data_sync.apply_changeset")

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from django.db import transaction
 
+from data_sync import conf
 from data_sync.core.errors import Busy, HandOverFailed, InvalidTransition, LeaseLost
 from data_sync.core.states import PullState
 from data_sync.services import due
@@ -21,7 +22,7 @@ from data_sync.services.apply import run_apply
 from data_sync.services.due import Kind, Submission
 from data_sync.services.pull import run_pull
 
-from . import choice
+from . import choice, google_queue
 
 SWEPT_AT_ONCE = 100
 SWEPT_BY_A_TASK = 5
@@ -57,7 +58,16 @@ def submit(kind: Kind, pk: int, *, here: bool = False) -> None:
     what comes of it. What came of it is stored state. Raises `HandOverFailed` where the queue does not take it, which
     loses nothing; and where there is no queue, whatever the work raises.
     """
-    transaction.on_commit(partial(_do if here else _start, kind, pk))
+    transaction.on_commit(partial(_work if here else _start, kind, pk))
+
+
+def deadline() -> float | None:
+    """Seconds that work may take where `submit` has it done; None: there is no limit that is known."""
+    try:
+        queue = choice.chosen()
+    except Exception:
+        return conf.task_deadline()  # `submit` says what is wrong with the queue.
+    return google_queue.deadline() if queue is not None and queue.is_cloud_tasks else conf.task_deadline()
 
 
 def run(kind: Kind, pk: int) -> None:
@@ -67,7 +77,7 @@ def run(kind: Kind, pk: int) -> None:
     delivery. A pull that came to the end of a task's time is submitted again.
     """
     try:
-        if _work(kind, pk):
+        if _work(kind, pk, seconds=deadline()):
             submit(kind, pk)
     except Busy:
         raise
@@ -105,7 +115,7 @@ def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
 def _start(kind: Kind, pk: int) -> None:
     queue = _queue(kind, pk)
     if queue is None:
-        _do(kind, pk)
+        _work(kind, pk)
         return
     try:
         submission = due.note_submission(kind, pk)
@@ -115,17 +125,11 @@ def _start(kind: Kind, pk: int) -> None:
         _hand_over(queue, submission)
 
 
-def _do(kind: Kind, pk: int) -> None:
-    """To its end, in this process; but for what another worker has taken over."""
-    while _work(kind, pk) and due.note_submission(kind, pk):
-        pass
-
-
-def _work(kind: Kind, pk: int) -> bool:
-    """Does it; whether there is more to do."""
+def _work(kind: Kind, pk: int, *, seconds: float | None = None) -> bool:
+    """Does it, of a pull as much as can be done in so many seconds; whether a further task has to go on."""
     match kind:
         case "pull":
-            return PullState(run_pull(pk).state).is_active
+            return run_pull(pk, seconds=seconds).state == PullState.QUEUED
         case "apply":
             run_apply(pk)
             return False

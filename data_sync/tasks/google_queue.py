@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 12.0
 """For one call with its repetitions. A person waits for it: whoever is not served by then is served by the sweeper."""
 SHORTEST, LONGEST = 15, 1800
 """Seconds between which Google takes a dispatch deadline (Task.dispatch_deadline)."""
+USUAL = 600
+"""What a request may take on App Engine, where instances are scaled automatically; and what Google gives by itself."""
 # A queue that was just made may take no tasks for a minute: too long to wait here, but it is mostly quicker.
 _NEW_QUEUE_PAUSES = (0.0, 0.5, 1.5, 3.0)
 
@@ -63,7 +65,7 @@ def _request(submission: Submission) -> dict[str, Any]:
         "parent": parent,
         "task": {
             "name": f"{parent}/tasks/{name}",
-            "dispatch_deadline": {"seconds": min(max(conf.task_deadline(), SHORTEST), LONGEST)},
+            "dispatch_deadline": {"seconds": deadline()},
             "http_request": {
                 "http_method": "POST",
                 "url": target.url(),
@@ -76,6 +78,11 @@ def _request(submission: Submission) -> dict[str, Any]:
             },
         },
     }
+
+
+def deadline() -> int:
+    """Seconds that a task may take: what is set, within what Google takes."""
+    return int(min(max(conf.task_deadline() or USUAL, SHORTEST), LONGEST))
 
 
 def _queue_path() -> str:

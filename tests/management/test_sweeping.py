@@ -38,7 +38,7 @@ def test_what_was_lost_is_done(run: Run, lost: DataPull) -> None:
 
 
 def test_what_could_not_be_delivered_is_told(run: Run, lost: DataPull, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(pk: int) -> None:
+    def fail(pk: int, **_: object) -> None:
         raise OperationalError("it is\nlocked")
 
     monkeypatch.setattr(tasks, "run_pull", fail)

@@ -11,13 +11,13 @@ import pytest
 
 from data_sync import tasks
 from data_sync.core.states import ChangesetState, PullState
-from data_sync.models import Changeset
-from data_sync.services import apply, pull
+from data_sync.models import Changeset, DataPull
+from data_sync.services import apply, pull, pulling
 from data_sync.services.due import Submission
 from data_sync.tasks import google_queue
 from tests import google, leasing
 from tests.environments import Environments
-from tests.testapp.models import Country
+from tests.testapp.models import Country, Document
 
 
 @pytest.fixture
@@ -57,6 +57,23 @@ def test_a_pull_and_its_apply_are_pushed(delivered: google.CloudTasks, environme
     changeset.refresh_from_db()
     assert (changeset.state, Country.objects.get().code) == (ChangesetState.APPLIED, "FR")
     assert [status for _, status in delivered.attempts] == [200, 200]
+
+
+def test_a_pull_that_takes_many_tasks_comes_to_its_end(
+    delivered: google.CloudTasks, environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "FETCHING_SHARE", 0.0)  # Every task's time is over when it begins.
+    for number in range(3):
+        attachment = environments.put(f"documents/{number}.txt", b"text %d" % number, only="source")
+        environments.add(Document, name=f"d{number}", attachment=attachment, only="source")
+    asked = pull.request_pull(environments.source, [], environments.actor)
+    tasks.submit("pull", asked.pk)
+    eventually(lambda: not DataPull.objects.filter(active_source__isnull=False).exists())
+    assert delivered.idle()
+    asked.refresh_from_db()
+    assert (asked.state, asked.files_fetched) == (PullState.DONE, 3)
+    assert len(delivered.names) == asked.submissions > 3
+    assert {status for _, status in delivered.attempts} <= {200, 503}
 
 
 def test_deliveries_at_once_apply_once(delivered: google.CloudTasks, asked: Changeset) -> None:

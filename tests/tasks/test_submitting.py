@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from data_sync.models import Changeset, DataPull
 from data_sync.services import apply, pull
 from data_sync.tasks import Delivery, functions
 from tests import google, leasing
-from tests.environments import Environments
+from tests.environments import Environments, child
 from tests.tasks.conftest import DUMMY, IMMEDIATE
 from tests.testapp.models import Country
 
@@ -170,18 +171,15 @@ def test_what_has_to_be_delivered_again_leaves_the_worker(
 
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Pulls whose first part ends with the task's time: still active, the lease given back. What was run."""
+    """Pulls whose first part ends with the task's time: they are queued again. What was run."""
     ran: list[int] = []
     run_pull = tasks.run_pull
 
-    def part(pk: int) -> DataPull:
+    def part(pk: int, **options: Any) -> DataPull:
         ran.append(pk)
         if len(ran) == 1:
-            row = DataPull.objects.get(pk=pk)
-            DataPull.objects.filter(pk=pk).update(state="reading", token="x")
-            leasing.beat(row, -1)
             return DataPull.objects.get(pk=pk)
-        return run_pull(pk)
+        return run_pull(pk, **options)
 
     monkeypatch.setattr(tasks, "run_pull", part)
     return ran
@@ -199,15 +197,10 @@ def test_a_pull_that_ran_out_of_time_is_submitted_again(
     assert len(cloud_tasks.tasks) == 2
 
 
-def test_in_the_request_it_goes_on_at_once(queued: DataPull, in_parts: list[int]) -> None:
-    tasks.submit("pull", queued.pk)
-    assert (len(in_parts), state(queued)) == (2, PullState.DONE)
-
-
 def test_a_pull_that_another_worker_took_over_is_not_submitted(
     cloud_tasks: google.CloudTasks, queued: DataPull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taken_over(pk: int) -> DataPull:
+    def taken_over(pk: int, **_: Any) -> DataPull:
         DataPull.objects.filter(pk=pk).update(state="reading", token="another's")
         leasing.beat(queued)
         return DataPull.objects.get(pk=pk)
@@ -256,6 +249,21 @@ def test_a_hand_over_that_fails_is_told_and_loses_nothing(
     ]
     assert len(cloud_tasks.tasks) == 1
     assert tasks.sweep() == [], "what was handed over a moment ago is due again"
+
+
+@pytest.mark.parametrize("moment", ["committed", "counted"])
+def test_who_is_killed_between_commit_and_hand_over_loses_nothing(
+    cloud_tasks: google.CloudTasks, asked: Changeset, moment: str
+) -> None:
+    killed = child("tests.submitting", "apply", str(asked.pk), moment, DATA_SYNC_TEST_CHILD="default")
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert tasks.sweep() == [], "whoever asked has a minute"
+    long_ago()
+    assert [swept.delivery for swept in tasks.sweep()] == [Delivery.HANDED_OVER]
+    tasks.deliver("apply", asked.pk)
+    assert state(asked) == ChangesetState.APPLIED
+    assert asked.events.filter(action="applied").count() == 1
 
 
 def test_a_database_that_is_busy_when_it_is_counted_loses_nothing(
@@ -377,10 +385,10 @@ def three(environments: Environments) -> list[DataPull]:
 def test_what_fails_in_a_sweep_holds_up_no_other(three: list[DataPull], monkeypatch: pytest.MonkeyPatch) -> None:
     run_pull = tasks.run_pull
 
-    def run(pk: int) -> DataPull:
+    def run(pk: int, **options: Any) -> DataPull:
         if pk == three[0].pk:
             raise ZeroDivisionError("it broke")
-        return run_pull(pk)
+        return run_pull(pk, **options)
 
     monkeypatch.setattr(tasks, "run_pull", run)
     swept = tasks.sweep()

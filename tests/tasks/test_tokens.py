@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -135,6 +136,19 @@ def test_a_bad_token_gets_one_answer_and_no_query(account: google.Account, name:
 def test_the_right_token_is_taken(account: google.Account) -> None:
     assert tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
     assert tokens.is_ours(f"bearer {account.token(AUDIENCE, iss='accounts.google.com')}")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, TypeError, binascii.Error, OverflowError, RecursionError, AttributeError, ImportError]
+)
+def test_whatever_a_token_makes_the_library_raise_is_a_refusal(
+    account: google.Account, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error("of google-auth")
+
+    monkeypatch.setattr("google.oauth2.id_token.verify_oauth2_token", fail)
+    assert not tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
 
 
 def test_a_clock_may_be_some_seconds_off(account: google.Account) -> None:

@@ -8,12 +8,13 @@ from data_sync import tasks
 from data_sync.core.errors import InvalidInput
 from data_sync.core.states import ChangesetState, Operation, PullState
 from data_sync.models import Changeset, DataPull
+from data_sync.services import approval
 from data_sync.services import pull as service
 
 from .. import progress
 from ..text.table import table, wrapped
 from ..text.words import count, line, listing
-from .call import FOUND, Answer, Call, Stream, Verbs, labels, number, source_of
+from .call import FOUND, Answer, Call, Stream, Verbs, changeset_of, labels, number, source_of
 
 RARE = ("rename", "conflicts", "cascades", "problems", "warnings")
 
@@ -25,8 +26,12 @@ def add_verbs(verbs: Verbs) -> None:
     pull.add_argument(
         "--no-renames", dest="find_renames", action="store_false", help="take renamed rows for deleted and added ones"
     )
-    cancel = verbs.add("cancel", cancel_pull, "Stop a pull that is queued or running")
-    cancel.add_argument("pull", type=number, metavar="PULL", help="the pull's number")
+    stop = verbs.add("cancel", cancel, "Stop a pull that is queued or running, or withdraw an approval")
+    which = stop.add_mutually_exclusive_group(required=True)
+    which.add_argument("pull", type=number, nargs="?", metavar="PULL", help="the pull's number")
+    which.add_argument(
+        "--changeset", type=number, metavar="CS", help="withdraw the approval of this one, which stops a queued apply"
+    )
 
 
 def pull_source(call: Call) -> Answer:
@@ -64,7 +69,20 @@ def pull_source(call: Call) -> Answer:
     )
 
 
-def cancel_pull(call: Call) -> Answer:
+def cancel(call: Call) -> Answer:
+    return _cancel_pull(call) if call.options["changeset"] is None else _withdraw(call)
+
+
+def _withdraw(call: Call) -> Answer:
+    changeset = changeset_of(call)
+    approval.withdraw(changeset.pk, call.actor)
+    return Answer(
+        document={"changeset": changeset.pk, "state": ChangesetState.PENDING.value},
+        text=[f"The approval of changeset {changeset.pk} is withdrawn; it is pending again, and nothing was written."],
+    )
+
+
+def _cancel_pull(call: Call) -> Answer:
     pull = DataPull.objects.filter(pk=call.options["pull"]).first()
     if pull is None:
         raise InvalidInput(f"There is no pull {call.options['pull']}.")

@@ -414,6 +414,7 @@
   const progress = root.querySelector("[data-ds-poll]");
   let wait = 1000;
   let timer = 0;
+  let told = "";
 
   async function poll() {
     timer = 0;
@@ -424,9 +425,12 @@
         window.location.reload();
         return;
       }
-      const line = progress.querySelector("[data-ds-words]");
-      if (line.textContent !== state.words) {
-        line.textContent = state.words;
+      progress.querySelector("[data-ds-words]").textContent = state.words;
+      // A screen reader is told of a new phase and of each quarter, not of every number.
+      const stage = `${state.phase} ${state.max ? Math.floor((4 * state.value) / state.max) : 0}`;
+      if (stage !== told) {
+        told = stage;
+        progress.querySelector("[data-ds-said]").textContent = state.words;
       }
       const bar = progress.querySelector("progress");
       if (state.max && state.value) {
