@@ -14,12 +14,14 @@ class ServingConfig(AppConfig):
     name = "tests.serving"
 
     def ready(self) -> None:
+        from data_sync import tasks
         from data_sync.services import apply, both_sides, pulling
         from data_sync.tasks import certificates
         from tests.testapp.models import Product, Tag
 
         gates.before(both_sides.BothSides, "find", "reading")
         gates.before(pulling, "supersede", "storing")
+        gates.before(tasks, "run_apply", "asked")
         gates.before(apply, "promote_files", "claimed")
         post_save.connect(gates.receiver("tags"), sender=Tag, weak=False)
         post_save.connect(gates.receiver("products"), sender=Product, weak=False)

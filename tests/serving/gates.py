@@ -58,7 +58,7 @@ def receiver(moment: str) -> Callable[..., None]:
 
 
 class Gate:
-    """Shut from now on until `open`. One process waits there at a time."""
+    """Shut for the first process that comes; others pass behind its back."""
 
     def __init__(self, moment: str) -> None:
         self.moment = moment
@@ -78,6 +78,7 @@ class Gate:
         except TimeoutError:
             raise AssertionError(f"nobody came to the gate {self.moment!r}") from None
         self._line.settimeout(SECONDS)
+        self._file.unlink()
         return int(self._line.makefile().readline())
 
     def left(self) -> None:

@@ -61,3 +61,26 @@ def test_others_are_answered_while_an_apply_is_in_its_transaction(
         assert "Applied" in answer.result().words
     assert (other.see(status)["active"], other.see(status)["words"]) == (False, "applied")
     differing.assert_equal()
+
+
+def test_of_two_people_who_apply_at_once_one_does_and_the_other_is_told(
+    server: Server, arrive: Arrive, differing: Environments
+) -> None:
+    changeset = differing.approved()
+    early = arrive(server)
+    late = Person(server.url)
+    late.log_in()
+    path = f"/admin/data_sync/changeset/{changeset.pk}/apply/"
+    questions = [person.visit(path) for person in (early, late)]
+
+    with ThreadPoolExecutor() as pool, Gate("asked") as asked, Gate("claimed") as claimed:
+        told = pool.submit(late.press, questions[1], "Apply 20 changes")
+        asked.reached()
+        done = pool.submit(early.press, questions[0], "Apply 20 changes")
+        claimed.reached()
+        asked.open()
+        assert told.result().status == 200
+        assert f"Changeset {changeset.pk} is being applied by another worker." in told.result().words
+        claimed.open()
+        assert "Applied" in done.result().words
+    assert changeset.events.filter(action="applied").count() == 1
