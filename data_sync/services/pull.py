@@ -70,21 +70,26 @@ def is_abandoned(pull: DataPull) -> bool:
 def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
     """Ends a pull that nobody is at, so that another of its source can begin; whether it did."""
     reason = f"Nobody was at it any more when {actor.label} asked for another pull of the source."
-    return bool(
-        DataPull.objects.filter(ABANDONED_PULL, pk=pull_id).update(state=PullState.FAILED.value, error=reason, **OVER)
-    )
+    with transaction.atomic():
+        abandoned = DataPull.objects.filter(ABANDONED_PULL, pk=pull_id)
+        is_over = bool(abandoned.update(state=PullState.FAILED.value, error=reason, **OVER))
+        if is_over:
+            forget_answers(pull_id)
+    return is_over
 
 
 def cancel_pull(pull_id: int, actor: Actor) -> None:
     """Stops a queued or running pull; what it was reading is discarded."""
     actor.require("data_sync.pull_datasource")
     active = DataPull.objects.filter(pk=pull_id, state__in=[state.value for state in ACTIVE])
-    if not active.update(state=PullState.CANCELLED.value, error=f"Cancelled by {actor.label}.", **OVER):
+    with transaction.atomic():
+        is_over = bool(active.update(state=PullState.CANCELLED.value, error=f"Cancelled by {actor.label}.", **OVER))
+        forget_answers(pull_id)
+    if not is_over:
         state = DataPull.objects.filter(pk=pull_id).values_list("state", flat=True).first()
         raise InvalidTransition(
             f"Pull {pull_id} is {state}; there is nothing to cancel." if state else f"There is no pull {pull_id}."
         )
-    forget_answers(pull_id)
 
 
 def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
@@ -128,7 +133,7 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
         raise
     ended = DataPull.objects.get(pk=pull_id)
     if not PullState(ended.state).is_active:
-        forget_answers(pull_id)
+        forget_answers(pull_id)  # Also what this worker has kept after another one had ended the pull.
     return ended
 
 

@@ -21,7 +21,7 @@ from data_sync.orm.staging import is_staged, stage
 from .agreement import Agreement, agree
 from .both_sides import BothSides
 from .comparison import Comparison
-from .kept import KeptSource
+from .kept import KeptSource, forget_answers
 from .leases import Lease
 from .reading import HERE, SMALL, THERE
 from .store import prepare, store_changeset
@@ -41,7 +41,10 @@ def move(pull: DataPull, new: PullState, **values: Any) -> None:
 
 
 def finish(pull: DataPull, new: PullState, **values: Any) -> None:
-    move(pull, new, **OVER, **values)
+    """As `move`, to a state in which the pull is over: with it goes what was kept for it."""
+    with transaction.atomic():
+        move(pull, new, **OVER, **values)
+        forget_answers(pull.pk)
 
 
 class TimeIsUp(Exception):

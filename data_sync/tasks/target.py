@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.urls import NoReverseMatch, URLResolver, get_resolver, get_script_prefix, reverse
 from django.utils.translation import override
 
 from data_sync import conf
@@ -118,8 +118,28 @@ def path() -> str:
     The same in every process: whatever a proxy, the request's language or a middleware make of URLs is left out.
     """
     with override(settings.LANGUAGE_CODE):
-        found = reverse("data_sync:run_task", urlconf=settings.ROOT_URLCONF)
+        try:
+            found = reverse("data_sync:run_task", urlconf=settings.ROOT_URLCONF)
+        except NoReverseMatch:
+            found = _path_below_namespaces()
     return "/" + found.removeprefix(get_script_prefix()).lstrip("/")
+
+
+def _path_below_namespaces() -> str:
+    """For `data_sync.urls` that are included by the URLs of another app, which may have a namespace around them."""
+    for namespace in _namespaces(get_resolver(settings.ROOT_URLCONF)):
+        return reverse(f"{namespace}run_task", urlconf=settings.ROOT_URLCONF)
+    raise NoReverseMatch("data_sync.urls are not included")
+
+
+def _namespaces(resolver: URLResolver, above: str = "") -> Iterator[str]:
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            namespace = f"{above}{entry.namespace}:" if entry.namespace else above
+            if entry.app_name == "data_sync":
+                yield namespace
+            else:
+                yield from _namespaces(entry, namespace)
 
 
 def url_below(base: str) -> str:

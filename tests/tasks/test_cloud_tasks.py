@@ -161,6 +161,12 @@ def test_the_base_url_is_that_of_the_site_or_that_of_a_data_source(settings: Any
     assert target.url() == target.audience() == url
 
 
+def test_the_urls_may_be_included_by_another_app(settings: Any) -> None:
+    settings.DATA_SYNC_BASE_URL = "https://example.com"
+    settings.ROOT_URLCONF = "tests.tasks.nested_urls"
+    assert target.url() == "https://example.com/v1/sync/data_sync/tasks/run"
+
+
 def test_the_url_is_the_same_in_every_process(settings: Any) -> None:
     settings.DATA_SYNC_BASE_URL = "https://example.com/shop"
     try:
