@@ -18,3 +18,11 @@ DATA_SYNC_FORCE_SYNC = True
 
 # The models of the tests are odd on purpose, and every command would say so.
 SILENCED_SYSTEM_CHECKS = ["fields.E010", "models.W042", "data_sync.W001", "data_sync.W002"]
+
+# What goes wrong stands in the server's log, as it would with a project's own settings.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler", "level": "ERROR"}},
+    "loggers": {"django": {"handlers": ["console"]}},
+}
