@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
+from zlib import crc32
 
 from . import canonical
 from .manifest import Manifest
@@ -37,13 +38,28 @@ class Request:
         return Request(models=(label,), omitted={label: self.omitted.get(label, ())})
 
 
-def handle_batches(handles: Iterable[Handle]) -> Iterator[list[Handle]]:
-    """The same handles in lists that one call of `records` takes: of few enough, and not too long as JSON."""
-    yield from within(handles, lambda handle: 21 if isinstance(handle, int) else len(canonical.quote(handle).encode()))
+def handle_batches(handles: Iterable[Handle], *, fixed: bool = False) -> Iterator[list[Handle]]:
+    """The same handles in lists that one call of `records` takes: of few enough, and not too long as JSON.
+
+    `fixed`: lists end at certain handles, about every half of the most that one takes. A handle more or less then
+    alters one list, or two, and not all that follow.
+    """
+    yield from within(handles, _json_length, _ends_batch if fixed else None)
 
 
-def within(members: Iterable[Member], length: Callable[[Member], int]) -> Iterator[list[Member]]:
-    """Lists of at most `MAX_HANDLES` members, whose lengths come to what one request's body may hold."""
+def _json_length(handle: Handle) -> int:
+    return 21 if isinstance(handle, int) else len(canonical.quote(handle).encode())
+
+
+def _ends_batch(handle: Handle) -> bool:
+    return crc32(str(handle).encode()) % max(1, MAX_HANDLES // 2) == 0
+
+
+def within(
+    members: Iterable[Member], length: Callable[[Member], int], is_last: Callable[[Member], bool] | None = None
+) -> Iterator[list[Member]]:
+    """Lists of at most `MAX_HANDLES` members, whose lengths come to what one request's body may hold. They end after
+    members that `is_last` says so of, too."""
     batch: list[Member] = []
     size = 0
     for member in members:
@@ -53,6 +69,9 @@ def within(members: Iterable[Member], length: Callable[[Member], int]) -> Iterat
             batch, size = [], 0
         batch.append(member)
         size += more
+        if is_last is not None and is_last(member):
+            yield batch
+            batch, size = [], 0
     if batch:
         yield batch
 

@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(editable=False, null=True)),
                 ('submitted_at', models.DateTimeField(editable=False, null=True)),
                 ('submissions', models.PositiveIntegerField(default=0, editable=False)),
+                ('relisted', models.PositiveIntegerField(default=0, editable=False)),
                 ('attempt', models.PositiveIntegerField(default=0, editable=False)),
                 ('losses', models.PositiveIntegerField(default=0, editable=False)),
                 ('token', models.CharField(blank=True, editable=False, max_length=64)),

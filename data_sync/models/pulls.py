@@ -13,7 +13,8 @@ from .fields import CanonicalJSONField
 
 
 class DataPull(models.Model):
-    """`submitted_at` is when it was last handed to a queue, `submissions` how often. `attempt` counts workers,
+    """`submitted_at` is when it was last handed to a queue, `submissions` how often. `relisted` counts how often
+    the source was listed again in earlier tasks, because rows were no longer as listed. `attempt` counts workers,
     `losses` those in succession that were lost at it; `token` is the present one's.
     """
 
@@ -57,6 +58,7 @@ class DataPull(models.Model):
     finished_at = models.DateTimeField(null=True, editable=False)
     submitted_at = models.DateTimeField(null=True, editable=False)
     submissions = models.PositiveIntegerField(default=0, editable=False)
+    relisted = models.PositiveIntegerField(default=0, editable=False)
     attempt = models.PositiveIntegerField(default=0, editable=False)
     losses = models.PositiveIntegerField(default=0, editable=False)
     token = models.CharField(max_length=64, blank=True, editable=False)

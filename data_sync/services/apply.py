@@ -13,7 +13,6 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, Operation
 from django.db.models import Q
 
 from data_sync.core.errors import (
-    Busy,
     ChangeFailed,
     DataSyncError,
     InvalidTransition,
@@ -33,6 +32,7 @@ from .authority import requester, require_authority
 from .due import ABANDONED_APPLY, APPLY_LEASE_EXPIRED
 from .execution import write_rows
 from .fitting import require_fitting
+from .freeing import free_lost_apply
 from .history import record_history
 from .leases import Lease
 from .outcomes import store_reasons, store_success
@@ -67,8 +67,9 @@ def request_apply(
     """
     actor.require("data_sync.apply_changeset")
     with transaction.atomic():
-        # Writes first: a transaction that has read is refused the write lock by SQLite where another wrote since.
-        asked = Changeset.objects.filter(Q(state=ChangesetState.APPROVED.value) | APPLY_LEASE_EXPIRED, pk=changeset_id)
+        # Not read first: a transaction that has read is refused the write lock by SQLite where another wrote since.
+        free_lost_apply(changeset_id)
+        asked = Changeset.objects.filter(state=ChangesetState.APPROVED.value, pk=changeset_id)
         if revision is not None:
             asked = asked.filter(approved_revision=revision)
         is_recorded = asked.update(
@@ -78,6 +79,7 @@ def request_apply(
             apply_unrestricted=actor.unrestricted,
             submitted_at=None,
             submissions=0,
+            losses=0,
         )
         changeset = Changeset.objects.filter(pk=changeset_id).first()
         if not is_recorded or changeset is None:
@@ -108,8 +110,8 @@ def run_apply(changeset_id: int) -> Changeset:
         if changeset.losses > leases.MAX_LOSSES:
             raise InvalidTransition(
                 f"Its worker was lost {changeset.losses} times in succession: killed, out of memory or out of time. "
-                "Nothing was written. See the log there; pull fewer models at a time, or apply it by command "
-                f"(data_sync apply {changeset_id}), which has no deadline."
+                "Nothing was written. See the log there; pull fewer models at a time, or approve and apply it by "
+                f"command, which has no deadline: data_sync approve {changeset_id}, data_sync apply {changeset_id}."
             )
         require_authority(changeset, actor)
         with Lease(changeset, token, ApplyHeartbeat, f"Changeset {changeset_id}") as lease:
@@ -136,7 +138,7 @@ def run_apply(changeset_id: int) -> Changeset:
         raise
     except BaseException:
         # The process is told to stop, which is no fault of the changeset: whoever comes next applies it.
-        leases.end(ApplyHeartbeat, changeset_id)
+        leases.end(ApplyHeartbeat, changeset_id, token)
         raise
     else:
         _discard_files(changeset)
@@ -155,13 +157,13 @@ def _claim(changeset_id: int) -> str | None:
             attempt=row.attempt,
         )
         with transaction.atomic():
-            if is_taken_over and leases.is_held_open(free):
-                raise Busy(f"Changeset {changeset_id} is held by a transaction of a worker that does not stir.", 60)
+            if is_taken_over:
+                leases.refuse_held_open(free, f"Changeset {changeset_id}")
             if free.update(
                 state=ChangesetState.APPLYING.value,
                 state_reason="",
                 attempt=row.attempt + 1,
-                losses=row.losses + 1 if is_taken_over else 0,
+                losses=row.losses + is_taken_over,
                 token=token,
             ):
                 leases.begin(ApplyHeartbeat, changeset_id)

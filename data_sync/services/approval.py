@@ -14,6 +14,7 @@ from . import audit
 from .acknowledging import require_acknowledged
 from .actors import Actor
 from .fitting import require_fitting
+from .freeing import free_lost_apply
 from .keeping import refuse_held
 from .outcomes import forget_outcomes
 from .plan import Plan
@@ -131,6 +132,7 @@ def withdraw(changeset_id: int, actor: Actor) -> None:
     """Takes an approval back."""
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
+        free_lost_apply(changeset_id)
         move(changeset_id, [ChangesetState.APPROVED], ChangesetState.PENDING, **VOID)
         audit.record(changeset_id, actor, "withdrawn", {})
 
@@ -141,6 +143,7 @@ def reject(changeset_id: int, actor: Actor, reason: str = "", *, revision: int |
     actor.require("data_sync.approve_changeset")
     seen = {name: value for name, value in (("revision", revision), ("state", state)) if value not in (None, "")}
     with transaction.atomic():
+        free_lost_apply(changeset_id)
         rejectable = Changeset.objects.filter(pk=changeset_id, state__in=[one.value for one in REJECTABLE])
         if rejectable.exists() and not rejectable.filter(**seen).update(state_reason=reason):
             raise RevisionConflict(

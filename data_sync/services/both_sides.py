@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from functools import partial
 from threading import Thread
+from typing import Protocol
 
 from data_sync import conf
 from data_sync.core.compare import TwinsFound, compare
@@ -29,7 +30,21 @@ ROUNDS = 2
 """So often a side is listed and its records asked for; then it is read as a whole."""
 PROGRESS_SECONDS = 0.5
 
-Progress = Callable[[int], None]
+
+class Watched(Protocol):
+    """Who follows the reading, and may end it by raising. `relisted`: how often the source was listed again before."""
+
+    @property
+    def relisted(self) -> int: ...
+
+    def note(self, rows: int) -> None:
+        """So many rows have been read."""
+
+    def check(self) -> None:
+        """Called before each time that records are asked for."""
+
+    def list_again(self) -> None:
+        """The source's rows are no longer as it listed them; it is about to be asked for another listing."""
 
 
 class BothSides:
@@ -37,34 +52,40 @@ class BothSides:
 
     A side that is `whole` is read at once, with all records; the other way is its digests first, then the
     records that differ. Where one of those is no longer what was listed, the side is read again, so that what is
-    compared is always of one moment.
+    compared is always of one moment. `fixed_batches`: records are asked for in batches that one row more alters little.
     """
 
     def __init__(
-        self, local: LocalSource, source: RecordSource, agreement: Agreement, whole: Sequence[bool], stack: ExitStack
+        self,
+        local: LocalSource,
+        source: RecordSource,
+        agreement: Agreement,
+        whole: Sequence[bool],
+        stack: ExitStack,
+        *,
+        fixed_batches: bool = False,
     ) -> None:
         self._sources: tuple[RecordSource, RecordSource] = (local, source)
         self._agreement = agreement
         self._whole = list(whole)
         self._stack = stack
+        self._fixed_batches = fixed_batches
         self._kept: dict[str, int] = {}
 
-    def find(self, source: DataSource | None, progress: Progress, check: Callable[[], None]) -> None:
-        """Reads, compares, and reads what differs. `progress` is told how many rows have been read; `check` is called
-        between batches of the records that differ.
-
-        Raises `DuplicateKey`, and what the sources and the two functions raise.
-        """
-        tried = [0, 0]
+    def find(self, source: DataSource | None, watched: Watched) -> None:
+        """Reads, compares, and reads what differs. Raises `DuplicateKey`, and what the sources and `watched` raise."""
+        tried = [0, watched.relisted]
         again = [HERE, THERE]
         sides: dict[int, Side] = {}
         while again:
+            if THERE in again and THERE in sides:
+                watched.list_again()
             for side in again:
                 tried[side] += 1
                 sides[side] = self._side(side, whole=self._whole[side] or tried[side] > ROUNDS)
-            self._read([sides[side] for side in again], progress)
+            self._read([sides[side] for side in again], watched.note)
             self._compare(sides[HERE], sides[THERE], source)
-            again = [number for number, side in sorted(sides.items()) if not side.fetch(self.differences, check)]
+            again = [side for side, read in sorted(sides.items()) if not read.fetch(self.differences, watched.check)]
         self._sides = (sides[HERE], sides[THERE])
 
     def comparison(self, outside: Outside | None) -> Comparison:
@@ -82,9 +103,9 @@ class BothSides:
     def _side(self, side: int, *, whole: bool) -> Side:
         request = (self._agreement.here, self._agreement.there)[side]
         files = [self._stack.enter_context(tempfile.TemporaryFile(dir=conf.spool_dir())) for _ in range(2)]
-        return Side(side, self._sources[side], request, files, whole)
+        return Side(side, self._sources[side], request, files, whole, fixed_batches=self._fixed_batches)
 
-    def _read(self, sides: Sequence[Side], progress: Progress) -> None:
+    def _read(self, sides: Sequence[Side], note: Callable[[int], None]) -> None:
         """Reads sides; the source makes and sends its answer while the local rows are read.
 
         The thread touches no database, so that it works on any connection setting.
@@ -94,7 +115,7 @@ class BothSides:
 
         def note_here(count: int) -> None:
             rows[HERE] = count
-            progress(sum(rows))
+            note(sum(rows))
 
         def read_source() -> None:
             try:
@@ -114,7 +135,7 @@ class BothSides:
                 side.read(note_here)
         while True:
             done, _ = wait([reading], timeout=PROGRESS_SECONDS)
-            progress(sum(rows))
+            note(sum(rows))
             if done:
                 break
         reading.result()

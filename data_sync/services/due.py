@@ -109,6 +109,12 @@ def note_submission(kind: Kind, pk: int) -> Submission | None:
         return _submitted(kind, pk, rows)
 
 
+def give_back(submission: Submission) -> None:
+    """Makes due again at once what the queue did not take after all."""
+    rows: QuerySet[Any] = (DataPull if submission.kind == "pull" else Changeset).objects.all()
+    rows.filter(pk=submission.pk, submissions=submission.number).update(submitted_at=None)
+
+
 def _submitted(kind: Kind, pk: int, rows: QuerySet[Any]) -> Submission | None:
     if not rows.update(submitted_at=UtcNow(), submissions=F("submissions") + 1):
         return None

@@ -25,13 +25,14 @@ SHARE = 0.8
 
 
 def estimated_seconds(changeset: Changeset) -> float:
-    """How long the apply of the accepted changes takes at most, as far as can be told beforehand."""
+    """How long the apply of the accepted changes may take, as far as can be told beforehand."""
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
     saved = [label for label, schema in schemas().items() if schema.registration.save == "model"]
     sizes = list(file_sizes(accepted))
     by_model = accepted.filter(model__in=saved).count()
+    along = sum(map(len, accepted.filter(has_cascades=True).values_list("cascades", flat=True).iterator()))
     return (
-        (accepted.count() - by_model) / ROWS_PER_SECOND
+        (accepted.count() - by_model + along) / ROWS_PER_SECOND
         + by_model / SAVED_PER_SECOND
         + len(sizes) / FILES_PER_SECOND
         + sum(sizes) / BYTES_PER_SECOND

@@ -1,7 +1,7 @@
 """Answers of a source that are kept in the database, for pulls that take longer than one task may.
 
 A further task asks the source only for what is missing. Its listing is thus that of the first task; the local rows are
-listed anew. Where they are as they were, the same batches of records are asked for and found.
+listed anew. Records are kept by the batches in which they were asked for.
 """
 
 from __future__ import annotations
@@ -14,35 +14,43 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import IO, Any
 
 from django.db import transaction
+from django.db.models import F
 
 from data_sync import conf
 from data_sync.core import canonical
 from data_sync.core.manifest import Manifest
 from data_sync.core.source import Handle, RecordSource, Request
 from data_sync.models import DataPull, KeptAnswer
+from data_sync.orm.resolution import schemas
+
+from .pull_states import update
 
 PIECE = 1 << 19
 """Bytes of a piece before it is compressed."""
-_LISTINGS = ("digests", "stream")
+_STREAMS = ("digests", "stream")
+_STAGED = "staged"
 Blocks = AbstractContextManager[Iterator[bytes]]
 
 
 class KeptSource:
     """A `RecordSource` that gives again what has been kept for a pull, and keeps what it gives: at `settle`.
 
-    Like its source it may be read by another thread, but for `records` and `settle`, which use the database, and not
-    meanwhile. Its files
-    are open until `stack` closes them. `added` counts the answers kept since it was made.
+    What was read in another shape, before a release on either side, is not given again. Listings and streams may be
+    read by another thread, which uses no database; everything else is for the thread that made it, and not meanwhile.
+    Files are open until `stack` closes them.
+
+    `added` counts the answers kept since it was made; `staged` has the checksums of files that earlier tasks have
+    staged or found so.
     """
 
     def __init__(self, source: RecordSource, pull: DataPull, stack: ExitStack) -> None:
         self._source = source
         self._pull = pull
         self._stack = stack
-        self._given: set[str] = set()
+        self._shapes = ""
         self._waiting: list[tuple[str, str, IO[bytes]]] = []
-        self._is_outdated = False
-        self._listings = {asked: self._spooled(asked) for asked in self._kept(*_LISTINGS)}
+        self._streams = {asked: self._spooled(asked) for asked in self._kept(*_STREAMS)}
+        self.staged = {line.decode() for asked in self._kept(_STAGED) for line in self._spooled(asked).read().split()}
         self.added = 0
 
     def _kept(self, *kinds: str) -> set[str]:
@@ -51,11 +59,14 @@ class KeptSource:
     def _spooled(self, asked: str) -> IO[bytes]:
         file = self._file()
         file.writelines(self._pieces(asked))
+        file.seek(0)
         return file
 
     def _pieces(self, asked: str) -> Iterator[bytes]:
-        pieces = self._pull.kept_answers.filter(asked=asked).order_by("number").values_list("data", flat=True)
-        return (zlib.decompress(data) for data in pieces.iterator(chunk_size=4))
+        """One at a time: MariaDB's client takes in whatever a query gives."""
+        pieces = self._pull.kept_answers.filter(asked=asked)
+        for number in range(pieces.count()):
+            yield zlib.decompress(pieces.values_list("data", flat=True).get(number=number))
 
     def _file(self) -> IO[bytes]:
         return self._stack.enter_context(tempfile.TemporaryFile(dir=conf.spool_dir(), prefix="data_sync_"))
@@ -63,13 +74,20 @@ class KeptSource:
     # As any source
 
     def manifest(self) -> Manifest:
-        return self._source.manifest()
+        there = self._source.manifest()
+        shapes_there = {
+            label: {name: value for name, value in model.to_plain().items() if name != "count"}
+            for label, model in there.models.items()
+        }
+        shapes_here = {label: schema.shape() for label, schema in schemas().items()}
+        self._shapes = hashlib.sha256(canonical.dumps([shapes_there, shapes_here]).encode()).hexdigest()
+        return there
 
     def stream(self, request: Request) -> Blocks:
-        return self._listing("stream", request, self._source.stream)
+        return self._stream("stream", request, self._source.stream)
 
     def digests(self, request: Request) -> Blocks:
-        return self._listing("digests", request, self._source.digests)
+        return self._stream("digests", request, self._source.digests)
 
     def outside(self, label: str, key_texts: Collection[str]) -> set[str]:
         return self._source.outside(label, key_texts)
@@ -78,15 +96,9 @@ class KeptSource:
         return self._source.open_file(checksum)
 
     @contextmanager
-    def _listing(self, kind: str, request: Request, ask: Callable[[Request], Blocks]) -> Iterator[Iterator[bytes]]:
-        asked = _digest(kind, request)
-        if asked in self._given:
-            # A row was not as listed. Records that were read for the old listing may be old, too.
-            self._is_outdated = True
-            self._listings.clear()
-            self._waiting.clear()
-        self._given.add(asked)
-        kept = self._listings.get(asked)
+    def _stream(self, kind: str, request: Request, ask: Callable[[Request], Blocks]) -> Iterator[Iterator[bytes]]:
+        asked = self._digest(kind, request)
+        kept = self._streams.get(asked)
         if kept is not None:
             kept.seek(0)
             yield _blocks(kept, 1 << 16)
@@ -96,8 +108,7 @@ class KeptSource:
 
     @contextmanager
     def records(self, request: Request, handles: Sequence[Handle]) -> Iterator[Iterator[bytes]]:
-        self.settle()
-        asked = _digest("records", request, list(handles))
+        asked = self._digest("records", request, list(handles))
         if self._pull.kept_answers.filter(asked=asked, number=0).exists():
             yield self._pieces(asked)
             return
@@ -113,33 +124,44 @@ class KeptSource:
         if copy.is_whole:
             self._waiting.append((kind, asked, copy.file))
 
-    # Keeping
+    def _digest(self, kind: str, request: Request, *more: Any) -> str:
+        omitted = {label: sorted(names) for label, names in request.omitted.items() if names}
+        asked = [self._shapes, kind, list(request.models), omitted, *more]
+        return hashlib.sha256(canonical.dumps(asked).encode()).hexdigest()
+
+    # Keeping: under the token, because a worker that was only paused must not add to what its successor reads
 
     def settle(self) -> None:
-        """Keeps what has been read to its end since the last time."""
-        if self._is_outdated:
-            self._pull.kept_answers.all().delete()
-            self._is_outdated = False
+        """Keeps what has been read to its end since the last time. Raises `LeaseLost`."""
         while self._waiting:
             kind, asked, file = self._waiting.pop(0)
             file.seek(0)
-            with transaction.atomic():
-                for number, data in enumerate(_blocks(file, PIECE)):
-                    KeptAnswer.objects.create(
-                        pull=self._pull, kind=kind, asked=asked, number=number, data=zlib.compress(data, 1)
-                    )
+            self._keep(kind, asked, _blocks(file, PIECE))
             file.close()
             self.added += 1
 
+    def keep_staged(self, checksums: Collection[str]) -> None:
+        """Keeps which files are staged. Raises `LeaseLost`."""
+        text = "\n".join(sorted(checksums)).encode()
+        pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+        self._keep(_STAGED, hashlib.sha256(text).hexdigest(), pieces)
 
-def forget_answers(pull_id: int) -> None:
-    """What was kept for a pull that is over."""
-    KeptAnswer.objects.filter(pull=pull_id).delete()
+    def renew(self) -> None:
+        """Forgets what the source has answered, because it is about to be listed again. Raises `LeaseLost`."""
+        self._waiting.clear()
+        self._streams.clear()
+        with transaction.atomic():
+            update(self._pull, relisted=F("relisted") + 1)
+            self._pull.kept_answers.exclude(kind=_STAGED).delete()
 
-
-def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    while block := file.read(size):
-        yield block
+    def _keep(self, kind: str, asked: str, pieces: Iterator[bytes]) -> None:
+        with transaction.atomic():
+            update(self._pull, token=self._pull.token)
+            self._pull.kept_answers.filter(asked=asked).delete()
+            for number, data in enumerate(pieces):
+                KeptAnswer.objects.create(
+                    pull=self._pull, kind=kind, asked=asked, number=number, data=zlib.compress(data, 1)
+                )
 
 
 class _Copy:
@@ -154,6 +176,6 @@ class _Copy:
         self.is_whole = True
 
 
-def _digest(kind: str, request: Request, *more: Any) -> str:
-    omitted = {label: sorted(names) for label, names in request.omitted.items() if names}
-    return hashlib.sha256(canonical.dumps([kind, list(request.models), omitted, *more]).encode()).hexdigest()
+def _blocks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    while block := file.read(size):
+        yield block

@@ -9,6 +9,7 @@ import logging
 import math
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -32,6 +33,7 @@ BEAT_SECONDS = 1.0
 PATIENCE_MILLISECONDS = 100
 """How long a heartbeat waits for SQLite. A writer that waits there holds new readers off."""
 JOIN_SECONDS = 5
+HELD_SECONDS = 60
 MAX_LOSSES = 3
 """So many workers may be lost at something in succession; after that it is given up."""
 
@@ -56,9 +58,11 @@ def begin(heartbeats: Heartbeats, pk: int) -> None:
         heartbeats._base_manager.create(work_id=pk, **values)
 
 
-def end(heartbeats: Heartbeats, pk: int) -> None:
-    """Gives a lease back: whoever comes next may go on at once."""
-    heartbeats._base_manager.filter(work=pk).update(lease_expires_at=UtcNow() - Value(timedelta(seconds=1)))
+def end(heartbeats: Heartbeats, pk: int, token: str) -> None:
+    """Gives a lease back, if it still is the one with this token: whoever comes next may go on at once."""
+    heartbeats._base_manager.filter(work=pk, work__token=token).update(
+        lease_expires_at=UtcNow() - Value(timedelta(seconds=1))
+    )
 
 
 def busy(heartbeats: Heartbeats, pk: int, what: str) -> Busy:
@@ -72,14 +76,28 @@ def busy(heartbeats: Heartbeats, pk: int, what: str) -> Busy:
 
 
 def is_held_open(rows: QuerySet[Any]) -> bool:
-    """Whether a transaction of somebody else holds the one row, which a claim would have to wait for.
+    """Whether a transaction of somebody else holds the one row, which an update would have to wait for.
 
     A worker that was paused in the middle of its transaction does, for longer than its lease. To be called in a
     transaction, which then holds the row itself.
     """
     if not connections[DEFAULT_DB_ALIAS].features.has_select_for_update_skip_locked:
         return False
-    return rows.exists() and not rows.select_for_update(skip_locked=True, of=("self",)).exists()
+    return rows.exists() and not rows.select_for_update(skip_locked=True).exists()
+
+
+def refuse_held_open(rows: QuerySet[Any], what: str) -> None:
+    """Raises `Busy` instead of waiting for a transaction, in which nobody can interfere.
+
+    The row is held from then on: PostgreSQL, which asks an update's conditions on heartbeats as of its beginning,
+    cannot have waited in between.
+    """
+    if is_held_open(rows):
+        raise Busy(
+            f"{what} is held by a transaction of its worker. Try again in a minute; if it does not stir, that worker "
+            "was paused: end it, or its connection to the database.",
+            HELD_SECONDS,
+        )
 
 
 def _end() -> CombinedExpression:
@@ -102,6 +120,7 @@ class Lease:
         self._is_over = threading.Event()
         self._beating = threading.Lock()
         self._state: dict[str, Any] = {}
+        self._renewed_at = time.monotonic()
         self._thread = threading.Thread(target=self._beat_on, name="data_sync-heartbeat", daemon=True)
 
     def __enter__(self) -> Lease:
@@ -160,12 +179,18 @@ class Lease:
                     try:
                         self._beat()
                     except Error as error:
-                        logger.debug("%s: no heartbeat, %s", self._what, error)
+                        self._miss(error)
                         connection.close()
                     finally:
                         self._beating.release()
         finally:
             connection.close()
+
+    def _miss(self, error: Error) -> None:
+        """On SQLite heartbeats are missed whenever somebody writes; elsewhere, too many have a cause."""
+        silent_for = time.monotonic() - self._renewed_at
+        level = logging.WARNING if silent_for > conf.lease_seconds() / 2 else logging.DEBUG
+        logger.log(level, "%s: no heartbeat for %.0f s: %s", self._what, silent_for, error)
 
     def _beat(self) -> None:
         if connection.vendor == "sqlite":
@@ -175,3 +200,4 @@ class Lease:
         self._look()
         if not self._is_lost:
             self._beats.update(lease_expires_at=_end(), **self._state)
+            self._renewed_at = time.monotonic()

@@ -21,9 +21,9 @@ from data_sync.orm.resolution import schemas
 from . import leases, sources
 from .actors import Actor
 from .due import ABANDONED_PULL, PULL_LEASE_EXPIRED
-from .kept import forget_answers
 from .leases import Lease
-from .pulling import ACTIVE, OVER, TimeIsUp, Turn, compare_and_store, finish, move
+from .pull_states import ACTIVE, OVER, finish, forget_answers, move
+from .pulling import TimeIsUp, Turn, compare_and_store
 
 logger = logging.getLogger("data_sync")
 PATIENCE_SECONDS, RETRY_SECONDS = 60, 0.5
@@ -70,8 +70,11 @@ def is_abandoned(pull: DataPull) -> bool:
 def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
     """Ends a pull that nobody is at, so that another of its source can begin; whether it did."""
     reason = f"Nobody was at it any more when {actor.label} asked for another pull of the source."
+    attempt = DataPull.objects.values_list("attempt", flat=True).get(pk=pull_id)
+    # The attempt as well: what PostgreSQL asks of heartbeats is as old as the statement, and it may have to wait.
+    abandoned = DataPull.objects.filter(ABANDONED_PULL, pk=pull_id, attempt=attempt)
     with transaction.atomic():
-        abandoned = DataPull.objects.filter(ABANDONED_PULL, pk=pull_id)
+        leases.refuse_held_open(abandoned, f"Pull {pull_id}")
         is_over = bool(abandoned.update(state=PullState.FAILED.value, error=reason, **OVER))
         if is_over:
             forget_answers(pull_id)
@@ -83,6 +86,7 @@ def cancel_pull(pull_id: int, actor: Actor) -> None:
     actor.require("data_sync.pull_datasource")
     active = DataPull.objects.filter(pk=pull_id, state__in=[state.value for state in ACTIVE])
     with transaction.atomic():
+        leases.refuse_held_open(active, f"Pull {pull_id}")
         is_over = bool(active.update(state=PullState.CANCELLED.value, error=f"Cancelled by {actor.label}.", **OVER))
         forget_answers(pull_id)
     if not is_over:
@@ -129,7 +133,7 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
         raise
     except BaseException:
         # The process is told to stop, which is no fault of the pull: whoever comes next goes on.
-        leases.end(PullHeartbeat, pull_id)
+        leases.end(PullHeartbeat, pull_id, token)
         raise
     ended = DataPull.objects.get(pk=pull_id)
     if not PullState(ended.state).is_active:
@@ -138,9 +142,17 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
 
 
 def _queue_again(pull: DataPull, fetched: int) -> None:
-    """Gives a pull back for a further task. It has no token then, because its worker was not lost."""
+    """Gives a pull back for a further task, which is about to be submitted. It has no token then, because its worker
+    was not lost."""
     with suppress(LeaseLost):
-        move(pull, PullState.QUEUED, token="", submitted_at=None, files_fetched=F("files_fetched") + fetched)
+        move(
+            pull,
+            PullState.QUEUED,
+            token="",
+            submitted_at=UtcNow(),
+            submissions=1,
+            files_fetched=F("files_fetched") + fetched,
+        )
 
 
 def _claim(pull_id: int) -> str:
@@ -149,10 +161,12 @@ def _claim(pull_id: int) -> str:
     row = DataPull.objects.filter(pk=pull_id).first()
     if row is None:
         raise InvalidTransition(f"There is no pull {pull_id}.")
+    free = DataPull.objects.filter(
+        Q(state=PullState.QUEUED.value) | PULL_LEASE_EXPIRED, pk=pull_id, attempt=row.attempt
+    )
     with transaction.atomic():
-        free = DataPull.objects.filter(
-            Q(state=PullState.QUEUED.value) | PULL_LEASE_EXPIRED, pk=pull_id, attempt=row.attempt
-        )
+        if row.token:
+            leases.refuse_held_open(free, f"Pull {pull_id}")
         if free.update(
             state=PullState.READING.value,
             attempt=row.attempt + 1,

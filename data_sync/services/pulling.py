@@ -5,46 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 
 from data_sync.core.errors import DataSyncError, LeaseLost, WrongFile
+from data_sync.core.records import FileValue
 from data_sync.core.source import Outside, RecordSource
 from data_sync.core.states import PullState
 from data_sync.models import DataPull
-from data_sync.models.time import UtcNow
 from data_sync.orm.read import LocalSource
 from data_sync.orm.staging import is_staged, stage
 
 from .agreement import Agreement, agree
 from .both_sides import BothSides
 from .comparison import Comparison
-from .kept import KeptSource, forget_answers
+from .kept import KeptSource
 from .leases import Lease
+from .pull_states import finish, move
 from .reading import HERE, SMALL, THERE
 from .store import prepare, store_changeset
 from .supersede import supersede
 
 FETCHING_SHARE = 0.6
 """Of a task's time, what it may have used when it still begins to read records or a file. The rest is for storing."""
-ACTIVE = [state for state in PullState if state.is_active]
-OVER: dict[str, Any] = {"active_source": None, "finished_at": UtcNow(), "token": ""}
-
-
-def move(pull: DataPull, new: PullState, **values: Any) -> None:
-    """To another state, under the token of who works at it. Raises `LeaseLost`."""
-    held = DataPull.objects.filter(pk=pull.pk, state__in=[state.value for state in ACTIVE], token=pull.token)
-    if not held.update(state=new.value, **values):
-        raise LeaseLost(f"Pull {pull.pk} was cancelled, or another worker has taken it over.")
-
-
-def finish(pull: DataPull, new: PullState, **values: Any) -> None:
-    """As `move`, to a state in which the pull is over: with it goes what was kept for it."""
-    with transaction.atomic():
-        move(pull, new, **OVER, **values)
-        forget_answers(pull.pk)
 
 
 class TimeIsUp(Exception):
@@ -68,9 +52,27 @@ class Turn:
         self.lease = lease
         self.stack = stack
         self.fetched = 0
+        self._staged: set[str] = set()
         self._kept = None if seconds is None else KeptSource(source, pull, stack)
         self._until = time.monotonic() + (seconds or 0) * FETCHING_SHARE
         self.source: RecordSource = self._kept or source
+
+    @property
+    def is_limited(self) -> bool:
+        return self._kept is not None
+
+    # What `BothSides` needs of it
+
+    @property
+    def relisted(self) -> int:
+        return self.pull.relisted
+
+    def note(self, rows: int) -> None:
+        self.lease.note(rows)
+
+    def list_again(self) -> None:
+        if self._kept is not None:
+            self._kept.renew()
 
     def check(self) -> None:
         """To be called where a further turn could go on. Raises `LeaseLost`; and `TimeIsUp`, but not before this turn
@@ -79,8 +81,23 @@ class Turn:
         if self._kept is None:
             return
         self._kept.settle()
-        if time.monotonic() > self._until and (self._kept.added or self.fetched):
+        if time.monotonic() > self._until and (self._kept.added or self._staged):
+            self._kept.keep_staged(self._staged)
             raise TimeIsUp(self.fetched)
+
+    def is_staged(self, file: FileValue) -> bool:
+        """Asks the storage, but not about what an earlier turn has found or put there."""
+        if self._kept is not None and file.checksum in self._kept.staged:
+            return True
+        if is_staged(file):
+            self._staged.add(file.checksum)
+            return True
+        return False
+
+    def stage(self, file: FileValue, blocks: Iterable[bytes]) -> None:
+        stage(file, _watched(blocks, self.lease))
+        self._staged.add(file.checksum)
+        self.fetched += 1
 
 
 def compare_and_store(turn: Turn) -> None:
@@ -94,8 +111,8 @@ def compare_and_store(turn: Turn) -> None:
     lease.begin_phase("rows", sum(counts))
     lists = "digests" in there.features
     whole = (counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
-    both = BothSides(local, source, agreement, whole, turn.stack)
-    both.find(pull.source, lease.note, turn.check)
+    both = BothSides(local, source, agreement, whole, turn.stack, fixed_batches=turn.is_limited)
+    both.find(pull.source, turn)
     move(pull, PullState.COMPARING)
     outside = _outside(source, agreement) if lists else _nowhere
     comparison = both.comparison(outside if pull.find_renames else None)
@@ -138,16 +155,15 @@ def _fetch_files(comparison: Comparison, turn: Turn) -> None:
     for number, (where, file) in enumerate(comparison.wanted_files()):
         turn.lease.note(number)
         turn.check()
-        if is_staged(file):
+        if turn.is_staged(file):
             continue
         try:
             with turn.source.open_file(file.checksum) as blocks:
-                stage(file, _watched(blocks, turn.lease))
+                turn.stage(file, blocks)
         except LeaseLost:
             raise
         except DataSyncError as error:
             raise WrongFile(f"{where}: the file {file.name!r} could not be fetched. {error}") from error
-        turn.fetched += 1
 
 
 def _watched(blocks: Iterable[bytes], lease: Lease) -> Iterator[bytes]:

@@ -34,7 +34,16 @@ class Side:
     `files` are two empty temporary files, for the listing and for records.
     """
 
-    def __init__(self, side: int, source: RecordSource, request: Request, files: Sequence[IO[bytes]], whole: bool):
+    def __init__(
+        self,
+        side: int,
+        source: RecordSource,
+        request: Request,
+        files: Sequence[IO[bytes]],
+        whole: bool,
+        *,
+        fixed_batches: bool = False,
+    ) -> None:
         self.side = side
         self.name = NAMES[side]
         self.listing = Listing(files[0], request.models)
@@ -42,6 +51,7 @@ class Side:
         self._source = source
         self._request = request
         self._whole = whole
+        self._fixed_batches = fixed_batches
         self._texts: set[str] = set()
 
     # The listing
@@ -117,7 +127,8 @@ class Side:
                 for numbered in StreamReader(blocks, [label]):
                     yield [line for _, line in numbered], None
         else:
-            for handles in handle_batches(self._handle(label, place) for place in places):
+            handles_of = (self._handle(label, place) for place in places)
+            for handles in handle_batches(handles_of, fixed=self._fixed_batches):
                 check()
                 with self._source.records(self._request.only(label), handles) as blocks:
                     for numbered in StreamReader(blocks, [label]):

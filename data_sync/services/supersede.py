@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from django.db.models import Count
 
+from data_sync.core.errors import Busy
 from data_sync.core.states import ChangesetState, Operation, PullState
 from data_sync.models import Changeset, DataPull
 
 from . import audit
 from .actors import Actor
 from .carrying import carry_decisions, carry_remarks
+from .freeing import free_lost_apply
 
 OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED)
 GIVEN_UP = (ChangesetState.STALE, ChangesetState.FAILED)
@@ -51,6 +54,11 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
 
 
 def _open(pull: DataPull, changeset: Changeset | None) -> list[Changeset]:
+    """Also those whose apply has lost its worker, unless a transaction of that worker holds one."""
+    applying = Changeset.objects.filter(source=pull.source, state=ChangesetState.APPLYING.value)
+    for pk in list(applying.values_list("pk", flat=True)):
+        with suppress(Busy):
+            free_lost_apply(pk)
     older = Changeset.objects.filter(source=pull.source, state__in=[state.value for state in OPEN])
     return list(older if changeset is None else older.exclude(pk=changeset.pk))
 

@@ -16,6 +16,7 @@ UNREQUESTED: dict[str, Any] = {
     "apply_unrestricted": False,
     "submitted_at": None,
     "submissions": 0,
+    "losses": 0,
 }
 """What a changeset loses when nobody's request to apply it stands any more."""
 

@@ -7,12 +7,15 @@ is stored state: what a queue or its backend makes of a task is neither asked no
 from __future__ import annotations
 
 import logging
+import math
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
-from django.db import transaction
+from django.db import Error, transaction
 
 from data_sync import conf
 from data_sync.core.errors import Busy, HandOverFailed, InvalidTransition, LeaseLost
@@ -21,6 +24,7 @@ from data_sync.services import due
 from data_sync.services.apply import run_apply
 from data_sync.services.due import Kind, Submission
 from data_sync.services.pull import run_pull
+from data_sync.services.pull_states import forget_answers_of_the_past
 
 from . import choice, google_queue
 
@@ -62,22 +66,25 @@ def submit(kind: Kind, pk: int, *, here: bool = False) -> None:
 
 
 def deadline() -> float | None:
-    """Seconds that work may take where `submit` has it done; None: there is no limit that is known."""
+    """Seconds that a task of the chosen queue may take; None: it has no limit that is known, or there is no queue."""
     try:
         queue = choice.chosen()
     except Exception:
-        return conf.task_deadline()  # `submit` says what is wrong with the queue.
-    return google_queue.deadline() if queue is not None and queue.is_cloud_tasks else conf.task_deadline()
+        return None  # `submit` says what is wrong with the queue.
+    if queue is None or queue.is_immediate:
+        return None
+    return google_queue.deadline() if queue.is_cloud_tasks else conf.task_deadline()
 
 
-def run(kind: Kind, pk: int) -> None:
-    """Does work that has been delivered. A delivery too many, or one that comes late, does nothing and is no error.
+def run(kind: Kind, pk: int, *, seconds: float | None = None) -> None:
+    """Does work that has been delivered, in at most so many seconds if there is a limit.
 
+    A delivery too many, or one that comes late, does nothing and is no error.
     Raises `Busy` while another worker is at it. What else escapes, such as a database that is away, asks for another
     delivery. A pull that came to the end of a task's time is submitted again.
     """
     try:
-        if _work(kind, pk, seconds=deadline()):
+        if _work(kind, pk, seconds=seconds):
             submit(kind, pk)
     except Busy:
         raise
@@ -87,8 +94,10 @@ def run(kind: Kind, pk: int) -> None:
 
 def deliver(kind: Kind, pk: int) -> None:
     """`run`, for a task; which first hands over a little of what has been lost, so that a queue mends itself."""
+    until = time.monotonic() + (deadline() or math.inf)
     _sweep_a_little(kind, pk)
-    run(kind, pk)
+    left = until - time.monotonic()
+    run(kind, pk, seconds=None if left == math.inf else max(1.0, left))
 
 
 def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
@@ -96,6 +105,7 @@ def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
 
     What fails is due again later and holds up no other; but the first that the queue refuses ends the sweep.
     """
+    forget_answers_of_the_past()
     swept = []
     for kind, pk in due.due(limit):
         try:
@@ -144,7 +154,13 @@ def _sweep_one(kind: Kind, pk: int) -> Delivery:
     if submission is None:
         return Delivery.TAKEN
     if queue is None or queue.is_immediate:
-        run(kind, pk)
+        try:
+            run(kind, pk)
+        except InvalidTransition:
+            raise
+        except Exception:
+            due.give_back(submission)
+            raise
         return Delivery.DONE
     _hand_over(queue, submission)
     return Delivery.HANDED_OVER
@@ -178,6 +194,8 @@ def _hand_over(queue: choice.Queue, submission: Submission) -> None:
     try:
         queue.enqueue(submission)
     except Exception as error:
+        with suppress(Error):  # Then it is due a little later.
+            due.give_back(submission)
         raise _failure(submission.kind, submission.pk, error) from error
 
 

@@ -27,6 +27,21 @@ CATEGORY, TAG = "testapp.category", "testapp.tag"
 Rows = dict[int, Record]
 
 
+class Alone:
+    """Nobody follows the reading."""
+
+    relisted = 0
+
+    def note(self, rows: int) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def list_again(self) -> None:
+        pass
+
+
 class Memory:
     """A source in memory: records by label and handle. `then` is called before they are given, and may alter them."""
 
@@ -107,7 +122,7 @@ def compare(here: Memory, there: Memory, whole: tuple[bool, bool] = (False, Fals
     agreement = Agreement(schemas=chosen, here=request, there=request, scoped=frozenset(), differences=[])
     with ExitStack() as stack:
         both = BothSides(cast(LocalSource, here), there, agreement, whole, stack)
-        both.find(None, lambda read: None)
+        both.find(None, Alone())
         return list(_described(both.comparison(None)))
 
 

@@ -107,6 +107,18 @@ def test_an_approved_changeset_that_nobody_wants_applied_yet_is_not_due() -> Non
     assert due.due(10) == [] and due.note_submission("apply", changeset.pk) is None
 
 
+def test_what_a_queue_did_not_take_is_due_at_once() -> None:
+    pull = a_pull(ago(hours=1))
+    submission = due.take("pull", pull.pk)
+    assert submission is not None and due.due(10) == []
+    due.give_back(submission)
+    assert due.due(10) == [("pull", pull.pk)]
+    later = due.take("pull", pull.pk)
+    assert later is not None
+    due.give_back(submission)
+    assert due.due(10) == [], "which the later submission is not"
+
+
 def test_submissions_are_counted() -> None:
     pull = a_pull(ago(seconds=1))
     assert [due.note_submission("pull", pull.pk) for _ in range(2)] == [

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from data_sync import tasks
 from data_sync.core import source as core_source
+from data_sync.core.errors import InvalidTransition
 from data_sync.core.source import Handle, Request
 from data_sync.core.states import PullState
 from data_sync.models import Changeset, DataPull, KeptAnswer
-from data_sync.services import pull, pulling, reading
+from data_sync.orm.read import LocalSource
+from data_sync.orm.schema import ModelSchema
+from data_sync.services import due, pull, pulling, reading
+from data_sync.services.kept import KeptSource
+from data_sync.services.leases import Lease
 from data_sync.sources.http import HttpSource
+from tests import leasing
 from tests.environments import Environments
 from tests.testapp.models import Country, Document, Product
 
@@ -120,12 +129,125 @@ def test_rows_that_are_edited_here_between_tasks_are_listed_anew(environments: E
     assert "sku-3" not in {key for (key,) in changeset.changes.values_list("key", flat=True)}
 
 
-def test_a_task_that_brings_nothing_is_not_followed_by_others_for_ever(
+def test_a_source_that_is_edited_all_the_time_is_soon_read_as_a_whole(
+    environments: Environments, queued: DataPull, asked: list[str]
+) -> None:
+    for number, _ in enumerate(turns(queued)):
+        assert number < 40
+        Product.objects.using("source").filter(sku="sku-1").update(name=f"edited {number}")
+    assert asked.count("digests") == 2, "as often as in one task"
+    assert DataPull.objects.get(pk=queued.pk).state == PullState.DONE
+
+
+def test_edits_here_make_few_records_asked_for_again(
+    environments: Environments, queued: DataPull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_source, "MAX_HANDLES", 16)
+    for number in range(100):
+        environments.add(Country, code=f"x{number:03}", only="source")
+    same = [environments.add(Country, code=chr(0x4E00 + number)) for number in range(5)]
+    handles: list[Handle] = []
+    real = HttpSource.records
+
+    def tell(self: HttpSource, request: Request, some: Sequence[Handle]) -> Any:
+        handles.extend(some)
+        return real(self, request, some)
+
+    monkeypatch.setattr(HttpSource, "records", tell)
+    for _ in turns(queued):
+        if same:
+            same.pop()[1].delete()
+    assert DataPull.objects.get(pk=queued.pk).state == PullState.DONE
+    assert not same and len(handles) < 2 * len(set(handles))
+
+
+def test_an_edit_here_leaves_the_sources_listing_as_it_is(
+    queued: DataPull, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This side is listed again within a task, and the differences are asked for again; the source has not moved."""
+    real, edited = LocalSource.records, []
+
+    def edit(self: LocalSource, request: Request, handles: Sequence[Handle]) -> Any:
+        if not edited:
+            edited.append(Product.objects.filter(sku="sku-2").update(name="edited here"))
+        return real(self, request, handles)
+
+    monkeypatch.setattr(LocalSource, "records", edit)
+    for _ in turns(queued):
+        pass
+    done = DataPull.objects.get(pk=queued.pk)
+    assert (done.state, done.relisted) == (PullState.DONE, 0)
+    assert edited and asked.count("digests") == 1
+
+
+def test_what_was_read_before_a_release_is_read_anew(
+    queued: DataPull, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = turns(queued)
+    next(running)
+    shape = ModelSchema.shape
+    monkeypatch.setattr(ModelSchema, "shape", lambda self: shape(self) + "x")
+    for _ in running:
+        pass
+    assert asked.count("digests") == 2
+    assert DataPull.objects.get(pk=queued.pk).state == PullState.DONE
+
+
+def test_files_that_are_staged_are_not_looked_for_in_each_task(
     queued: DataPull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is left when all is kept and staged is compared and stored, however long that takes."""
-    tasks = list(turns(queued))
-    assert tasks[-1].state == PullState.DONE and len(tasks) < 25
+    looked: list[str] = []
+    is_staged = pulling.is_staged
+    monkeypatch.setattr(pulling, "is_staged", lambda file: looked.append(file.checksum) or is_staged(file))
+    for _ in turns(queued):
+        pass
+    assert len(looked) == len(set(looked)) == 3
+
+
+def test_a_worker_that_was_only_paused_adds_nothing_to_what_is_kept(
+    queued: DataPull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successor has kept the same answers by then."""
+    monkeypatch.setattr(Lease, "_beat", lambda self: None)
+    settle, calls = KeptSource.settle, []
+
+    def pause(self: KeptSource) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            leasing.expire()
+            pull.run_pull(queued.pk, seconds=NO_TIME)
+        settle(self)
+
+    monkeypatch.setattr(KeptSource, "settle", pause)
+    assert pull.run_pull(queued.pk, seconds=NO_TIME).state == PullState.QUEUED
+    for _ in turns(queued):
+        pass
+    assert DataPull.objects.get(pk=queued.pk).state == PullState.DONE
+
+
+def test_between_two_tasks_a_pull_is_not_abandoned(environments: Environments, queued: DataPull) -> None:
+    DataPull.objects.update(created_at=timezone.now() - timedelta(hours=1), submissions=9)
+    waiting = next(turns(queued))
+    assert (waiting.state, waiting.submissions, due.due(9)) == (PullState.QUEUED, 1, [])
+    with pytest.raises(InvalidTransition, match=f"Pull {queued.pk} of Staging is queued"):
+        pull.request_pull(environments.source, [], environments.actor)
+    DataPull.objects.update(submitted_at=timezone.now() - timedelta(minutes=6))
+    assert due.due(9) == [("pull", queued.pk)]
+
+
+@pytest.mark.parametrize("how", ["given up", "swept"])
+def test_what_was_kept_for_a_pull_that_is_over_is_forgotten(
+    environments: Environments, queued: DataPull, how: str
+) -> None:
+    next(turns(queued))
+    if how == "given up":
+        DataPull.objects.update(submitted_at=timezone.now() - timedelta(hours=2))
+        pull.request_pull(environments.source, [], environments.actor)
+    else:
+        DataPull.objects.update(state="failed", active_source=None)
+        assert KeptAnswer.objects.exists()
+        tasks.sweep()
+    assert not KeptAnswer.objects.exists()
 
 
 def test_a_task_that_is_killed_leaves_what_was_kept(queued: DataPull, asked: list[str]) -> None:

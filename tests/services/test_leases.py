@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from data_sync.core.errors import Busy, InvalidTransition, LeaseLost
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import ApplyHeartbeat, Changeset, DataPull, PullHeartbeat
-from data_sync.services import apply, leases, pull, pulling
+from data_sync.services import apply, approval, leases, pull, pulling
 from data_sync.services.leases import Lease
 from data_sync.services.progress import Progress, progress
 from tests import leasing
@@ -230,12 +230,79 @@ def test_a_transaction_that_does_not_stir_is_not_waited_for(environments: Enviro
         with other.cursor() as cursor:
             other.set_autocommit(False)
             cursor.execute("UPDATE data_sync_changeset SET attempt = attempt")
-            with pytest.raises(Busy, match="does not stir"):
+            with pytest.raises(Busy, match="held by a transaction of its worker"):
                 apply.run_apply(changeset.pk)
             other.rollback()
     finally:
         other.close()
     assert apply.run_apply(changeset.pk).state == ChangesetState.APPLIED
+
+
+@pytest.mark.parametrize("what", ["claim", "cancel", "ask for another", "apply again", "withdraw"])
+def test_nobody_waits_for_a_transaction_that_does_not_stir(
+    environments: Environments, queued: DataPull, what: str
+) -> None:
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("this database cannot skip what is locked")
+    if what in ("apply again", "withdraw"):
+        pull.run_pull(queued.pk)
+        changeset = environments.approved()
+        apply.request_apply(changeset.pk, environments.actor)
+        apply._claim(changeset.pk)
+    else:
+        pull._claim(queued.pk)
+    leasing.expire()
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            other.set_autocommit(False)
+            cursor.execute("UPDATE data_sync_changeset SET attempt = attempt")
+            cursor.execute("UPDATE data_sync_pull SET attempt = attempt")
+            with pytest.raises(Busy, match="held by a transaction of its worker"):
+                match what:
+                    case "claim":
+                        pull.run_pull(queued.pk)
+                    case "cancel":
+                        pull.cancel_pull(queued.pk, environments.actor)
+                    case "ask for another":
+                        pull.request_pull(environments.source, [], environments.actor)
+                    case "apply again":
+                        apply.request_apply(changeset.pk, environments.actor)
+                    case "withdraw":
+                        approval.withdraw(changeset.pk, environments.actor)
+            other.rollback()
+    finally:
+        other.close()
+
+
+def test_who_is_told_to_stop_does_not_end_the_lease_of_its_successor(claimed: DataPull) -> None:
+    DataPull.objects.update(token="the successor's")
+    leases.end(PullHeartbeat, claimed.pk, claimed.token)
+    assert not pull.is_abandoned(claimed)
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "rejected", "superseded"])
+def test_an_apply_that_lost_its_worker_can_be_called_off(
+    environments: Environments, queued: DataPull, how: str
+) -> None:
+    pull.run_pull(queued.pk)
+    changeset = environments.approved()
+    apply.request_apply(changeset.pk, environments.actor)
+    apply._claim(changeset.pk)
+    with pytest.raises(InvalidTransition, match="is applying"):
+        approval.withdraw(changeset.pk, environments.actor)
+    leasing.expire()
+    match how:
+        case "withdrawn":
+            approval.withdraw(changeset.pk, environments.actor)
+        case "rejected":
+            approval.reject(changeset.pk, environments.actor)
+        case "superseded":
+            environments.pull()
+    changeset.refresh_from_db()
+    assert changeset.state == {"withdrawn": "pending"}.get(how, how)
+    with environments.untouched(), pytest.raises(InvalidTransition):
+        apply.run_apply(changeset.pk)
 
 
 # Asking for another pull

@@ -1,0 +1,43 @@
+"""Changes of a pull's state by the worker that has claimed it: each one UPDATE under its token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from data_sync.core.errors import LeaseLost
+from data_sync.core.states import PullState
+from data_sync.models import DataPull, KeptAnswer
+from data_sync.models.time import UtcNow
+
+ACTIVE = [state for state in PullState if state.is_active]
+OVER: dict[str, Any] = {"active_source": None, "finished_at": UtcNow(), "token": ""}
+
+
+def update(pull: DataPull, **values: Any) -> None:
+    """Raises `LeaseLost`."""
+    held = DataPull.objects.filter(pk=pull.pk, state__in=[state.value for state in ACTIVE], token=pull.token)
+    if not held.update(**values):
+        raise LeaseLost(f"Pull {pull.pk} was cancelled, or another worker has taken it over.")
+
+
+def move(pull: DataPull, new: PullState, **values: Any) -> None:
+    update(pull, state=new.value, **values)
+
+
+def finish(pull: DataPull, new: PullState, **values: Any) -> None:
+    """To a state in which the pull is over: with it goes what was kept for it."""
+    with transaction.atomic():
+        move(pull, new, **OVER, **values)
+        forget_answers(pull.pk)
+
+
+def forget_answers(pull_id: int) -> None:
+    """What was kept for a pull that is over."""
+    KeptAnswer.objects.filter(pull=pull_id).delete()
+
+
+def forget_answers_of_the_past() -> None:
+    """Of pulls that are over: what a worker kept that did not know it yet."""
+    KeptAnswer.objects.exclude(pull__state__in=[state.value for state in ACTIVE]).delete()
