@@ -197,6 +197,28 @@ def test_a_database_without_tables_is_a_sentence(
 
 
 @pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "database is locked",
+        "database table is locked",
+        "deadlock detected",
+        "canceling statement due to lock timeout",
+        "(1205, 'Lock wait timeout exceeded; try restarting transaction')",
+        "(1213, 'Deadlock found when trying to get lock; try restarting transaction')",
+    ],
+)
+def test_a_busy_database_is_to_be_tried_again(run: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError(words)
+
+    monkeypatch.setattr(Changeset.objects, "defer", fail)
+    ran = run("list")
+    assert (ran.code, "migrate" in ran.err) == (1, False)
+    assert ran.err.endswith(f"The database is busy: {words}. Try again.\n")
+
+
+@pytest.mark.django_db(databases="__all__")
 def test_what_nobody_foresaw_leaves_a_traceback_and_a_document(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("oops")

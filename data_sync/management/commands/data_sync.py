@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 
 from data_sync.core.errors import DataSyncError, InvalidInput
 from data_sync.services import actors
@@ -24,6 +25,9 @@ from ..text.marks import Paint
 from ..text.words import visible
 from ..verbs import add_verbs
 from ..verbs.call import Answer, Call, Stream, Verbs
+
+BUSY = re.compile(r"is locked|deadlock|lock (wait )?timeout", re.IGNORECASE)
+"""What SQLite, PostgreSQL and MariaDB say where another process holds what is wanted."""
 
 
 class Command(BaseCommand):
@@ -129,6 +133,8 @@ def _sentence(error: Exception) -> str | None:
     match error:
         case DataSyncError() | CommandError() | ImproperlyConfigured():
             return str(error)
+        case OperationalError() if BUSY.search(str(error)):
+            return f"The database is busy: {error}. Try again."
         case DatabaseError():
             return f"The database refused: {error}. If tables are missing, run manage.py migrate."
         case _:
