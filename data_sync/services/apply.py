@@ -45,6 +45,7 @@ from .staleness import check_rows
 from .transitions import UNREQUESTED, refusal
 
 logger = logging.getLogger("data_sync")
+_IS_APPROVED = Q(state=ChangesetState.APPROVED.value)
 
 
 def approve_and_request(changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None) -> Changeset:
@@ -66,10 +67,13 @@ def request_apply(
     approval is not of this revision, `InvalidTransition` with the reason otherwise.
     """
     actor.require("data_sync.apply_changeset")
+    # Looked at beforehand, so that nobody waits for the transaction of an apply that is running; and outside of this
+    # one: a transaction that has read is refused the write lock by SQLite where another wrote since.
+    if not Changeset.objects.filter(_IS_APPROVED | APPLY_LEASE_EXPIRED, pk=changeset_id).exists():
+        raise _unavailable(changeset_id, Changeset.objects.filter(pk=changeset_id).first())
     with transaction.atomic():
-        # Not read first: a transaction that has read is refused the write lock by SQLite where another wrote since.
         free_lost_apply(changeset_id)
-        asked = Changeset.objects.filter(state=ChangesetState.APPROVED.value, pk=changeset_id)
+        asked = Changeset.objects.filter(_IS_APPROVED, pk=changeset_id)
         if revision is not None:
             asked = asked.filter(approved_revision=revision)
         is_recorded = asked.update(
@@ -152,22 +156,24 @@ def _claim(changeset_id: int) -> str | None:
     if row is not None:
         is_taken_over = row.state == ChangesetState.APPLYING
         free = Changeset.objects.filter(
-            Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | APPLY_LEASE_EXPIRED,
+            (_IS_APPROVED & Q(apply_requested_at__isnull=False)) | APPLY_LEASE_EXPIRED,
             pk=changeset_id,
             attempt=row.attempt,
         )
-        with transaction.atomic():
-            if is_taken_over:
-                leases.refuse_held_open(free, f"Changeset {changeset_id}")
-            if free.update(
-                state=ChangesetState.APPLYING.value,
-                state_reason="",
-                attempt=row.attempt + 1,
-                losses=row.losses + is_taken_over,
-                token=token,
-            ):
-                leases.begin(ApplyHeartbeat, changeset_id)
-                return token
+        # Looked at beforehand: an update might wait for the transaction of an apply that is running.
+        if free.exists():
+            with transaction.atomic():
+                if is_taken_over:
+                    leases.refuse_held_open(free, f"Changeset {changeset_id}")
+                if free.update(
+                    state=ChangesetState.APPLYING.value,
+                    state_reason="",
+                    attempt=row.attempt + 1,
+                    losses=row.losses + is_taken_over,
+                    token=token,
+                ):
+                    leases.begin(ApplyHeartbeat, changeset_id)
+                    return token
     changeset = Changeset.objects.filter(pk=changeset_id).first()
     if changeset is not None and changeset.state == ChangesetState.APPLIED:
         return None

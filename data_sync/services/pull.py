@@ -164,18 +164,20 @@ def _claim(pull_id: int) -> str:
     free = DataPull.objects.filter(
         Q(state=PullState.QUEUED.value) | PULL_LEASE_EXPIRED, pk=pull_id, attempt=row.attempt
     )
-    with transaction.atomic():
-        if row.token:
-            leases.refuse_held_open(free, f"Pull {pull_id}")
-        if free.update(
-            state=PullState.READING.value,
-            attempt=row.attempt + 1,
-            losses=row.losses + 1 if row.token else 0,
-            token=token,
-            started_at=Coalesce("started_at", UtcNow()),
-        ):
-            leases.begin(PullHeartbeat, pull_id)
-            return token
+    # Looked at beforehand: an update might wait for the transaction of a pull that is being stored.
+    if free.exists():
+        with transaction.atomic():
+            if row.token:
+                leases.refuse_held_open(free, f"Pull {pull_id}")
+            if free.update(
+                state=PullState.READING.value,
+                attempt=row.attempt + 1,
+                losses=row.losses + 1 if row.token else 0,
+                token=token,
+                started_at=Coalesce("started_at", UtcNow()),
+            ):
+                leases.begin(PullHeartbeat, pull_id)
+                return token
     state = DataPull.objects.values_list("state", flat=True).get(pk=pull_id)
     if PullState(state).is_active:
         raise leases.busy(PullHeartbeat, pull_id, f"Pull {pull_id} is being worked at")

@@ -202,7 +202,8 @@ def test_progress_can_be_asked_for(admin):
     answer = admin.get(url("datapull", "status", row.pk)).json()
     page = admin.get(url("datapull", "change", row.pk)).content.decode()
 
-    assert answer == {"active": True, "words": "Reading both sides: 40 rows read", "value": 40, "max": 100}
+    words = "Reading both sides: 40 rows read"
+    assert answer == {"active": True, "words": words, "phase": "rows", "value": 40, "max": 100}
     assert '<progress value="40" max="100"' in page and ">Refresh</a>" in page
 
 
