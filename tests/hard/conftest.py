@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from data_sync.services import pull
+from data_sync.services import pulling
 
 WAYS = ("whole", "listed")
 
@@ -26,4 +26,4 @@ def both_ways_on_sqlite(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _read(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "listed":
-        monkeypatch.setattr(pull, "SMALL", -1)
+        monkeypatch.setattr(pulling, "SMALL", -1)

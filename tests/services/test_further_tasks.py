@@ -144,7 +144,7 @@ def test_edits_here_make_few_records_asked_for_again(
 ) -> None:
     monkeypatch.setattr(core_source, "MAX_HANDLES", 16)
     for number in range(100):
-        environments.add(Country, code=f"x{number:03}", only="source")
+        environments.add(Country, code=chr(0x5000 + number), only="source")
     same = [environments.add(Country, code=chr(0x4E00 + number)) for number in range(5)]
     handles: list[Handle] = []
     real = HttpSource.records
