@@ -137,6 +137,17 @@ def _check_values() -> Iterator[Error]:
                 hint="Leave it out for the default.",
                 id="data_sync.E020",
             )
+    try:
+        is_count = conf.confirm_deletes() >= 0
+    except (TypeError, ValueError):
+        is_count = False
+    if not is_count:
+        name = "DATA_SYNC_CONFIRM_DELETES"
+        yield Error(
+            f"{name} is {getattr(settings, name)!r}, not a number from 0 on.",
+            hint="Leave it out for the default.",
+            id="data_sync.E020",
+        )
     if isinstance(getattr(settings, "DATA_SYNC_ALLOWED_HOSTS", ()), str):
         yield Error(
             "DATA_SYNC_ALLOWED_HOSTS is a text, not a list of host names or networks.",

@@ -598,6 +598,8 @@ def test_the_default_settings_are_sound() -> None:
         ("DATA_SYNC_LEASE_SECONDS", 0, {"E020"}),
         ("DATA_SYNC_LEASE_SECONDS", -5, {"E020"}),
         ("DATA_SYNC_TASK_DEADLINE", 0, {"E020"}),
+        ("DATA_SYNC_CONFIRM_DELETES", "x", {"E020"}),
+        ("DATA_SYNC_CONFIRM_DELETES", 0, set()),
         ("DATA_SYNC_TASK_DEADLINE", "10 min", {"E020"}),
         ("DATA_SYNC_TASK_DEADLINE", None, set()),
         ("DATA_SYNC_TASK_DEADLINE", 1800, set()),

@@ -6,11 +6,15 @@ from typing import Any
 
 from data_sync.services.progress import Progress
 
+ABANDONED = "abandoned"
+"""The stage of work that nobody is at."""
 
-def progress_document(seen: Progress, words: str, *, is_active: bool) -> dict[str, Any]:
-    """Once it is no longer `active`, the page is loaded anew. `max` is 0 where it is not known how much there is."""
+
+def progress_document(seen: Progress, words: str, stage: str) -> dict[str, Any]:
+    """At another stage (a state, or `ABANDONED`) than it was made for, the page is loaded anew. `max` is 0 where it is
+    not known how much there is."""
     return {
-        "active": is_active,
+        "stage": stage,
         "words": words,
         "phase": seen.phase,
         "value": min(seen.done, seen.total),

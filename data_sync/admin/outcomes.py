@@ -15,7 +15,7 @@ from data_sync.services.apply import is_abandoned
 from data_sync.services.document import changeset_document
 from data_sync.services.progress import Progress, progress
 
-from .following import progress_document
+from .following import ABANDONED, progress_document
 from .names import model_name
 from .pages import actor_of, get_row, render
 
@@ -57,7 +57,7 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         title=_("Result of changeset %(number)s") % {"number": pk},
         crumbs=admin.crumbs(changeset, _("Result")),
         changeset=changeset,
-        is_abandoned=is_abandoned(changeset),
+        stage=_stage(changeset),
         progress=progress_words(changeset, seen),
         seen=seen,
         outcomes=[(value, words, counts[value]) for value, words in Change.OUTCOMES if value in counts],
@@ -88,12 +88,12 @@ def status(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
     """For the script that follows an apply."""
     admin.require_view(request)
     changeset = get_row(Changeset, pk, "heartbeat")
-    is_active = changeset.state == ChangesetState.APPLYING or (
-        changeset.state == ChangesetState.APPROVED and changeset.apply_requested_at is not None
-    )
-    is_active = is_active and not is_abandoned(changeset)
     seen = progress(changeset)
-    return JsonResponse(progress_document(seen, progress_words(changeset, seen), is_active=is_active))
+    return JsonResponse(progress_document(seen, progress_words(changeset, seen), _stage(changeset)))
+
+
+def _stage(changeset: Changeset) -> str:
+    return ABANDONED if is_abandoned(changeset) else changeset.state
 
 
 def progress_words(changeset: Changeset, seen: Progress) -> str:

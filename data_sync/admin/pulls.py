@@ -23,7 +23,7 @@ from data_sync.services.progress import Progress, progress
 
 from .agreement import Disagreement, disagreements
 from .dates import DatedList, moment
-from .following import progress_document
+from .following import ABANDONED, progress_document
 from .forms import PullForm
 from .markup import badge, counts
 from .names import model_name
@@ -105,7 +105,7 @@ class DataPullAdmin(ScreensAdmin):
             pull=row,
             changeset=getattr(row, "changeset", None),
             is_active=state.is_active,
-            is_abandoned=state.is_active and pull.is_abandoned(row),
+            stage=_stage(row),
             progress=progress_words(row, seen),
             seen=seen,
             disagreements=self._disagreements(row),
@@ -126,8 +126,7 @@ class DataPullAdmin(ScreensAdmin):
         self.require_view(request)
         row = get_row(DataPull, pk, "heartbeat")
         seen = progress(row)
-        is_active = PullState(row.state).is_active and not pull.is_abandoned(row)
-        return JsonResponse(progress_document(seen, progress_words(row, seen), is_active=is_active))
+        return JsonResponse(progress_document(seen, progress_words(row, seen), _stage(row)))
 
     def add(self, request: HttpRequest) -> HttpResponse:
         """Saving starts the pull, and leads to its page."""
@@ -176,6 +175,10 @@ def _only_source() -> int | None:
     """Where there is one source only, nobody has to choose it."""
     sources = DataSource.objects.values_list("pk", flat=True)[:2]
     return sources[0] if len(sources) == 1 else None
+
+
+def _stage(row: DataPull) -> str:
+    return ABANDONED if PullState(row.state).is_active and pull.is_abandoned(row) else row.state
 
 
 def progress_words(row: DataPull, seen: Progress) -> str:

@@ -39,8 +39,8 @@ class Submission:
 
 
 def _is_overdue(asked_at: str) -> Q:
-    """Whether a queue has had its time, or the one who asked had theirs to hand it over."""
-    never = Q(submitted_at=None) & (Q(**{f"{asked_at}__lt": UtcNow() - Value(GRACE)}))
+    """Whether a queue has had its time, or has not taken it, or the one who asked had theirs to hand it over."""
+    never = Q(submitted_at=None) & (Q(submissions__gt=0) | Q(**{f"{asked_at}__lt": UtcNow() - Value(GRACE)}))
     again = Q()
     for number, wait in enumerate(WAITS, 1):
         counted = Q(submissions=number) if number < len(WAITS) else Q(submissions__gte=number)

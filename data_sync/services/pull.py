@@ -58,8 +58,12 @@ def request_pull(
             active = DataPull.objects.filter(active_source=source.pk).first()
             if active is not None and not _give_up_abandoned(active.pk, actor):
                 break
-    which = f"Pull {active.pk} of {source.name} is {active.state}" if active else f"A pull of {source.name} is active"
-    raise InvalidTransition(f"{which}; wait for it, or cancel it (data_sync cancel).")
+    if active is None:
+        raise InvalidTransition(f"A pull of {source.name} was active until now; try again.")
+    number = active.pk
+    raise InvalidTransition(
+        f"Pull {number} of {source.name} is {active.state}; wait for it, or cancel it (data_sync cancel {number})."
+    )
 
 
 def is_abandoned(pull: DataPull) -> bool:

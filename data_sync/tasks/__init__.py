@@ -123,7 +123,14 @@ def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
 
 
 def _start(kind: Kind, pk: int) -> None:
-    queue = _queue(kind, pk)
+    try:
+        queue = _queue(kind, pk)
+    except HandOverFailed:
+        with suppress(Error):
+            submission = due.note_submission(kind, pk)
+            if submission is not None:
+                due.give_back(submission)  # So that the next sweep tries it, and need not wait.
+        raise
     if queue is None:
         _work(kind, pk)
         return

@@ -203,7 +203,7 @@ def test_progress_can_be_asked_for(admin):
     page = admin.get(url("datapull", "change", row.pk)).content.decode()
 
     words = "Reading both sides: 40 rows read"
-    assert answer == {"active": True, "words": words, "phase": "rows", "value": 40, "max": 100}
+    assert answer == {"stage": "reading", "words": words, "phase": "rows", "value": 40, "max": 100}
     assert '<progress value="40" max="100"' in page and ">Refresh</a>" in page
 
 

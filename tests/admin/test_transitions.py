@@ -375,8 +375,8 @@ def test_an_apply_whose_worker_is_gone_can_be_resumed(boss):
     answer = boss.post(url(stored, "approve"), {"do": "apply", "revision": "0"}, follow=True)
 
     stored.refresh_from_db()
-    assert "Apply again" in text(page) and "data-ds-poll" not in page.content.decode()
-    assert not status["active"]
+    assert "Apply again" in text(page) and "<progress" not in page.content.decode()
+    assert status["stage"] == "abandoned"
     assert stored.state == "applied" and Term.objects.get().meaning == "a word", text(answer)
 
 

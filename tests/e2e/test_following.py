@@ -44,7 +44,7 @@ def test_a_pull_that_nobody_is_at_says_so_and_how_to_go_on(arrive, reading):
     person = arrive()
     person.visit(f"datapull/{reading.pk}/change/")
     page = person.page
-    expect(page.locator(".ds-banner")).to_contain_text("Nobody is working at this pull any more.")
+    expect(page.locator(".ds-banner")).to_contain_text("Nobody is working at this pull.")
     expect(page.get_by_role("button", name="Pull again")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel the pull")).to_be_visible()
     expect(page.locator("progress")).to_have_count(0)

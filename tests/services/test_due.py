@@ -38,6 +38,7 @@ def an_apply(asked: Any, **values: Any) -> Changeset:
     ("submissions", "submitted", "is_due"),
     [
         (0, None, True),  # Lost between the commit and the queue.
+        (3, None, True),  # The queue did not take it.
         (1, {"minutes": 4}, False),
         (1, {"minutes": 6}, True),
         (2, {"minutes": 6}, False),

@@ -31,8 +31,8 @@ def test_of_two_pulls_at_once_the_second_is_refused_with_the_number_of_the_first
         first, second = told_apart(both, gate.reached())
         number = DataPull.objects.get().pk
         assert second.end() == 1
-        sentence = "Pull {} of Staging is {}; wait for it, or cancel it (data_sync cancel)."
-        possible = [sentence.format(number, state) for state in ("queued", "reading")]
+        sentence = "Pull {} of Staging is {}; wait for it, or cancel it (data_sync cancel {})."
+        possible = [sentence.format(number, state, number) for state in ("queued", "reading")]
         assert second.document["error"] in possible
         gate.open()
         assert first.end() == 2

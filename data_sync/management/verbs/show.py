@@ -12,6 +12,7 @@ from data_sync.services import consequences, review, revision
 from data_sync.services.content import change_content
 from data_sync.services.moved import Moved, moved_rows
 from data_sync.services.progress import progress
+from data_sync.services.pull import is_abandoned
 from data_sync.services.seals import kept_of
 
 from ..progress import steps_text
@@ -68,6 +69,8 @@ def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
     for pull in active:
         steps = steps_text(progress(pull))
         yield f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}{':' if steps else ''}{steps}."
+        if is_abandoned(pull):
+            yield "    Nobody is at it. Have it done: data_sync sweep"
     if not changesets:
         yield "There are no changesets. Make one: data_sync pull SOURCE"
         return

@@ -416,29 +416,36 @@
   let timer = 0;
   let told = "";
 
+  function tell(state) {
+    const bar = progress.querySelector("progress");
+    if (!bar) {
+      return;
+    }
+    progress.querySelector("[data-ds-words]").textContent = state.words;
+    // A screen reader is told of a new phase and of each quarter, not of every number.
+    const stage = `${state.phase} ${state.max ? Math.floor((4 * state.value) / state.max) : 0}`;
+    if (stage !== told) {
+      told = stage;
+      progress.querySelector("[data-ds-said]").textContent = state.words;
+    }
+    if (state.max && state.value) {
+      bar.max = state.max;
+      bar.value = state.value;
+    } else {
+      bar.removeAttribute("value");
+    }
+  }
+
   async function poll() {
     timer = 0;
     try {
       const response = await fetch(progress.dataset.dsPoll, { headers: { Accept: "application/json" } });
       const state = await response.json();
-      if (!state.active) {
+      if (state.stage !== progress.dataset.dsStage) {
         window.location.reload();
         return;
       }
-      progress.querySelector("[data-ds-words]").textContent = state.words;
-      // A screen reader is told of a new phase and of each quarter, not of every number.
-      const stage = `${state.phase} ${state.max ? Math.floor((4 * state.value) / state.max) : 0}`;
-      if (stage !== told) {
-        told = stage;
-        progress.querySelector("[data-ds-said]").textContent = state.words;
-      }
-      const bar = progress.querySelector("progress");
-      if (state.max && state.value) {
-        bar.max = state.max;
-        bar.value = state.value;
-      } else {
-        bar.removeAttribute("value");
-      }
+      tell(state);
     } catch {
       // The next attempt, or the Refresh link, tells.
     }
