@@ -34,7 +34,7 @@ def _check_queue() -> Iterator[CheckMessage]:
     except Exception as error:  # Whatever the class of a backend raises when it is made.
         yield Error(
             f'TASKS["{functions.ALIAS}"] cannot be used: {error}',
-            hint="Write it as the how-to guide to your queue says, with its packages installed; or leave it out to have "
+            hint="Write it as the how-to guide to your queue says, and install its packages; or leave it out to have "
             "work done in the request.",
             id="data_sync.E023",
         )
