@@ -27,8 +27,7 @@ from data_sync.core.wire import StreamReader
 from data_sync.models import Baseline, Change, Changeset
 from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
-from data_sync.services import apply, approval, reading, review, sources
-from data_sync.services import pull as pulls
+from data_sync.services import apply, approval, pulling, reading, review, sources
 from tests.direct import Direct, Spoil, fresh
 from tests.environments import Environments
 from tests.hard.models import Book, Library, LocalSetNull, Member, Node, Owner, Permit, Place
@@ -59,7 +58,7 @@ def direct(environments: Environments) -> Iterator[Environments]:
 def pulled(direct: Environments, large: bool, *labels: str, spoil: Spoil | None = None) -> Any:
     with (
         mock.patch.object(sources, "open_source", lambda _: Direct(spoil)),
-        mock.patch.object(pulls, "SMALL", -1 if large else reading.SMALL),
+        mock.patch.object(pulling, "SMALL", -1 if large else reading.SMALL),
     ):
         return direct.pull(*labels)
 

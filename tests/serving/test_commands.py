@@ -70,11 +70,11 @@ def test_who_is_tired_of_waiting_for_sqlite_is_told_to_try_again(
     with Gate("products") as gate, commands(("apply", str(changeset.pk))) as (first,):
         gate.reached()
         monkeypatch.setitem(os.environ, "DATA_SYNC_TEST_PATIENCE", "0.1")
-        with commands(("apply", str(changeset.pk)), ("pull", "Staging")) as both:
-            for other in both:
-                assert other.end() == 1
-                assert "The database is busy" in other.errors and "Try again" in other.errors
-                assert "Traceback" not in other.errors and "migrate" not in other.errors
+        with commands(("apply", str(changeset.pk)), ("pull", "Staging")) as (apply, pull):
+            assert (apply.end(), pull.end()) == (1, 1)
+            assert "is being applied by another worker" in apply.errors, "which it hears without waiting"
+            assert "The database is busy" in pull.errors and "Try again" in pull.errors
+            assert "Traceback" not in apply.errors + pull.errors and "migrate" not in pull.errors
         gate.open()
         assert first.end() == 0
 

@@ -41,7 +41,7 @@ def test_a_pull_that_ran_out_of_time_can_be_pulled_again(
 
     lost = DataPull.objects.get()
     path = f"/admin/data_sync/datapull/{lost.pk}/change/"
-    eventually(lambda: "Nobody is working at this pull any more." in person.visit(path).words)
+    eventually(lambda: "Nobody is working at this pull." in person.visit(path).words)
     assert not Changeset.objects.exists() and not Change.objects.exists()
     again = person.press(person.visit(path), "Pull again")
     assert "Review changeset" in again.words
