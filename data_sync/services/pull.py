@@ -43,6 +43,14 @@ def request_pull(
     if unknown:
         raise InvalidTransition(f"Not registered here: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
     for _ in range(2):
+        # Looked at beforehand: an insert would wait for the transaction of a pull that is being stored.
+        active = DataPull.objects.filter(active_source=source.pk).first()
+        if active is not None and not _give_up_abandoned(active.pk, actor):
+            number = active.pk
+            raise InvalidTransition(
+                f"Pull {number} of {source.name} is {active.state}; wait for it, or cancel it "
+                f"(data_sync cancel {number})."
+            )
         try:
             with transaction.atomic():
                 return DataPull.objects.create(
@@ -55,15 +63,8 @@ def request_pull(
                     actor=actor.label,
                 )
         except IntegrityError:
-            active = DataPull.objects.filter(active_source=source.pk).first()
-            if active is not None and not _give_up_abandoned(active.pk, actor):
-                break
-    if active is None:
-        raise InvalidTransition(f"A pull of {source.name} was active until now; try again.")
-    number = active.pk
-    raise InvalidTransition(
-        f"Pull {number} of {source.name} is {active.state}; wait for it, or cancel it (data_sync cancel {number})."
-    )
+            pass  # Somebody was quicker, who is named in the next round.
+    raise InvalidTransition(f"A pull of {source.name} was active until now; try again.")
 
 
 def is_abandoned(pull: DataPull) -> bool:
