@@ -29,7 +29,7 @@ from . import audit, leases
 from .actors import Actor
 from .approval import approve
 from .authority import requester, require_authority
-from .due import ABANDONED_APPLY, APPLY_LEASE_EXPIRED
+from .due import ABANDONED_APPLY, APPLY_LEASE_EXPIRED, WAITING_APPLY
 from .execution import write_rows
 from .fitting import require_fitting
 from .freeing import free_lost_apply
@@ -108,7 +108,9 @@ def run_apply(changeset_id: int) -> Changeset:
     token = _claim(changeset_id)
     if token is None:
         return Changeset.objects.get(pk=changeset_id)
-    changeset = Changeset.objects.select_related("apply_requested_by").get(pk=changeset_id)
+    changeset = Changeset.objects.select_related("apply_requested_by").filter(pk=changeset_id, token=token).first()
+    if changeset is None:  # Paused just here, for longer than its lease: what is there now is its successor's.
+        raise LeaseLost(f"Another worker has taken over changeset {changeset_id}.")
     actor = requester(changeset)
     try:
         if changeset.losses > leases.MAX_LOSSES:
@@ -155,11 +157,7 @@ def _claim(changeset_id: int) -> str | None:
     row = Changeset.objects.filter(pk=changeset_id).first()
     if row is not None:
         is_taken_over = row.state == ChangesetState.APPLYING
-        free = Changeset.objects.filter(
-            (_IS_APPROVED & Q(apply_requested_at__isnull=False)) | APPLY_LEASE_EXPIRED,
-            pk=changeset_id,
-            attempt=row.attempt,
-        )
+        free = Changeset.objects.filter(WAITING_APPLY, pk=changeset_id, attempt=row.attempt)
         # Looked at beforehand: an update might wait for the transaction of an apply that is running.
         if free.exists():
             with transaction.atomic():

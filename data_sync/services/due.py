@@ -25,8 +25,12 @@ WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 20, 40, 60))
 PULL_LEASE_EXPIRED = Q(state__in=[PullState.READING.value, PullState.COMPARING.value]) & expired(PullHeartbeat)
 APPLY_LEASE_EXPIRED = Q(state=ChangesetState.APPLYING.value) & expired(ApplyHeartbeat)
 
-_WAITING_PULL = Q(state=PullState.QUEUED.value) | PULL_LEASE_EXPIRED
-_WAITING_APPLY = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) | APPLY_LEASE_EXPIRED
+_QUEUED = Q(state=PullState.QUEUED.value)
+_REQUESTED = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False)
+WAITING_PULL = _QUEUED | PULL_LEASE_EXPIRED
+"""Pulls that a worker may claim."""
+WAITING_APPLY = _REQUESTED | APPLY_LEASE_EXPIRED
+"""Changesets whose apply a worker may claim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +52,20 @@ def _is_overdue(asked_at: str) -> Q:
     return never | again
 
 
-ABANDONED_PULL = (Q(state=PullState.QUEUED.value) & _is_overdue("created_at")) | PULL_LEASE_EXPIRED
+ABANDONED_PULL = (_QUEUED & _is_overdue("created_at")) | PULL_LEASE_EXPIRED
 """Pulls that nobody is at, or will be, as far as can be told."""
-ABANDONED_APPLY = (
-    Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False) & _is_overdue("apply_requested_at")
-) | APPLY_LEASE_EXPIRED
+ABANDONED_APPLY = (_REQUESTED & _is_overdue("apply_requested_at")) | APPLY_LEASE_EXPIRED
 """Applies that were asked for and that nobody is at, or will be."""
+
+
+def _waiting(kind: Kind) -> QuerySet[Any]:
+    match kind:
+        case "pull":
+            return DataPull.objects.filter(WAITING_PULL)
+        case "apply":
+            return Changeset.objects.filter(WAITING_APPLY)
+        case _:
+            assert_never(kind)
 
 
 def _due(kind: Kind) -> QuerySet[Any]:
@@ -61,12 +73,11 @@ def _due(kind: Kind) -> QuerySet[Any]:
     match kind:
         case "pull":
             overdue = _is_overdue("created_at") | (PULL_LEASE_EXPIRED & _is_untold(PullHeartbeat))
-            return DataPull.objects.filter(_WAITING_PULL & overdue)
         case "apply":
             overdue = _is_overdue("apply_requested_at") | (APPLY_LEASE_EXPIRED & _is_untold(ApplyHeartbeat))
-            return Changeset.objects.filter(_WAITING_APPLY & overdue)
         case _:
             assert_never(kind)
+    return _waiting(kind).filter(overdue)
 
 
 def _is_untold(heartbeats: Heartbeats) -> Q:
@@ -97,22 +108,13 @@ def take(kind: Kind, pk: int) -> Submission | None:
 
 def note_submission(kind: Kind, pk: int) -> Submission | None:
     """Counts that waiting work is handed over; None where nobody waits for it any more."""
-    rows: QuerySet[Any]
-    match kind:
-        case "pull":
-            rows = DataPull.objects.filter(_WAITING_PULL, pk=pk)
-        case "apply":
-            rows = Changeset.objects.filter(_WAITING_APPLY, pk=pk)
-        case _:
-            assert_never(kind)
     with transaction.atomic():
-        return _submitted(kind, pk, rows)
+        return _submitted(kind, pk, _waiting(kind).filter(pk=pk))
 
 
 def give_back(submission: Submission) -> None:
     """Makes due again at once what the queue did not take after all."""
-    rows: QuerySet[Any] = (DataPull if submission.kind == "pull" else Changeset).objects.all()
-    rows.filter(pk=submission.pk, submissions=submission.number).update(submitted_at=None)
+    _waiting(submission.kind).filter(pk=submission.pk, submissions=submission.number).update(submitted_at=None)
 
 
 def _submitted(kind: Kind, pk: int, rows: QuerySet[Any]) -> Submission | None:

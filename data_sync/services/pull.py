@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from data_sync.core.errors import DataSyncError, InvalidTransition, LeaseLost, SchemaMismatch
@@ -20,7 +20,7 @@ from data_sync.orm.resolution import schemas
 
 from . import leases, sources
 from .actors import Actor
-from .due import ABANDONED_PULL, PULL_LEASE_EXPIRED
+from .due import ABANDONED_PULL, WAITING_PULL
 from .leases import Lease
 from .pull_states import ACTIVE, OVER, finish, forget_answers, move
 from .pulling import TimeIsUp, Turn, compare_and_store
@@ -78,6 +78,9 @@ def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
     attempt = DataPull.objects.values_list("attempt", flat=True).get(pk=pull_id)
     # The attempt as well: what PostgreSQL asks of heartbeats is as old as the statement, and it may have to wait.
     abandoned = DataPull.objects.filter(ABANDONED_PULL, pk=pull_id, attempt=attempt)
+    # Looked at beforehand: an update might wait for the transaction of a pull that is being stored.
+    if not abandoned.exists():
+        return False
     with transaction.atomic():
         leases.refuse_held_open(abandoned, f"Pull {pull_id}")
         is_over = bool(abandoned.update(state=PullState.FAILED.value, error=reason, **OVER))
@@ -110,7 +113,9 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
     `InvalidTransition` if the pull is over.
     """
     token = _claim(pull_id)
-    pull = DataPull.objects.select_related("source", "requested_by").get(pk=pull_id)
+    pull = DataPull.objects.select_related("source", "requested_by").filter(pk=pull_id, token=token).first()
+    if pull is None:  # Paused just here, for longer than its lease: what is there now is its successor's.
+        raise LeaseLost(f"Another worker has taken over pull {pull_id}.")
     try:
         if pull.losses > leases.MAX_LOSSES:
             raise InvalidTransition(
@@ -166,9 +171,7 @@ def _claim(pull_id: int) -> str:
     row = DataPull.objects.filter(pk=pull_id).first()
     if row is None:
         raise InvalidTransition(f"There is no pull {pull_id}.")
-    free = DataPull.objects.filter(
-        Q(state=PullState.QUEUED.value) | PULL_LEASE_EXPIRED, pk=pull_id, attempt=row.attempt
-    )
+    free = DataPull.objects.filter(WAITING_PULL, pk=pull_id, attempt=row.attempt)
     # Looked at beforehand: an update might wait for the transaction of a pull that is being stored.
     if free.exists():
         with transaction.atomic():
