@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from data_sync.models import ApplyHeartbeat, Changeset, DataPull, PullHeartbeat
@@ -22,6 +25,21 @@ def expire() -> None:
     """Ends every lease, as time would."""
     for heartbeats in (PullHeartbeat, ApplyHeartbeat):
         heartbeats._base_manager.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+@contextmanager
+def held_open() -> Iterator[None]:
+    """A transaction of somebody else holds every pull and changeset, and does not stir."""
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            for table in ("data_sync_pull", "data_sync_changeset"):
+                cursor.execute(f"UPDATE {table} SET attempt = attempt")
+            yield
+        other.rollback()
+    finally:
+        other.close()
 
 
 def lease(changeset: Changeset) -> Lease:

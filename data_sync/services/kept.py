@@ -23,7 +23,7 @@ from data_sync.core.source import Handle, RecordSource, Request
 from data_sync.models import DataPull, KeptAnswer
 from data_sync.orm.resolution import schemas
 
-from .pull_states import update
+from .pull_states import update_claimed
 
 PIECE = 1 << 19
 """Bytes of a piece before it is compressed."""
@@ -151,12 +151,12 @@ class KeptSource:
         self._waiting.clear()
         self._streams.clear()
         with transaction.atomic():
-            update(self._pull, relisted=F("relisted") + 1)
+            update_claimed(self._pull, relisted=F("relisted") + 1)
             self._pull.kept_answers.exclude(kind=_STAGED).delete()
 
     def _keep(self, kind: str, asked: str, pieces: Iterator[bytes]) -> None:
         with transaction.atomic():
-            update(self._pull, token=self._pull.token)
+            update_claimed(self._pull, token=self._pull.token)
             self._pull.kept_answers.filter(asked=asked).delete()
             for number, data in enumerate(pieces):
                 KeptAnswer.objects.create(

@@ -15,15 +15,15 @@ ACTIVE = [state for state in PullState if state.is_active]
 OVER: dict[str, Any] = {"active_source": None, "finished_at": UtcNow(), "token": ""}
 
 
-def update(pull: DataPull, **values: Any) -> None:
-    """Raises `LeaseLost`."""
+def update_claimed(pull: DataPull, **values: Any) -> None:
+    """Under the token of who has claimed it. Raises `LeaseLost`."""
     held = DataPull.objects.filter(pk=pull.pk, state__in=[state.value for state in ACTIVE], token=pull.token)
     if not held.update(**values):
         raise LeaseLost(f"Pull {pull.pk} was cancelled, or another worker has taken it over.")
 
 
 def move(pull: DataPull, new: PullState, **values: Any) -> None:
-    update(pull, state=new.value, **values)
+    update_claimed(pull, state=new.value, **values)
 
 
 def finish(pull: DataPull, new: PullState, **values: Any) -> None:

@@ -79,9 +79,9 @@ def deadline() -> float | None:
 def run(kind: Kind, pk: int, *, seconds: float | None = None) -> None:
     """Does work that has been delivered, in at most so many seconds if there is a limit.
 
-    A delivery too many, or one that comes late, does nothing and is no error.
-    Raises `Busy` while another worker is at it. What else escapes, such as a database that is away, asks for another
-    delivery. A pull that came to the end of a task's time is submitted again.
+    A delivery too many, or one that comes late, does nothing and is no error. Raises `Busy` while another worker is at
+    it. What else escapes, such as a database that is away, asks for another delivery. A pull that came to the end of a
+    task's time is submitted again.
     """
     try:
         if _work(kind, pk, seconds=seconds):

@@ -225,16 +225,8 @@ def test_a_transaction_that_does_not_stir_is_not_waited_for(environments: Enviro
     apply.request_apply(changeset.pk, environments.actor)
     apply._claim(changeset.pk)
     leasing.expire()
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            other.set_autocommit(False)
-            cursor.execute("UPDATE data_sync_changeset SET attempt = attempt")
-            with pytest.raises(Busy, match="held by a transaction of its worker"):
-                apply.run_apply(changeset.pk)
-            other.rollback()
-    finally:
-        other.close()
+    with leasing.held_open(), pytest.raises(Busy, match="held by a transaction of its worker"):
+        apply.run_apply(changeset.pk)
     assert apply.run_apply(changeset.pk).state == ChangesetState.APPLIED
 
 
@@ -252,27 +244,41 @@ def test_nobody_waits_for_a_transaction_that_does_not_stir(
     else:
         pull._claim(queued.pk)
     leasing.expire()
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            other.set_autocommit(False)
-            cursor.execute("UPDATE data_sync_changeset SET attempt = attempt")
-            cursor.execute("UPDATE data_sync_pull SET attempt = attempt")
-            with pytest.raises(Busy, match="held by a transaction of its worker"):
-                match what:
-                    case "claim":
-                        pull.run_pull(queued.pk)
-                    case "cancel":
-                        pull.cancel_pull(queued.pk, environments.actor)
-                    case "ask for another":
-                        pull.request_pull(environments.source, [], environments.actor)
-                    case "apply again":
-                        apply.request_apply(changeset.pk, environments.actor)
-                    case "withdraw":
-                        approval.withdraw(changeset.pk, environments.actor)
-            other.rollback()
-    finally:
-        other.close()
+    with leasing.held_open(), pytest.raises(Busy, match="held by a transaction of its worker"):
+        match what:
+            case "claim":
+                pull.run_pull(queued.pk)
+            case "cancel":
+                pull.cancel_pull(queued.pk, environments.actor)
+            case "ask for another":
+                pull.request_pull(environments.source, [], environments.actor)
+            case "apply again":
+                apply.request_apply(changeset.pk, environments.actor)
+            case "withdraw":
+                approval.withdraw(changeset.pk, environments.actor)
+
+
+@pytest.mark.parametrize("kind", ["pull", "apply"])
+def test_a_worker_that_was_paused_right_after_its_claim_leaves_the_work_to_its_successor(
+    environments: Environments, queued: DataPull, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    module, model, pk = pull, DataPull, queued.pk
+    if kind == "apply":
+        pull.run_pull(queued.pk)
+        changeset = environments.approved()
+        apply.request_apply(changeset.pk, environments.actor)
+        module, model, pk = apply, Changeset, changeset.pk
+    claim = module._claim
+
+    def pause(pk: int) -> str | None:
+        token = claim(pk)
+        model.objects.filter(pk=pk).update(token="the successor's")
+        return token
+
+    monkeypatch.setattr(module, "_claim", pause)
+    with environments.untouched(), pytest.raises(LeaseLost):
+        module.run_pull(pk) if kind == "pull" else module.run_apply(pk)
+    assert model.objects.get(pk=pk).token == "the successor's"
 
 
 def test_who_is_told_to_stop_does_not_end_the_lease_of_its_successor(claimed: DataPull) -> None:
