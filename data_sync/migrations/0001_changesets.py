@@ -293,6 +293,7 @@ class Migration(migrations.Migration):
             name='Event',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('chain', models.CharField(max_length=300)),
                 ('number', models.PositiveIntegerField()),
                 ('at', models.DateTimeField(verbose_name='at')),
                 ('actor', models.CharField(max_length=200, verbose_name='who')),
@@ -300,16 +301,16 @@ class Migration(migrations.Migration):
                 ('detail', data_sync.models.fields.CanonicalJSONField(default=dict)),
                 ('previous', models.CharField(blank=True, max_length=80)),
                 ('hash', models.CharField(max_length=80)),
-                ('changeset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='data_sync.changeset')),
+                ('changeset', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='data_sync.changeset')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'verbose_name': 'event',
                 'verbose_name_plural': 'events',
                 'db_table': 'data_sync_event',
-                'ordering': ('changeset', 'number'),
+                'ordering': ('chain', 'number'),
                 'default_permissions': ('view',),
-                'constraints': [models.UniqueConstraint(fields=('changeset', 'number'), name='data_sync_event_number')],
+                'constraints': [models.UniqueConstraint(fields=('chain', 'number'), name='data_sync_event_number')],
             },
         ),
         migrations.CreateModel(

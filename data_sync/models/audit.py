@@ -1,4 +1,4 @@
-"""The audit trail: events, inserted and never altered."""
+"""The audit trail: chains of events, inserted and never altered."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ class EventQuerySet(models.QuerySet["Event"]):
 
 
 class Event(models.Model):
-    """One thing that happened to a changeset. `hash` covers the event and the hash before it.
+    """One thing that happened. `hash` covers the event and the hash before it in the same chain.
 
-    Events are inserted, by `services.audit`; whoever tries to alter or remove one meets a `DataSyncError`.
+    `chain` names what it happened to: "changeset:42", "source:7", "key:3". It is text, so that the trail outlives what
+    it tells of. Events are inserted, by `services.audit`; whoever tries to alter or remove one meets a `DataSyncError`.
     """
 
-    changeset = models.ForeignKey(Changeset, on_delete=models.PROTECT, related_name="events")
+    chain = models.CharField(max_length=300)
+    changeset = models.ForeignKey(Changeset, null=True, on_delete=models.PROTECT, related_name="events")
     number = models.PositiveIntegerField()
     at = models.DateTimeField(_("at"))
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -61,9 +63,9 @@ class Event(models.Model):
         db_table = "data_sync_event"
         verbose_name = _("event")
         verbose_name_plural = _("events")
-        ordering = ("changeset", "number")
+        ordering = ("chain", "number")
         default_permissions = ("view",)
-        constraints = (models.UniqueConstraint(fields=("changeset", "number"), name="data_sync_event_number"),)
+        constraints = (models.UniqueConstraint(fields=("chain", "number"), name="data_sync_event_number"),)
 
     def __str__(self) -> str:
         return f"{self.number} {self.action}"

@@ -1,11 +1,11 @@
-"""The audit trail of each changeset: a chain of events, only ever added to."""
+"""The audit trail: chains of events, one for each changeset, source, key and caller, only ever added to."""
 
 from __future__ import annotations
 
 from datetime import UTC
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from data_sync.core.seal import event_hash
@@ -13,27 +13,53 @@ from data_sync.models import Changeset, Event
 
 from .actors import Actor
 
+_ATTEMPTS = 50
+
 
 def record(changeset_id: int, actor: Actor, action: str, detail: dict[str, Any]) -> Event:
-    """Adds one event. To be called inside the transaction of what it records.
+    """Adds one event to a changeset's chain. To be called inside the transaction of what it records.
 
     The changeset's row is locked first, so that two writers cannot both follow the same event.
     """
     with transaction.atomic():
         Changeset.objects.select_for_update().filter(pk=changeset_id).values_list("pk").first()
-        last = Event.objects.filter(changeset_id=changeset_id).order_by("-number").first()
-        event = Event(
-            changeset_id=changeset_id,
-            number=last.number + 1 if last else 1,
-            at=timezone.now(),
-            user=actor.user,
-            actor=actor.label,
-            action=action,
-            detail=detail,
-            previous=last.hash if last else "",
-        )
-        event.hash = event_hash(event.previous, event_content(event))
-        event.save(force_insert=True)
+        return _append(f"changeset:{changeset_id}", changeset_id, actor, action, detail)
+
+
+def record_of(chain: str, actor: Actor, action: str, detail: dict[str, Any]) -> Event:
+    """Adds one event to the chain of something else, such as "source:7", "key:3" or "caller:EMAIL".
+
+    To be called inside the transaction of what it records; where there is none, it has its own, and several may add to
+    one chain at a time.
+    """
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            with transaction.atomic():
+                # SQLite refuses to write at once, without waiting, in a transaction that began by reading.
+                Event._base_manager.filter(chain=chain, number=0).update(number=0)
+                return _append(chain, None, actor, action, detail)
+        except IntegrityError:  # Somebody else has added the event of this number.
+            if attempts == _ATTEMPTS:
+                raise
+
+
+def _append(chain: str, changeset_id: int | None, actor: Actor, action: str, detail: dict[str, Any]) -> Event:
+    last = Event.objects.filter(chain=chain).order_by("-number").first()
+    event = Event(
+        chain=chain,
+        changeset_id=changeset_id,
+        number=last.number + 1 if last else 1,
+        at=timezone.now(),
+        user=actor.user,
+        actor=actor.label,
+        action=action,
+        detail=detail,
+        previous=last.hash if last else "",
+    )
+    event.hash = event_hash(event.previous, event_content(event))
+    event.save(force_insert=True)
     return event
 
 

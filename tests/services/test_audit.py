@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from data_sync.core.errors import DataSyncError
 from data_sync.core.seal import event_hash
@@ -47,7 +48,7 @@ def test_each_event_follows_the_one_before_it(changeset: Changeset) -> None:
         lambda events: events.first().save(update_fields=["action"]),
         lambda events: events.first().delete(),
         lambda events: events.bulk_create(
-            [], update_conflicts=True, update_fields=["action"], unique_fields=["changeset", "number"]
+            [], update_conflicts=True, update_fields=["action"], unique_fields=["chain", "number"]
         ),
     ],
 )
@@ -71,3 +72,29 @@ def test_a_user_can_be_removed_and_stays_in_the_events_by_name(changeset: Change
     get_user_model().objects.all().delete()
     assert list(changeset.events.values_list("user", "actor")) == [(None, "ada")] * 3
     test_each_event_follows_the_one_before_it(changeset)
+
+
+def test_what_is_no_changeset_has_a_chain_of_its_own(changeset: Changeset) -> None:
+    ada = actors.command_line()
+    for chain in ("source:7", "key:7", "source:7"):
+        audit.record_of(chain, ada, "changed", {"n": 1})
+    assert list(Event.objects.filter(chain="source:7").values_list("number", flat=True)) == [1, 2]
+    assert list(Event.objects.filter(chain="key:7").values_list("number", flat=True)) == [1]
+    assert changeset.events.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_may_add_to_one_chain_at_a_time() -> None:
+    def add(_: int) -> None:
+        try:
+            audit.record_of("caller:token", actors.command_line(), "exported", {})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(24)))
+    previous = ""
+    for number, event in enumerate(Event.objects.filter(chain="caller:token").order_by("number"), start=1):
+        assert (event.number, event.previous) == (number, previous)
+        previous = event.hash
+    assert number == 24
