@@ -17,8 +17,9 @@ from django.views.decorators.csrf import csrf_exempt
 from data_sync import tasks
 from data_sync.core import canonical
 from data_sync.core.errors import Busy, DataSyncError, HandOverFailed, MalformedStream
+from data_sync.services import certificates
 from data_sync.services.due import Kind
-from data_sync.tasks import certificates, tokens
+from data_sync.tasks import tokens
 
 MAX_BODY = 1024
 MAX_ID = 2**63 - 1

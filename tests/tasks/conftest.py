@@ -8,7 +8,8 @@ from typing import Any
 import django
 import pytest
 
-from data_sync.tasks import certificates, google_queue
+from data_sync.services import certificates
+from data_sync.tasks import google_queue
 from tests import google
 
 APP_ENGINE = ("GAE_ENV", "GAE_APPLICATION", "GAE_INSTANCE", "GAE_SERVICE", "GAE_VERSION", "GOOGLE_CLOUD_PROJECT")

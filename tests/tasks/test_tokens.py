@@ -19,7 +19,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from data_sync.tasks import certificates, target, tokens
+from data_sync.services import certificates
+from data_sync.tasks import target, tokens
 from tests import google
 
 URL = "/api/data_sync/tasks/run"
