@@ -15,8 +15,7 @@ class ServingConfig(AppConfig):
 
     def ready(self) -> None:
         from data_sync import tasks
-        from data_sync.services import apply, both_sides, pulling
-        from data_sync.services import certificates
+        from data_sync.services import apply, both_sides, certificates, pulling
         from tests.testapp.models import Product, Tag
 
         gates.before(both_sides.BothSides, "find", "reading")
