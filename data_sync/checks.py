@@ -123,6 +123,7 @@ def _check_values() -> Iterator[Error]:
         conf.max_stream_bytes,
         conf.lease_seconds,
         conf.task_deadline,
+        conf.failure_limit,
     )
     for read in numbers:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 def _setting(name: str, default: Any) -> Any:
@@ -74,6 +75,44 @@ def lease_seconds() -> int:
 def export_token() -> str:
     """`DATA_SYNC_EXPORT_TOKEN`: an export key set by setting or environment variable; none."""
     return str(_setting("EXPORT_TOKEN", os.environ.get("DATA_SYNC_EXPORT_TOKEN", "")))
+
+
+def export_service_accounts() -> dict[str, frozenset[str] | None]:
+    """`DATA_SYNC_EXPORT_SERVICE_ACCOUNTS`: by e-mail, the labels that a Google account may read; None for all; none.
+
+    Raises `ImproperlyConfigured` for what is neither a list of e-mails nor a dict of them with lists of labels.
+    """
+    value = _setting("EXPORT_SERVICE_ACCOUNTS", None) or {}
+    if isinstance(value, list | tuple | set | frozenset):
+        value = dict.fromkeys(value)
+    if isinstance(value, dict) and all(isinstance(email, str) and email for email in value):
+        scopes = [scope for scope in value.values() if scope is not None]
+        if all(isinstance(scope, list | tuple | set | frozenset) for scope in scopes):
+            labels = {email: None if scope is None else _labels(scope) for email, scope in value.items()}
+            return {email.strip(): scope for email, scope in labels.items()}
+    raise ImproperlyConfigured(
+        "DATA_SYNC_EXPORT_SERVICE_ACCOUNTS is neither a list of e-mail addresses nor a dict that has for each a list of "
+        "labels of models."
+    )
+
+
+def _labels(labels: Any) -> frozenset[str]:
+    return frozenset(str(label).strip().lower() for label in labels)
+
+
+def export_audience() -> str:
+    """`DATA_SYNC_EXPORT_AUDIENCE`: what the tokens of those accounts must be made out for; none, so none counts."""
+    return _text(_setting("EXPORT_AUDIENCE", None))
+
+
+def failure_limit() -> int:
+    """`DATA_SYNC_FAILURE_LIMIT`: export requests that one address may send in a minute and have refused; 20."""
+    return int(_setting("FAILURE_LIMIT", 20))
+
+
+def proxies() -> int:
+    """`DATA_SYNC_PROXIES`: trusted proxies in front, each of which adds to `X-Forwarded-For`; 0."""
+    return int(_setting("PROXIES", 0))
 
 
 def confirm_deletes() -> int:

@@ -1,4 +1,5 @@
-"""What other environments ask for. The export key is all: no session, no cookie, no CSRF token counts here.
+"""What other environments ask for. The export key, or the token in its place, is all: no session, no cookie, no CSRF
+token counts here.
 
 An answer is sent only once it is complete, so an error is always a status with a sentence
 (`{"error": …}`), never a body that stops.
@@ -19,12 +20,16 @@ from django.views.decorators.csrf import csrf_exempt
 from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidInput, NotPermitted, WrongFile
 from data_sync.core.source import MAX_BODY, Request
-from data_sync.services import asked, export, keys
+from data_sync.services import asked, callers, export, export_events, failures
+from data_sync.services.callers import Caller
+from data_sync.services.certificates import KeysUnavailable
 
 from .sending import accepts_gzip, range_of, send, send_records, size_of
 
 View: TypeAlias = Callable[..., HttpResponseBase]
 
+_RECORDED_SECONDS = 30
+"""After which one may ask again, where the audit trail could not be written."""
 _logger = logging.getLogger(__name__)
 
 
@@ -33,7 +38,7 @@ class _TooLarge(InvalidInput):
 
 
 def _endpoint(method: str = "GET") -> Callable[[View], View]:
-    """A view for holders of export keys; it is given the labels that the key may read."""
+    """A view for those who may read from here; it is given who it is."""
 
     def endpoint(view: View) -> View:
         @wraps(view)
@@ -53,13 +58,20 @@ def _answer(view: View, method: str, request: HttpRequest, **arguments: str) -> 
         response = _error(405, f"Only {method} is answered here.")
         response["Allow"] = method
         return response
+    address = failures.client_address(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
     try:
-        labels = keys.authenticate(request.headers.get("Authorization"))
-        if labels is None:
-            response = _error(401, "A valid export key is needed, as “Authorization: Bearer KEY”.")
-            response["WWW-Authenticate"] = 'Bearer realm="data_sync"'
-            return response
-        return view(request, labels, **arguments)
+        caller = callers.authenticate(request.headers.get("Authorization"), address)
+        return _refused() if caller is None else view(request, caller, **arguments)
+    except export_events.NoLongerAccepted:
+        return _refused()
+    except failures.TooManyFailures as error:
+        return _later(429, error.seconds, str(error))
+    except KeysUnavailable as error:
+        return _later(
+            503, error.seconds, "Google's keys cannot be had, so no token can be verified; see the log there."
+        )
+    except export_events.NotRecorded as error:
+        return _later(503, _RECORDED_SECONDS, str(error))
     except DataSyncError as error:
         return _error(_status(error), str(error))
     except OSError as error:
@@ -76,45 +88,55 @@ def _answer(view: View, method: str, request: HttpRequest, **arguments: str) -> 
 
 
 @_endpoint()
-def manifest(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+def manifest(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """`GET data_sync/manifest`: the models that the key may read, their fields and counts."""
-    document = export.manifest(asked.scope(request.GET.get("models"), labels))
+    document = export.manifest(asked.scope(request.GET.get("models"), caller.labels))
     return HttpResponse(canonical.dumps(document), content_type="application/json")
 
 
 @_endpoint()
-def stream(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+def stream(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """`GET data_sync/export?models=a.b,c.d&omit=a.b.field`: every record in scope, as one stream."""
-    compress = accepts_gzip(request)
-    return send_records(request, export.spool_export(_request(request, labels), compress=compress), compress)
+    compress, wanted = accepts_gzip(request), _request(request, caller)
+    spool = export.spool_export(wanted, compress=compress)
+    export_events.record_export(caller, "exported", wanted, spool)
+    return send_records(request, spool.file, compress)
 
 
 @_endpoint()
-def digests(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+def digests(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """`GET data_sync/digests?models=a.b,c.d&omit=a.b.field`: key hash, digest and handle of every record in scope."""
-    spool = export.spool_digests(_request(request, labels))
-    response = send(request, spool, 0, size_of(spool))
+    wanted = _request(request, caller)
+    spool = export.spool_digests(wanted)
+    export_events.record_export(caller, "listed", wanted, spool)
+    response = send(request, spool.file, 0, size_of(spool.file))
     # Said outright, because hashes do not compress: a GZipMiddleware leaves them alone.
     response["Content-Encoding"] = "identity"
     return response
 
 
 @_endpoint("POST")
-def records(request: HttpRequest, labels: frozenset[str]) -> HttpResponseBase:
+def records(request: HttpRequest, caller: Caller) -> HttpResponseBase:
     """`POST data_sync/records`: the records behind some handles, or which keys lie outside the scope."""
-    match asked.some_records(_body(request), labels):
+    match asked.some_records(_body(request), caller.labels):
         case asked.SomeRecords() as some:
             compress = accepts_gzip(request)
-            return send_records(request, export.spool_records(some, compress=compress), compress)
-        case asked.KeysOutside() as keys_outside:
-            return HttpResponse(canonical.dumps(export.outside(keys_outside)), content_type="application/json")
+            spool = export.spool_records(some, compress=compress)
+            export_events.record_some(caller, "records_read", {"rows": spool.closing["counts"]}, spool.file)
+            return send_records(request, spool.file, compress)
+        case asked.KeysOutside() as outside:
+            document = export.outside(outside)
+            detail = {"outside": {outside.label: len(outside.key_texts)}}
+            export_events.record_some(caller, "records_read", detail, None)
+            return HttpResponse(canonical.dumps(document), content_type="application/json")
 
 
 @_endpoint()
-def file(request: HttpRequest, labels: frozenset[str], checksum: str) -> HttpResponseBase:
+def file(request: HttpRequest, caller: Caller, checksum: str) -> HttpResponseBase:
     """`GET data_sync/files/<sha256>`: one file's bytes, or one range of them."""
-    stored = export.open_file(checksum, labels)
+    stored = export.open_file(checksum, caller.labels)
     size = size_of(stored)
+    export_events.record_some(caller, "files_read", {"checksum": f"sha256:{checksum}", "size": size}, stored)
     try:
         asked = range_of(request, size, checksum)
     except ValueError:
@@ -153,8 +175,8 @@ def _error(status: int, sentence: str) -> HttpResponse:
     return HttpResponse(canonical.dumps({"error": sentence}), status=status, content_type="application/json")
 
 
-def _request(request: HttpRequest, labels: frozenset[str]) -> Request:
-    return asked.request(request.GET.get("models"), request.GET.get("omit"), labels)
+def _request(request: HttpRequest, caller: Caller) -> Request:
+    return asked.request(request.GET.get("models"), request.GET.get("omit"), caller.labels)
 
 
 def _body(request: HttpRequest) -> bytes:

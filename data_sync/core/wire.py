@@ -47,6 +47,12 @@ def write_stream(models: Sequence[str], lines: Iterable[tuple[str, Iterable[str]
     yield block + canonical.dumps(closing).encode() + b"\n"
 
 
+def closing_of(last: bytes) -> dict[str, Any]:
+    """`counts` and `digest` of the closing line of a stream, or of a listing of digests, by its last block."""
+    closing: dict[str, Any] = canonical.loads(last[last.rindex(b'{"counts":') :].decode())
+    return {"counts": closing["counts"], "digest": closing["digest"]}
+
+
 def _encode(lines: list[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 

@@ -174,6 +174,7 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
                 ('revoked_at', models.DateTimeField(editable=False, null=True, verbose_name='revoked')),
                 ('last_used_at', models.DateTimeField(editable=False, null=True, verbose_name='last used')),
+                ('last_used_from', models.CharField(blank=True, editable=False, max_length=45, verbose_name='last used from')),
                 ('created_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={

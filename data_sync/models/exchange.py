@@ -53,6 +53,7 @@ class ExportKey(models.Model):
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
+    last_used_from = models.CharField(_("last used from"), max_length=45, blank=True, editable=False)
 
     class Meta:
         db_table = "data_sync_export_key"

@@ -1,6 +1,6 @@
 """What other environments ask for, read from a query or a body.
 
-The caller has asked `keys.authenticate` for the labels. Whatever is wrong with what is asked raises `InvalidInput`: a
+The caller has asked `callers.authenticate` for the labels. Whatever is wrong with what is asked raises `InvalidInput`: a
 model that is not registered `UnknownModel`; one that is not among the labels raises `NotPermitted`.
 """
 
@@ -100,7 +100,7 @@ def _check_model(label: str, labels: Collection[str]) -> None:
     if label not in schemas():
         raise UnknownModel(f"The model {label[:200]!r} is not registered with data_sync at the source.")
     if label not in labels:
-        raise NotPermitted(f"This export key may not read {label}.")
+        raise NotPermitted(f"This export key or account may not read {label}.")
 
 
 def _check_number(members: list[Any]) -> None:

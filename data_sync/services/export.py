@@ -7,12 +7,14 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import IO, Any
 
 from data_sync import conf
 from data_sync.core import canonical
 from data_sync.core.errors import WrongFile
 from data_sync.core.source import Request
+from data_sync.core.wire import closing_of
 from data_sync.orm.read import LocalSource
 
 from .asked import KeysOutside, SomeRecords
@@ -25,26 +27,34 @@ def manifest(labels: Collection[str]) -> dict[str, Any]:
     return LocalSource(list(labels)).manifest().to_plain()
 
 
-def spool_export(request: Request, *, compress: bool = False) -> IO[bytes]:
-    """A whole stream of these models, in this order, in a temporary file without a name, at its start.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool:
+    """An answer in a temporary file without a name, at its start. `closing` is what its closing line says.
 
     The snapshot ends with the writing: a slow reader of the file pins no transaction, and an error is
-    raised here, before anything was sent. `compress`: the file is gzipped.
+    raised there, before anything was sent.
     """
+
+    file: IO[bytes]
+    closing: dict[str, Any]
+
+
+def spool_export(request: Request, *, compress: bool = False) -> Spool:
+    """A whole stream of these models, in this order. `compress`: the file is gzipped."""
     with LocalSource(request.models).stream(request) as blocks:
-        return _spool(blocks, compress=compress)
+        return _closed(blocks, compress=compress)
 
 
-def spool_digests(request: Request) -> IO[bytes]:
-    """The listing of digests of these models, as `spool_export` gives their stream."""
+def spool_digests(request: Request) -> Spool:
+    """The listing of digests of these models."""
     with LocalSource(request.models).digests(request) as blocks:
-        return _spool(blocks)
+        return _closed(blocks)
 
 
-def spool_records(asked: SomeRecords, *, compress: bool = False) -> IO[bytes]:
+def spool_records(asked: SomeRecords, *, compress: bool = False) -> Spool:
     """The records that are asked for, as `spool_export` gives all."""
     with LocalSource(asked.request.models).records(asked.request, asked.handles) as blocks:
-        return _spool(blocks, compress=compress)
+        return _closed(blocks, compress=compress)
 
 
 def outside(asked: KeysOutside) -> dict[str, Any]:
@@ -67,6 +77,18 @@ def open_file(checksum: str, labels: Collection[str]) -> IO[bytes]:
         spool.close()
         raise WrongFile("The file with this checksum has been overwritten in place since it was hashed. Pull again.")
     return spool
+
+
+def _closed(blocks: Iterable[bytes], *, compress: bool = False) -> Spool:
+    last = b""
+
+    def noted() -> Iterable[bytes]:
+        nonlocal last
+        for last in blocks:
+            yield last
+
+    file = _spool(noted(), compress=compress)
+    return Spool(file=file, closing=closing_of(last))
 
 
 def _hashing(blocks: Iterable[bytes], sha: Any) -> Iterable[bytes]:

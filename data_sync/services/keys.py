@@ -3,41 +3,49 @@
 A key is `prefix.secret`. The prefix finds the row; the secret is 256 random bits, of which only the
 SHA-256 is stored. A slow password hash would add nothing: it slows guessing down, and 2**256 equally
 likely secrets cannot be guessed at any speed.
+
+What is done to a key is an event of its chain, in the same transaction.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
-from data_sync import conf, registry
+from data_sync import registry
 from data_sync.core.errors import InvalidInput
 from data_sync.models import ExportKey
 
+from . import audit
 from .actors import Actor
 
 PERMISSION = "data_sync.manage_exportkey"
-TOKEN_LENGTH = 32
-"""Fewest characters that `DATA_SYNC_EXPORT_TOKEN` must have to count."""
-
-_KEY = re.compile(r"[a-z0-9_]{1,16}\.[A-Za-z0-9_-]{43}")
-_NOBODY = hashlib.sha256(b"compared with where no key has the prefix").hexdigest()
-_USE_NOTED_EVERY = timedelta(minutes=1)
+OVERLAP_DAYS = 7
+"""For how long a key that is rotated stays good unless something else is said."""
+EXPIRES_SOON = timedelta(days=14)
 _LONGEST_LIFE = 36_500
-_logger = logging.getLogger(__name__)
+_LONGEST_NAME = 100
 
 
-@sensitive_variables("secret")
+class KeyState(StrEnum):
+    """`EXPIRING`: active, but not for longer than `EXPIRES_SOON`."""
+
+    ACTIVE = "active"
+    EXPIRING = "expiring"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+@sensitive_variables("text")
 def create_key(
     name: str, actor: Actor, *, model_labels: Iterable[str] = (), expires_in_days: int | None = None
 ) -> tuple[ExportKey, str]:
@@ -48,105 +56,131 @@ def create_key(
     that is not a positive number of days.
     """
     actor.require(PERMISSION)
-    secret = secrets.token_urlsafe(32)
-    key = ExportKey(
-        name=_new_name(name),
-        prefix="ds_" + secrets.token_hex(6),
-        secret_hash=_hash(secret),
-        model_labels=_known_labels(model_labels),
-        created_by=actor.user,
-        expires_at=_expiry(expires_in_days),
-    )
-    try:
-        with transaction.atomic():
-            key.save(force_insert=True)
-    except IntegrityError:
-        raise InvalidInput(f"There is an export key named “{key.name}” already; choose another name.") from None
-    return key, f"{key.prefix}.{secret}"
+    key, text = _new(_new_name(name), actor, _known_labels(model_labels), _expiry(expires_in_days))
+    _insert(key, actor, {})
+    return key, text
+
+
+@sensitive_variables("text")
+def rotate_key(
+    key: ExportKey, actor: Actor, *, expires_in_days: int | None = None, overlap_days: int = OVERLAP_DAYS
+) -> tuple[ExportKey, str]:
+    """A second active key of the same name and models, and its text, which nobody can find out again.
+
+    The old one gets another name (`ExportKey.name` of `key` is refreshed), and is refused after `overlap_days`, with 0
+    at once, or when it would have been anyway. Without `expires_in_days` the new one lives as long as the old one was
+    to live. Raises `NotPermitted`, and `InvalidInput` for a key that is revoked, or was rotated meanwhile.
+    """
+    actor.require(PERMISSION)
+    if not 0 <= overlap_days <= _LONGEST_LIFE:
+        raise InvalidInput(f"The old key is refused after 0 to {_LONGEST_LIFE} days, not {overlap_days}.")
+    name, life = key.name, key.expires_at and key.expires_at - key.created_at
+    expires_at = _expiry(expires_in_days) if expires_in_days is not None or life is None else timezone.now() + life
+    made, text = _new(name, actor, key.model_labels, expires_at)
+    ending = timezone.now() + timedelta(days=overlap_days)
+    if key.expires_at is not None:
+        ending = min(ending, key.expires_at)
+    old_name = _rotated_name(key)
+    with transaction.atomic():
+        # Under the name and expiry that were read, so that of two rotations at once one finds nothing.
+        unaltered = ExportKey.objects.filter(pk=key.pk, name=name, expires_at=key.expires_at, revoked_at=None)
+        if not unaltered.update(name=old_name, expires_at=ending):
+            raise InvalidInput(
+                f"The export key “{name}” is revoked, or has just been rotated; only one that is neither can be "
+                "rotated. Look at it again, or create another."
+            )
+        _insert(made, actor, {"rotates": key.prefix})
+        detail = {"by": made.prefix, "name": old_name, "expires_at": ending.isoformat()}
+        audit.record_of(chain(key), actor, "rotated", detail)
+    key.refresh_from_db(fields=["name", "expires_at"])
+    return made, text
 
 
 def revoke_key(key: ExportKey, actor: Actor) -> None:
     """From now on the key is refused. Its row stays, so that it is known who could read until when."""
     actor.require(PERMISSION)
-    ExportKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+    with transaction.atomic():
+        if ExportKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            audit.record_of(chain(key), actor, "revoked", {"name": key.name})
     key.refresh_from_db(fields=["revoked_at"])
 
 
-@sensitive_variables()
-def authenticate(authorization: str | None) -> frozenset[str] | None:
-    """The labels that the sender of this `Authorization` header may read; None: refused.
-
-    An empty set is a valid key none of whose models is registered any more. Never says why it refuses.
-    """
-    scheme, _, given = (authorization or "").partition(" ")
-    given = given.strip()
-    if scheme.lower() != "bearer" or not given:
-        return None
-    if _is_export_token(given):
-        return _registered()
-    if _KEY.fullmatch(given) is None:
-        return None
-    prefix, _, secret = given.partition(".")
-    key = ExportKey.objects.filter(prefix=prefix).first()
-    matches = constant_time_compare(_hash(secret), _NOBODY if key is None else key.secret_hash)
-    if key is None or not matches or not is_usable(key):
-        return None
-    _note_use(key)
-    return _registered() if not key.model_labels else _registered() & frozenset(key.model_labels)
+def chain(key: ExportKey) -> str:
+    """Where the audit trail has the key's events."""
+    return f"key:{key.pk}"
 
 
-def is_usable(key: ExportKey) -> bool:
-    """Whether the key is neither revoked nor expired."""
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > timezone.now())
+def usable() -> Q:
+    """The keys that are neither revoked nor expired."""
+    return Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
-@sensitive_variables()
-def _is_export_token(given: str) -> bool:
-    token = conf.export_token()
-    if not token:
-        return False
-    if len(token) < TOKEN_LENGTH:
-        _logger.error(
-            "DATA_SYNC_EXPORT_TOKEN has fewer than %d characters and is therefore refused; "
-            "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
-            TOKEN_LENGTH,
-        )
-        return False
-    # Hashed, so that the comparison takes as long whatever the lengths are.
-    return constant_time_compare(_hash(token), _hash(given))
-
-
-def _note_use(key: ExportKey) -> None:
+def state_of(key: ExportKey) -> KeyState:
+    """What a key is good for now."""
     now = timezone.now()
-    if key.last_used_at is not None and now - key.last_used_at < _USE_NOTED_EVERY:
-        return
-    unnoted = Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_NOTED_EVERY)
-    try:
-        with transaction.atomic():
-            ExportKey.objects.filter(unnoted, pk=key.pk).update(last_used_at=now)
-    except DatabaseError:
-        # Reading must go on where the database only reads, or is locked by a long write.
-        _logger.warning("The use of the export key %s could not be noted.", key.prefix, exc_info=True)
+    if key.revoked_at is not None:
+        return KeyState.REVOKED
+    if key.expires_at is None or key.expires_at - now > EXPIRES_SOON:
+        return KeyState.ACTIVE
+    return KeyState.EXPIRING if key.expires_at > now else KeyState.EXPIRED
 
 
-def _hash(text: str) -> str:
+def registered_labels() -> frozenset[str]:
+    """The labels that a key without models may read."""
+    return frozenset(registration.label for registration in registry.registrations())
+
+
+def hash_of(text: str) -> str:
+    """What is stored of a secret, in 64 hex digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _registered() -> frozenset[str]:
-    return frozenset(registration.label for registration in registry.registrations())
+@sensitive_variables()
+def _new(name: str, actor: Actor, model_labels: list[str], expires_at: datetime | None) -> tuple[ExportKey, str]:
+    secret = secrets.token_urlsafe(32)
+    key = ExportKey(
+        name=name,
+        prefix="ds_" + secrets.token_hex(6),
+        secret_hash=hash_of(secret),
+        model_labels=model_labels,
+        created_by=actor.user,
+        expires_at=expires_at,
+    )
+    return key, f"{key.prefix}.{secret}"
+
+
+def _insert(key: ExportKey, actor: Actor, more: dict[str, Any]) -> None:
+    detail = {
+        "name": key.name,
+        "prefix": key.prefix,
+        "models": key.model_labels,
+        "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
+        **more,
+    }
+    try:
+        with transaction.atomic():
+            key.save(force_insert=True)
+            audit.record_of(chain(key), actor, "created", detail)
+    except IntegrityError:
+        raise InvalidInput(f"There is an export key named “{key.name}” already; choose another name.") from None
 
 
 def _new_name(name: str) -> str:
     name = name.strip()
-    if not name or len(name) > 100:
-        raise InvalidInput("An export key needs a name of 1 to 100 characters: who is it for?")
+    if not name or len(name) > _LONGEST_NAME:
+        raise InvalidInput(f"An export key needs a name of 1 to {_LONGEST_NAME} characters: who is it for?")
     return name
+
+
+def _rotated_name(key: ExportKey) -> str:
+    """Its name with its prefix behind it, which no other key has."""
+    ending = f" (old, {key.prefix})"
+    return key.name[: _LONGEST_NAME - len(ending)] + ending
 
 
 def _known_labels(labels: Iterable[str]) -> list[str]:
     wanted = sorted({label.strip().lower() for label in labels})
-    registered = _registered()
+    registered = registered_labels()
     for label in wanted:
         if label not in registered:
             known = ", ".join(sorted(registered)) or "none"
