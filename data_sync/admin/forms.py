@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from data_sync import registry
 from data_sync.models import DataSource
+from data_sync.services.keys import OVERLAP_DAYS
 from data_sync.services.sources import REFERENCE_PREFIX
 
 
@@ -78,6 +79,25 @@ class KeyForm(forms.Form):
         max_value=3650,
         widget=forms.NumberInput(attrs={"class": "vIntegerField"}),
         help_text=_("Days; empty: it does not expire."),
+    )
+
+
+class RotationForm(forms.Form):
+    expires_in_days = forms.IntegerField(
+        label=_("The new key expires after"),
+        required=False,
+        min_value=1,
+        max_value=3650,
+        widget=forms.NumberInput(attrs={"class": "vIntegerField"}),
+        help_text=_("Days; empty: it lives as long as the old one was to live."),
+    )
+    overlap_days = forms.IntegerField(
+        label=_("The old key stays good for"),
+        initial=OVERLAP_DAYS,
+        min_value=0,
+        max_value=365,
+        widget=forms.NumberInput(attrs={"class": "vIntegerField"}),
+        help_text=_("Days, in which the new key is put in its place. 0: it is refused at once."),
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -18,7 +17,8 @@ from data_sync.models import ExportKey
 from data_sync.services import keys
 
 from .dates import moment
-from .forms import KeyForm
+from .forms import KeyForm, RotationForm
+from .key_history import page_of, who_made
 from .markup import badge
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
 
@@ -34,7 +34,8 @@ class ExportKeyAdmin(ScreensAdmin):
         return {
             "add": ("add/", self.add),
             "change": ("<int:pk>/change/", self.detail),
-            "revoke": ("<int:pk>/revoke/", self.posted(self.revoke)),
+            "rotate": ("<int:pk>/rotate/", self.rotate),
+            "revoke": ("<int:pk>/revoke/", self.revoke),
         }
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -45,11 +46,17 @@ class ExportKeyAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, key: ExportKey) -> SafeString:
-        if key.revoked_at is not None:
-            return badge("rejected", _("revoked"))
-        if key.expires_at is not None and key.expires_at <= timezone.now():
-            return badge("stale", _("expired"))
-        return badge("applied", _("active"))
+        match keys.state_of(key):
+            case keys.KeyState.REVOKED:
+                return badge("rejected", _("revoked"))
+            case keys.KeyState.EXPIRED:
+                return badge("stale", _("expired"))
+            case keys.KeyState.EXPIRING:
+                return badge("approved", _("expires soon"))
+            case keys.KeyState.ACTIVE:
+                return badge("applied", _("active"))
+            case state:
+                assert_never(state)
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def created(self, key: ExportKey) -> str:
@@ -81,7 +88,9 @@ class ExportKeyAdmin(ScreensAdmin):
             title=key.name,
             key=key,
             state=self.state(key),
+            made_by=who_made(key),
             may_revoke=key.revoked_at is None and self.has_add_permission(request),
+            **page_of(key, request.GET.get("before", "")),
         )
 
     @sensitive_variables("text")
@@ -116,7 +125,56 @@ class ExportKeyAdmin(ScreensAdmin):
             cancel=self.url("changelist"),
         )
 
-    def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
+    @sensitive_variables("text")
+    def rotate(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """As `add`: the answer to the POST shows the new key."""
+        actor = actor_of(request)
+        actor.require(PERMISSION)
         key = get_row(ExportKey, pk)
-        done = _("The key “%(name)s” is revoked: nobody can read with it any more.") % {"name": key.name}
-        return attempt(request, lambda: keys.revoke_key(key, actor_of(request)), self.url("change", pk), done)
+        name = key.name
+        form = RotationForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                made, text = keys.rotate_key(key, actor, **form.cleaned_data)
+            except NotPermitted:
+                raise
+            except DataSyncError as error:
+                form.add_error(None, str(error))
+            else:
+                crumbs = (Crumb(name, self.url("change", made.pk)), Crumb(_("Rotate")))
+                title = _("Export key rotated")
+                return render(
+                    request, self, "key_created.html", title=title, crumbs=crumbs, key=made, text=text, old=key
+                )
+        return render(
+            request,
+            self,
+            "form.html",
+            title=_("Rotate export key"),
+            crumbs=(Crumb(name, self.url("change", pk)), Crumb(_("Rotate"))),
+            explanation=_(
+                "Makes a second key that is named “%(name)s” and reads the same models. The old one gets another name, "
+                "and stays good until the new one is in its place."
+            )
+            % {"name": name},
+            form=form,
+            submit=_("Make the new key"),
+            cancel=self.url("change", pk),
+        )
+
+    def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The question, and its answer."""
+        actor = actor_of(request)
+        actor.require(PERMISSION)
+        key = get_row(ExportKey, pk)
+        if request.method == "POST":
+            done = _("The key “%(name)s” is revoked: nobody can read with it any more.") % {"name": key.name}
+            return attempt(request, lambda: keys.revoke_key(key, actor), self.url("change", pk), done)
+        return render(
+            request,
+            self,
+            "key_revoke.html",
+            title=_("Revoke export key"),
+            crumbs=(Crumb(key.name, self.url("change", pk)), Crumb(_("Revoke"))),
+            key=key,
+        )

@@ -1,4 +1,4 @@
-"""`key create`, `key list`, `key revoke`: who may pull from this environment."""
+"""`key create`, `key list`, `key rotate`, `key revoke`: who may pull from this environment."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def add_verbs(verbs: Verbs) -> None:
     create.add_argument("--models", type=labels, default=(), metavar="A.B,C.D", help="only these; default all")
     create.add_argument("--expires", type=int, metavar="DAYS", help="after so many days; default never")
     group.add("list", list_keys, "List the export keys")
+    rotate = group.add("rotate", rotate_key, "Create a second key in place of one, print it, and let the old one end")
+    rotate.add_argument("name", metavar="NAME")
+    rotate.add_argument("--expires", type=int, metavar="DAYS", help="of the new key; default as long as the old one's")
+    rotate.add_argument(
+        "--overlap",
+        type=int,
+        default=keys.OVERLAP_DAYS,
+        metavar="DAYS",
+        help=f"how long the old key stays good, 0 to refuse it at once; default {keys.OVERLAP_DAYS}",
+    )
     revoke = group.add("revoke", revoke_key, "Refuse a key from now on")
     revoke.add_argument("name", metavar="NAME")
 
@@ -42,6 +52,24 @@ def create_key(call: Call) -> Answer:
     )
 
 
+@sensitive_variables()
+def rotate_key(call: Call) -> Answer:
+    old = _key(call.options["name"])
+    created, text = keys.rotate_key(
+        old, call.actor, expires_in_days=call.options["expires"], overlap_days=call.options["overlap"]
+    )
+    is_over = keys.state_of(old) is keys.KeyState.EXPIRED
+    ending = "is refused from now on" if is_over else f"is refused from {moment(old.expires_at)} on"
+    return Answer(
+        document={"name": created.name, "key": text, "old": _document(old)},
+        text=[text],
+        notes=(
+            f"This is the new export key {line(created.name)}. Copy it now: it cannot be shown again.",
+            f"The old one, now named {line(old.name)}, {ending}.",
+        ),
+    )
+
+
 def list_keys(call: Call) -> Answer:
     if not call.actor.may(keys.PERMISSION):
         call.actor.require("data_sync.view_exportkey")
@@ -50,7 +78,7 @@ def list_keys(call: Call) -> Answer:
         [
             line(key.name),
             key.prefix,
-            _state(key),
+            "expires soon" if (state := keys.state_of(key)) is keys.KeyState.EXPIRING else state.value,
             moment(key.expires_at),
             moment(key.last_used_at),
             line(", ".join(key.model_labels)) or "all",
@@ -65,19 +93,18 @@ def list_keys(call: Call) -> Answer:
 
 
 def revoke_key(call: Call) -> Answer:
-    key = ExportKey.objects.filter(name=call.options["name"].strip()).first()
-    if key is None:
-        raise InvalidInput(f"There is no export key named “{call.options['name']}”; see data_sync key list.")
+    key = _key(call.options["name"])
     before = key.revoked_at
     keys.revoke_key(key, call.actor)
     words = "is revoked: it is refused from now on" if before is None else f"was revoked on {moment(before)}"
     return Answer(document=_document(key), text=[f"The export key {line(key.name)} {words}."])
 
 
-def _state(key: ExportKey) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    return "active" if keys.is_usable(key) else "expired"
+def _key(name: str) -> ExportKey:
+    key = ExportKey.objects.filter(name=name.strip()).first()
+    if key is None:
+        raise InvalidInput(f"There is no export key named “{name}”; see data_sync key list.")
+    return key
 
 
 def _document(key: ExportKey) -> dict[str, Any]:
@@ -85,7 +112,8 @@ def _document(key: ExportKey) -> dict[str, Any]:
     return {
         "name": key.name,
         "prefix": key.prefix,
-        "state": _state(key),
+        "state": keys.state_of(key).value,
         "models": key.model_labels,
         **{name: None if at is None else at.isoformat() for name, at in times.items()},
+        "last_used_from": key.last_used_from,
     }
