@@ -91,8 +91,8 @@ def export_service_accounts() -> dict[str, frozenset[str] | None]:
             labels = {email: None if scope is None else _labels(scope) for email, scope in value.items()}
             return {email.strip(): scope for email, scope in labels.items()}
     raise ImproperlyConfigured(
-        "DATA_SYNC_EXPORT_SERVICE_ACCOUNTS is neither a list of e-mail addresses nor a dict that has for each a list of "
-        "labels of models."
+        "DATA_SYNC_EXPORT_SERVICE_ACCOUNTS is neither a list of e-mail addresses nor a dict that has for each a list "
+        "of labels of models."
     )
 
 

@@ -175,6 +175,18 @@ def _error(status: int, sentence: str) -> HttpResponse:
     return HttpResponse(canonical.dumps({"error": sentence}), status=status, content_type="application/json")
 
 
+def _refused() -> HttpResponse:
+    response = _error(401, "A valid export key is needed, as “Authorization: Bearer KEY”.")
+    response["WWW-Authenticate"] = 'Bearer realm="data_sync"'
+    return response
+
+
+def _later(status: int, seconds: int, sentence: str) -> HttpResponse:
+    response = _error(status, sentence)
+    response["Retry-After"] = str(seconds)
+    return response
+
+
 def _request(request: HttpRequest, caller: Caller) -> Request:
     return asked.request(request.GET.get("models"), request.GET.get("omit"), caller.labels)
 

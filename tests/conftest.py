@@ -77,6 +77,14 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     }
 
 
+@pytest.fixture(autouse=True)
+def nothing_cached() -> None:
+    """Else one test's failures to give a key would count against the next one's."""
+    from django.core.cache import cache
+
+    cache.clear()
+
+
 @pytest.fixture(scope="session")
 def source_server(django_db_setup: None) -> Iterator[tuple[str, str]]:
     """URL and export key of the other environment. One server serves the whole session."""

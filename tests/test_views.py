@@ -717,7 +717,7 @@ def test_what_is_served_is_what_http_source_reads(live_server: Any, settings: An
     with pytest.raises(WrongFile, match="No row in scope"), source.open_file("sha256:" + "0" * 64):
         pass
     with (
-        pytest.raises(Exception, match=r"This export key may not read testapp\.language"),
+        pytest.raises(Exception, match=r"This export key or account may not read testapp\.language"),
         source.stream(Request(models=("testapp.language",))),
     ):
         pass

@@ -20,7 +20,7 @@ PAGE = 50
 
 
 def page_of(key: ExportKey, before: str) -> dict[str, Any]:
-    """The latest events, or those before the one of this number; `earlier` is the number before which there are more."""
+    """The latest events, or those before the one of this number; before `earlier` there are more."""
     events = Event.objects.filter(chain=keys.chain(key)).order_by("-number")
     if before.isascii() and before.isdigit() and len(before) < 10:
         events = events.filter(number__lt=int(before))

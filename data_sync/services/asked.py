@@ -1,6 +1,6 @@
 """What other environments ask for, read from a query or a body.
 
-The caller has asked `callers.authenticate` for the labels. Whatever is wrong with what is asked raises `InvalidInput`: a
+`callers.authenticate` says which labels may be asked for. Whatever is wrong with what is asked raises `InvalidInput`: a
 model that is not registered `UnknownModel`; one that is not among the labels raises `NotPermitted`.
 """
 

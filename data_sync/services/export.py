@@ -80,15 +80,15 @@ def open_file(checksum: str, labels: Collection[str]) -> IO[bytes]:
 
 
 def _closed(blocks: Iterable[bytes], *, compress: bool = False) -> Spool:
-    last = b""
+    kept = [b""]
+    file = _spool(_keeping_last(blocks, kept), compress=compress)
+    return Spool(file=file, closing=closing_of(kept[0]))
 
-    def noted() -> Iterable[bytes]:
-        nonlocal last
-        for last in blocks:
-            yield last
 
-    file = _spool(noted(), compress=compress)
-    return Spool(file=file, closing=closing_of(last))
+def _keeping_last(blocks: Iterable[bytes], kept: list[bytes]) -> Iterable[bytes]:
+    for block in blocks:
+        kept[0] = block
+        yield block
 
 
 def _hashing(blocks: Iterable[bytes], sha: Any) -> Iterable[bytes]:

@@ -1,15 +1,14 @@
 """What was read from here, by whom: an event for every export, in the chain of the key or caller.
 
 Recorded before anything is sent: what cannot be recorded is refused. A pull asks for records and files thousands of
-times, so of these the first of a caller within `SELDOM` is recorded, which is enough to know that he had some then.
+times, so of these the first of a caller within `SELDOM` is recorded, which is enough to know that they had some then.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import IO, Any, Literal
 
@@ -81,7 +80,7 @@ def _record(caller: Caller, action: str, detail: dict[str, Any]) -> None:
                     f"The audit trail there cannot be written ({type(error).__name__}), and nothing is exported that "
                     "is not in it; see the log there."
                 ) from error
-        time.sleep(random.uniform(0.01, 0.1))
+        time.sleep(0.05)
 
 
 def _try(caller: Caller, action: str, detail: dict[str, Any]) -> None:
@@ -99,8 +98,6 @@ def _try(caller: Caller, action: str, detail: dict[str, Any]) -> None:
 
 def _is_recorded(caller: Caller, action: str) -> bool:
     # The last ones by number, which has an index, however many the chain has.
-    latest: Sequence[tuple[str, Any]] = (
-        Event.objects.filter(chain=caller.chain).order_by("-number").values_list("action", "at")[:_LOOKED_BACK]
-    )
+    latest = Event.objects.filter(chain=caller.chain).order_by("-number").values_list("action", "at")[:_LOOKED_BACK]
     since = timezone.now() - SELDOM
     return any(done == action and at > since for done, at in latest)

@@ -74,13 +74,12 @@ def rotate_key(
     actor.require(PERMISSION)
     if not 0 <= overlap_days <= _LONGEST_LIFE:
         raise InvalidInput(f"The old key is refused after 0 to {_LONGEST_LIFE} days, not {overlap_days}.")
-    name, life = key.name, key.expires_at and key.expires_at - key.created_at
-    expires_at = _expiry(expires_in_days) if expires_in_days is not None or life is None else timezone.now() + life
-    made, text = _new(name, actor, key.model_labels, expires_at)
-    ending = timezone.now() + timedelta(days=overlap_days)
+    now, name, old_name = timezone.now(), key.name, _rotated_name(key)
+    ending, expires_at = now + timedelta(days=overlap_days), _expiry(expires_in_days)
     if key.expires_at is not None:
         ending = min(ending, key.expires_at)
-    old_name = _rotated_name(key)
+        expires_at = expires_at or now + (key.expires_at - key.created_at)
+    made, text = _new(name, actor, key.model_labels, expires_at)
     with transaction.atomic():
         # Under the name and expiry that were read, so that of two rotations at once one finds nothing.
         unaltered = ExportKey.objects.filter(pk=key.pk, name=name, expires_at=key.expires_at, revoked_at=None)

@@ -15,6 +15,7 @@ from data_sync.core.records import key_text
 from data_sync.core.seal import content_seal
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
+from data_sync.services import callers
 from data_sync.services.content import after_record, before_record, change_content
 
 MODEL = "testapp.term"
@@ -74,6 +75,12 @@ def conflict(number: int = 1, base: str | None = "agreed", **values: Any) -> Cha
 
 def term(number: int, meaning: str) -> dict[str, Any]:
     return {"word": f"word-{number}", "meaning": meaning}
+
+
+def readable(key: str) -> frozenset[str] | None:
+    """The labels that the holder of an export key may read; None: refused."""
+    caller = callers.authenticate(f"Bearer {key}")
+    return None if caller is None else caller.labels
 
 
 def _deep(levels: int, leaf: str) -> object:

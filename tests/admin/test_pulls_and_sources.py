@@ -1,4 +1,4 @@
-"""Data sources, data pulls and export keys over HTTP."""
+"""Data sources and data pulls over HTTP."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.urls import reverse
 
 from data_sync import tasks
 from data_sync.core.errors import SourceUnavailable
-from data_sync.models import DataPull, DataSource, ExportKey
+from data_sync.models import DataPull, DataSource
 from data_sync.orm.read import LocalSource
-from data_sync.services import credentials, keys, sources
+from data_sync.services import credentials, sources
 from tests.leasing import beat
 
 from . import making
@@ -235,47 +235,3 @@ def test_the_list_of_pulls_tells_what_came_of_each(admin, django_assert_max_num_
         shown = text(admin.get(url("datapull", "changelist")))
 
     assert "nothing differs" in shown and "The source said no." in shown and f"Changeset {stored.pk}" in shown
-
-
-# Export keys
-
-
-def test_a_key_is_shown_once_on_the_answer_and_kept_nowhere(admin):
-    page = admin.post(
-        url("exportkey", "add"), {"name": "Production", "models": ["testapp.term"], "expires_in_days": "30"}
-    )
-
-    key = ExportKey.objects.get()
-    found = [word for word in text(page).split() if word.startswith(key.prefix + ".")]
-    assert keys.authenticate(f"Bearer {found[0]}") == frozenset({"testapp.term"})
-    assert page.headers["Cache-Control"].find("no-store") >= 0
-    for later in (url("exportkey", "change", key.pk), url("exportkey", "changelist"), url("exportkey", "add")):
-        assert found[0] not in admin.get(later).content.decode()
-    assert found[0] not in str(dict(admin.session))
-
-
-def test_a_key_is_revoked_by_a_post(admin):
-    key, secret = keys.create_key("Production", keys_actor())
-
-    assert admin.get(url("exportkey", "revoke", key.pk)).url == url("exportkey", "change", key.pk)
-    page = admin.post(url("exportkey", "revoke", key.pk), follow=True)
-
-    assert keys.authenticate(f"Bearer {secret}") is None
-    assert "revoked" in text(page) and "Revoke this key" not in text(page)
-
-
-def test_keys_need_their_permission(client):
-    client.force_login(making.user("guest", "view_exportkey"))
-    key, _ = keys.create_key("Production", keys_actor())
-
-    assert client.get(url("exportkey", "change", key.pk)).status_code == 200
-    assert client.get(url("exportkey", "add")).status_code == 403
-    assert client.post(url("exportkey", "revoke", key.pk)).status_code == 403
-
-
-def test_a_name_that_is_taken_is_said_above_the_form(admin):
-    keys.create_key("Production", keys_actor())
-
-    page = admin.post(url("exportkey", "add"), {"name": "Production"})
-
-    assert "choose another name" in text(page)

@@ -16,8 +16,9 @@ from django.utils import timezone
 from data_sync import registry
 from data_sync.core.errors import InvalidInput, NotPermitted
 from data_sync.models import ExportKey
-from data_sync.services import keys
+from data_sync.services import callers, keys
 from data_sync.services.actors import Actor, command_line, of_user
+from tests.admin import making
 
 pytestmark = pytest.mark.django_db
 TOKEN = "an-export-token-of-more-than-32-characters"
@@ -29,8 +30,13 @@ def actor() -> Actor:
     return command_line()
 
 
+def labels_of(authorization: str | None) -> frozenset[str] | None:
+    caller = callers.authenticate(authorization)
+    return None if caller is None else caller.labels
+
+
 def bearer(text: str) -> frozenset[str] | None:
-    return keys.authenticate(f"Bearer {text}")
+    return making.readable(text)
 
 
 def test_a_key_is_prefix_and_256_random_bits(actor: Actor) -> None:
@@ -130,12 +136,12 @@ def test_whatever_is_not_the_key_is_refused(form: str | None, actor: Actor) -> N
     prefix, secret = text.split(".")
     parts = {"key": text, "prefix": prefix, "secret": secret, "upper": text.upper()}
     parts |= {"other": other.partition(".")[2], "secret_hash": key.secret_hash}
-    assert keys.authenticate(form and form.format(**parts)) is None
+    assert labels_of(form and form.format(**parts)) is None
 
 
 def test_the_scheme_s_case_does_not_matter(actor: Actor) -> None:
     _, text = keys.create_key("Staging", actor)
-    assert keys.authenticate(f"bearer  {text} ") == EVERY_LABEL
+    assert labels_of(f"bearer  {text} ") == EVERY_LABEL
 
 
 def test_malformed_keys_cost_no_query() -> None:
@@ -149,8 +155,8 @@ def test_secrets_are_compared_in_constant_time_also_where_no_key_has_the_prefix(
     actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared = []
-    real = keys.constant_time_compare
-    monkeypatch.setattr(keys, "constant_time_compare", lambda a, b: compared.append((a, b)) or real(a, b))
+    real = callers.constant_time_compare
+    monkeypatch.setattr(callers, "constant_time_compare", lambda a, b: compared.append((a, b)) or real(a, b))
     _, text = keys.create_key("Staging", actor)
     bearer(text)
     bearer("ds_000000000000." + text.partition(".")[2])
@@ -175,7 +181,7 @@ def test_the_token_of_the_environment_reads_everything(monkeypatch: pytest.Monke
 def test_an_empty_token_is_no_anonymous_mode(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
     settings.DATA_SYNC_EXPORT_TOKEN = ""
     for form in (None, "", "Bearer", "Bearer ", "Bearer  ", "Bearer x"):
-        assert keys.authenticate(form) is None
+        assert labels_of(form) is None
     assert caplog.text == ""
 
 
