@@ -147,3 +147,45 @@ def test_the_list_of_keys_tells_their_state_in_80_columns(run: Run) -> None:
     out = run("key", "list").out
     assert "expired" in out and "active" in out
     assert max(map(len, out.splitlines())) < 80
+
+
+def test_a_key_is_rotated_and_the_new_one_printed_once_and_alone(run: Run) -> None:
+    """`KEY=$(manage.py data_sync key rotate production)` gives the new key."""
+    old = run("key", "create", "production", "--models", "testapp.tag", "--expires", "365").out.strip()
+    ran = run("key", "rotate", "production")
+    new = ran.out.strip()
+    assert ran.code == 0 and "cannot be shown again" in ran.err
+    assert f"The old one, now named production (old, {old.partition('.')[0]}), is refused from" in ran.err
+    assert making.readable(new) == making.readable(old) == {"testapp.tag"}
+    listed = run("key", "list", "--json").document["keys"]
+    assert {key["name"]: key["state"] for key in listed} == {
+        "production": "active",
+        f"production (old, {old.partition('.')[0]})": "expiring",
+    }
+    assert "expires soon" in run("key", "list").out
+    assert new.partition(".")[2] not in run("key", "list", "--json").out
+
+
+def test_an_old_key_may_end_at_once(run: Run) -> None:
+    old = run("key", "create", "production").out.strip()
+    ran = run("key", "rotate", "production", "--expires", "30", "--overlap", "0", "--json")
+    assert set(ran.document) == {"name", "key", "old"}
+    assert (ran.document["name"], ran.document["old"]["state"]) == ("production", "expired")
+    assert making.readable(old) is None and making.readable(ran.document["key"]) is not None
+    key = ExportKey.objects.get(name="production")
+    assert key.expires_at is not None and timedelta(29) < key.expires_at - timezone.now() <= timedelta(30)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["another"], "There is no export key named “another”"),
+        (["production", "--overlap", "-1"], "after 0 to"),
+        (["production", "--expires", "0"], "after 1 to"),
+    ],
+)
+def test_what_cannot_be_rotated_is_refused(run: Run, words: list[str], reason: str) -> None:
+    run("key", "create", "production")
+    ran = run("key", "rotate", *words)
+    assert (ran.code, ran.out) == (1, "") and reason in ran.err
+    assert ExportKey.objects.count() == 1

@@ -274,3 +274,94 @@ def test_what_cannot_be_a_key_is_refused_with_a_sentence(options: dict[str, Any]
     with pytest.raises(InvalidInput, match=sentence):
         keys.create_key(options.pop("name", "New"), actor, **options)
     assert ExportKey.objects.count() == 1
+
+
+# Rotation.
+
+
+def test_rotating_makes_a_second_active_key_and_has_the_old_one_end(actor: Actor) -> None:
+    old, old_text = keys.create_key("Production", actor, model_labels=["testapp.copy"], expires_in_days=365)
+    new, new_text = keys.rotate_key(old, actor)
+    assert bearer(old_text) == bearer(new_text) == {"testapp.copy"}
+    assert (new.name, old.name) == ("Production", f"Production (old, {old.prefix})")
+    assert new.expires_at is not None and old.expires_at is not None
+    assert abs(new.expires_at - timezone.now() - timedelta(days=365)) < timedelta(minutes=1)
+    assert abs(old.expires_at - timezone.now() - timedelta(days=7)) < timedelta(minutes=1)
+    ExportKey.objects.filter(pk=old.pk).update(expires_at=timezone.now())
+    assert bearer(old_text) is None
+    assert bearer(new_text) == {"testapp.copy"}
+
+
+def test_the_name_stays_with_the_key_that_is_to_be_used(actor: Actor) -> None:
+    key, _ = keys.create_key("x" * 100, actor)
+    for _ in range(3):
+        key, _ = keys.rotate_key(key, actor)
+    names = list(ExportKey.objects.order_by("pk").values_list("name", flat=True))
+    assert names[-1] == "x" * 100 and len(set(names)) == 4 and max(map(len, names)) == 100
+
+
+@pytest.mark.parametrize(
+    ("life", "expires", "overlap", "new_days", "old_days"),
+    [
+        (None, None, 7, None, 7),
+        (None, 30, 0, 30, 0),
+        (100, None, 7, 100, 7),
+        (100, 30, 1, 30, 1),
+        (3, None, 7, 3, 3),
+    ],
+)
+def test_the_old_key_ends_after_the_overlap_and_never_later_than_it_would(
+    actor: Actor, life: int | None, expires: int | None, overlap: int, new_days: int | None, old_days: int
+) -> None:
+    old, old_text = keys.create_key("Production", actor, expires_in_days=life)
+    new, _ = keys.rotate_key(old, actor, expires_in_days=expires, overlap_days=overlap)
+    now = timezone.now()
+    assert old.expires_at is not None and abs(old.expires_at - now - timedelta(days=old_days)) < timedelta(minutes=1)
+    assert (new.expires_at is None) is (new_days is None)
+    if new.expires_at is not None and new_days is not None:
+        assert abs(new.expires_at - now - timedelta(days=new_days)) < timedelta(minutes=1)
+    assert (bearer(old_text) is None) is (overlap == 0)
+
+
+def test_of_two_rotations_of_one_key_one_is_refused(actor: Actor) -> None:
+    key, _ = keys.create_key("Production", actor)
+    as_another_saw_it = ExportKey.objects.get(pk=key.pk)
+    keys.rotate_key(key, actor)
+    with pytest.raises(InvalidInput, match="just been rotated"):
+        keys.rotate_key(as_another_saw_it, actor)
+    assert ExportKey.objects.count() == 2
+
+
+@pytest.mark.parametrize("options", [{"overlap_days": -1}, {"overlap_days": 10**6}, {"expires_in_days": 0}])
+def test_a_rotation_that_cannot_be_is_refused_and_leaves_the_key_as_it_was(actor: Actor, options: Any) -> None:
+    key, _ = keys.create_key("Production", actor)
+    before = ExportKey.objects.values().get()
+    with pytest.raises(InvalidInput, match=r"\d to 36500 days"):
+        keys.rotate_key(key, actor, **options)
+    assert ExportKey.objects.values().get() == before
+
+
+def test_a_revoked_key_is_not_rotated_and_only_who_may_rotates(actor: Actor) -> None:
+    key, _ = keys.create_key("Production", actor)
+    with pytest.raises(NotPermitted, match="manage_exportkey"):
+        keys.rotate_key(key, of_user(User.objects.create_user("anna")))
+    keys.revoke_key(key, actor)
+    with pytest.raises(InvalidInput, match="is revoked"):
+        keys.rotate_key(key, actor)
+    assert ExportKey.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("expires", "revoked", "state"),
+    [
+        (None, False, "active"),
+        (timedelta(days=15), False, "active"),
+        (timedelta(days=13), False, "expiring"),
+        (timedelta(0), False, "expired"),
+        (timedelta(days=13), True, "revoked"),
+    ],
+)
+def test_a_key_says_what_it_is_good_for(expires: timedelta | None, revoked: bool, state: str) -> None:
+    now = timezone.now()
+    key = ExportKey(expires_at=None if expires is None else now + expires, revoked_at=now if revoked else None)
+    assert keys.state_of(key) == state
