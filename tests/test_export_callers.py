@@ -343,7 +343,8 @@ def test_nobody_reads_anything_outside_of_their_scope_by_any_endpoint(
         listed = sorted(scope)
         listing = body(ask(key, f"digests?models={','.join(listed)}"))
         assert {label for label, some in DigestReader([listing], listed) if some} <= scope
-        assert ask(key, f"files/{CHECKSUM}").status_code == (200 if "testapp.copy" in scope else 404)
+        file = ask(key, f"files/{CHECKSUM}")
+        assert (file.status_code, body(file) == BYTES) == ((200, True) if "testapp.copy" in scope else (404, False))
         for label in LABELS:
             expected = 200 if label in scope else 403
             omit = "&omit=testapp.copy.value" if label == "testapp.copy" else ""
