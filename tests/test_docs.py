@@ -151,6 +151,21 @@ def test_every_action_of_the_audit_trail_is_in_the_reference() -> None:
 
 
 @no_database
+def test_every_action_of_a_key_or_caller_is_in_the_reference() -> None:
+    texts = [(ROOT / "data_sync" / path).read_text() for path in ("services/keys.py", "views.py")]
+    actions = {
+        argument.value
+        for call in (node for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+        if re.fullmatch(r"audit\.record_of|export_events\.record_\w+", ast.unparse(call.func))
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    }
+    assert len(actions) > 5
+    table = page("reference/urls.md").partition("### What is recorded")[2].partition("### Manifest")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == actions
+
+
+@no_database
 def test_every_command_that_a_page_shows_can_be_parsed() -> None:
     parser = Command().create_parser("manage.py", "data_sync")
     shown = [(path, line) for path in PAGES for line in _commands(path.read_text(encoding="utf-8"))]
