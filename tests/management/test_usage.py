@@ -41,6 +41,7 @@ WORDS = {
     "source add": ["another", "https://staging.example.org", "--key", "env:DATA_SYNC_KEY_X"],
     "source remove": ["Staging"],
     "key create": ["another"],
+    "key rotate": ["production"],
     "key revoke": ["production"],
     "pull": ["Staging"],
     "cancel": ["{active}"],
