@@ -54,13 +54,15 @@ def _encode(lines: list[str]) -> bytes:
 class StreamReader:
     """Reads a stream once. Iterate for lists of `(offset, line)` per block of input.
 
-    `models` is set once the opening line was read, `counts` after the whole was proved complete.
-    `offset` is the line's place among the bytes of the stream.
+    `counts` is set after the whole was proved complete. `offset` is the line's place among the bytes of the stream.
+    Raises `MalformedStream` where there are more than `max_rows` records, too.
     """
 
-    def __init__(self, blocks: Iterable[bytes], models: Sequence[str]) -> None:
+    def __init__(self, blocks: Iterable[bytes], models: Sequence[str], max_rows: int | None = None) -> None:
         self._blocks = blocks
         self._expected = list(models)
+        self._max_rows = max_rows
+        self._rows = 0
         self.counts: dict[str, int] = {}
         self.size = 0
 
@@ -74,11 +76,11 @@ class StreamReader:
             if b"\n" not in block:
                 # In place: to join a long line anew at each block would take the square of its length.
                 rest += block
-                _check_length(len(rest))
+                self._check_lengths([rest])
                 continue
             *whole, begun = (bytes(rest) + block).split(b"\n")
             rest = bytearray(begun)
-            _check_length(max(map(len, [*whole, begun])))
+            self._check_lengths([*whole, begun])
             lines: list[tuple[int, bytes]] = []
             for line in whole:
                 if closed:
@@ -97,6 +99,9 @@ class StreamReader:
                 self.size += len(line) + 1
             if closed and rest:
                 raise MalformedStream("The source sent more after its closing line.")
+            self._rows += len(lines)
+            if self._max_rows is not None and self._rows > self._max_rows:
+                raise MalformedStream(f"The source's answer has more than {self._max_rows} records.")
             if lines:
                 yield lines
         if not closed:
@@ -104,6 +109,14 @@ class StreamReader:
                 f"The source's answer stopped after {self.size} bytes, before its closing line. "
                 "Nothing was concluded from it; pull again."
             )
+
+    def _check_lengths(self, lines: Sequence[bytes | bytearray]) -> None:
+        """The first of these lines follows on the records that have been read."""
+        if max(map(len, lines)) > MAX_LINE:
+            place = next(place for place, line in enumerate(lines) if len(line) > MAX_LINE)
+            # The opening line is the first, and is counted as soon as it was read.
+            number = self._rows + place + (2 if self.size else 1)
+            raise MalformedStream(f"Line {number} of the source's answer is longer than {MAX_LINE} bytes.")
 
     def _open(self, line: bytes) -> None:
         header = _object(line, "The source did not send a data_sync export; check its URL.")
@@ -122,11 +135,6 @@ class StreamReader:
         if sorted(counts) != sorted(self._expected):
             raise MalformedStream("The source's closing line counts other models than were asked for.")
         self.counts = counts
-
-
-def _check_length(length: int) -> None:
-    if length > MAX_LINE:
-        raise MalformedStream(f"A line of the source's answer is longer than {MAX_LINE} bytes.")
 
 
 def _is_count(value: Any) -> bool:
