@@ -99,8 +99,8 @@ def _text(handle: str) -> bytes:
 class DigestReader:
     """Reads a listing once. Iterate for pairs of a model's label and some of its entries.
 
-    `counts` is set after the whole was proved complete. Raises `IncompleteStream`, or `MalformedStream`, also where there
-    are more than `max_rows` entries; what was read until then is of no use.
+    `counts` is set after the whole was proved complete. Raises `IncompleteStream`, or `MalformedStream`, also where
+    there are more than `max_rows` entries; what was read until then is of no use.
     """
 
     def __init__(self, blocks: Iterable[bytes], models: Sequence[str], max_rows: int | None = None) -> None:
