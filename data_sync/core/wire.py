@@ -143,7 +143,7 @@ def _is_count(value: Any) -> bool:
 
 def _object(line: bytes, otherwise: str) -> dict[str, Any]:
     try:
-        value = canonical.loads(line.decode())
+        value = canonical.loads_bounded(line.decode())
     except (UnicodeDecodeError, MalformedStream):
         raise MalformedStream(otherwise) from None
     if not isinstance(value, dict):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_MANIFEST", "MAX_OUTSIDE", "HttpSource", "SourceFailed"]
 
-MAX_MANIFEST = 16 * 1024 * 1024
+MAX_MANIFEST = 8 * 1024 * 1024
 MAX_OUTSIDE = 1024 * 1024
 
 
@@ -56,7 +56,7 @@ class HttpSource:
         with self._ask("manifest", MAX_MANIFEST) as answer:
             document = b"".join(self._named(answer.blocks()))
         try:
-            return parse_manifest(canonical.loads(document.decode()))
+            return parse_manifest(canonical.loads_bounded(document.decode()))
         except (UnicodeDecodeError, MalformedStream) as error:
             reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise MalformedStream(f"{self._subject()} sent a manifest that cannot be used: {reason}")
