@@ -40,13 +40,35 @@ def pool_classes(line: Line) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": SecurePool}
 
 
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[^\r\n]*)?\r?\n")
+_LONGEST_LINE = 1 << 16
+_MOST_TRAILERS = 100
+
+
 class _Response(http.client.HTTPResponse):
+    """As Python's, but strict about chunks (RFC 9112, section 7.1).
+
+    Python reads a size of -1 as "until the connection ends", all at once and into memory; and takes an answer that ends
+    in the middle of its last chunk for whole, and trailers without end.
+    """
+
     def _read_next_chunk_size(self) -> int:
-        # Python reads a size of -1 as "until the connection ends", all at once and into memory.
-        size = int(super()._read_next_chunk_size())  # type: ignore[misc]
-        if size < 0:
-            raise ValueError("a chunk of a negative size")
-        return size
+        size = _CHUNK_SIZE.fullmatch(self._line())
+        if size is None:
+            raise ValueError("what is not the size of a chunk")
+        return int(size[1], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        for _ in range(_MOST_TRAILERS):
+            line = self._line()
+            if line in (b"\r\n", b"\n"):
+                return
+            if not line.endswith(b"\n"):
+                break
+        raise http.client.IncompleteRead(b"")
+
+    def _line(self) -> bytes:
+        return self.fp.readline(_LONGEST_LINE)
 
 
 class _Watched:

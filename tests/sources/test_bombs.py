@@ -140,7 +140,7 @@ BOMBS: dict[str, tuple[str, Parts, str]] = {
     "endless trailers": (
         "stream",
         lambda: after(CHUNKED + b"0\r\n", repeated(b"X: y\r\n" * 1000)),
-        "DATA_SYNC_REQUEST_TIMEOUT",
+        "whole answer",
     ),
     "a chunk of 16 EiB": (
         "stream",
