@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -25,14 +24,12 @@ from data_sync.core.wire import StreamReader, write_stream
 from data_sync.orm.staging import stage
 from data_sync.sources.http import HttpSource
 
+from .conftest import KEY, Read
 from .hostile import Server, sends
 
-KEY = "ds_key"
 LABELS = ("app.country", "app.copy")
 BOTH = Request(models=LABELS)
 ONE = Request(models=("app.copy",))
-
-Read = Callable[[HttpSource], Any]
 
 
 def records(source: HttpSource, request: Request, handles: list[Any] | None) -> list[bytes]:
@@ -159,40 +156,6 @@ FIXTURES = {
     "file, closed": Fixture(FILE, file, closes),
     "file, chunked": Fixture(FILE, file, chunks),
 }
-
-
-class Wire:
-    """Stands in for a connection: has these bytes to give, and then ends."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
-
-    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(io.BytesIO(self._answer))  # type: ignore[arg-type]
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_, **__: None
-
-
-@pytest.fixture
-def reads(settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes, Read], Any]:
-    """Reads an answer that comes over a connection which is none."""
-    settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.1"]
-    settings.DATA_SYNC_STAGING_ROOT = str(tmp_path)
-    coming: list[bytes] = []
-    monkeypatch.setattr("urllib3.connection.HTTPConnection._new_conn", lambda self: Wire(coming[-1]))
-    monkeypatch.setattr("data_sync.sources.failures._shut_down", lambda connection: None)
-    monkeypatch.setattr("urllib3.connection.HTTPConnection.is_connected", property(lambda self: True))
-
-    def read(answer: bytes, how: Read) -> Any:
-        coming.append(answer)
-        source = HttpSource("http://127.0.0.1:9", KEY)
-        try:
-            return how(source)
-        finally:
-            source.close()
-
-    return read
 
 
 def test_there_are_twenty() -> None:
