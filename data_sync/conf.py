@@ -75,6 +75,11 @@ def encryption_keys() -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
+def max_line_bytes() -> int:
+    """`DATA_SYNC_MAX_LINE_BYTES`: most bytes of one record, as a source sends it; 10 MB."""
+    return int(_setting("MAX_LINE_BYTES", 10 * 10**6))
+
+
 def max_rows() -> int:
     """`DATA_SYNC_MAX_ROWS`: most rows taken from one answer; 50 million."""
     return int(_setting("MAX_ROWS", 50_000_000))

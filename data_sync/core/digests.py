@@ -171,7 +171,8 @@ class DigestReader:
             self._left -= len(entries)
             if self._left < 0:
                 raise MalformedStream(
-                    f"The source's listing has more rows than are read; it is at row {self._seen[label]} of {label}."
+                    "The source's listing has more rows than are read (DATA_SYNC_MAX_ROWS); it is at row "
+                    f"{self._seen[label]} of {label}."
                 )
         return label, entries
 

@@ -55,13 +55,20 @@ class StreamReader:
     """Reads a stream once. Iterate for lists of `(offset, line)` per block of input.
 
     `counts` is set after the whole was proved complete. `offset` is the line's place among the bytes of the stream.
-    Raises `MalformedStream` where there are more than `max_rows` records, too.
+    Raises `MalformedStream`, also where there are more than `max_rows` records or `max_line` bytes in a line.
     """
 
-    def __init__(self, blocks: Iterable[bytes], models: Sequence[str], max_rows: int | None = None) -> None:
+    def __init__(
+        self,
+        blocks: Iterable[bytes],
+        models: Sequence[str],
+        max_rows: int | None = None,
+        max_line: int | None = None,
+    ) -> None:
         self._blocks = blocks
         self._expected = list(models)
         self._max_rows = max_rows
+        self._max_line = MAX_LINE if max_line is None else max_line
         self._rows = 0
         self.counts: dict[str, int] = {}
         self.size = 0
@@ -101,7 +108,10 @@ class StreamReader:
                 raise MalformedStream("The source sent more after its closing line.")
             self._rows += len(lines)
             if self._max_rows is not None and self._rows > self._max_rows:
-                raise MalformedStream(f"The source's answer has more than {self._max_rows} records.")
+                raise MalformedStream(
+                    f"The source's answer has more than {self._max_rows} records: more than were asked for, or than "
+                    "are read (DATA_SYNC_MAX_ROWS)."
+                )
             if lines:
                 yield lines
         if not closed:
@@ -112,11 +122,14 @@ class StreamReader:
 
     def _check_lengths(self, lines: Sequence[bytes | bytearray]) -> None:
         """The first of these lines follows on the records that have been read."""
-        if max(map(len, lines)) > MAX_LINE:
-            place = next(place for place, line in enumerate(lines) if len(line) > MAX_LINE)
+        if max(map(len, lines)) > self._max_line:
+            place = next(place for place, line in enumerate(lines) if len(line) > self._max_line)
             # The opening line is the first, and is counted as soon as it was read.
             number = self._rows + place + (2 if self.size else 1)
-            raise MalformedStream(f"Line {number} of the source's answer is longer than {MAX_LINE} bytes.")
+            raise MalformedStream(
+                f"Line {number} of the source's answer is longer than {self._max_line} bytes, the most that is read "
+                "(DATA_SYNC_MAX_LINE_BYTES)."
+            )
 
     def _open(self, line: bytes) -> None:
         header = _object(line, "The source did not send a data_sync export; check its URL.")

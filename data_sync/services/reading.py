@@ -55,6 +55,7 @@ class Side:
         self._fixed_batches = fixed_batches
         self._texts: set[str] = set()
         self._most = conf.max_rows() if side == THERE else None
+        self._longest = conf.max_line_bytes() if side == THERE else None
 
     # The listing
 
@@ -81,7 +82,7 @@ class Side:
 
     def _read_whole(self, progress: Callable[[int], None]) -> dict[str, int]:
         with self._source.stream(self._request) as blocks:
-            reader = StreamReader(blocks, self._request.models, self._most)
+            reader = StreamReader(blocks, self._request.models, self._most, self._longest)
             read = 0
             for lines in reader:
                 offsets = self.records.extend([line for _, line in lines])
@@ -127,14 +128,14 @@ class Side:
         elif wanted > WIDE and wanted * 3 > self.listing.counts[label]:
             check()
             with self._source.stream(self._request.only(label)) as blocks:
-                for numbered in StreamReader(blocks, [label], self._most):
+                for numbered in StreamReader(blocks, [label], self._most, self._longest):
                     yield [line for _, line in numbered], None
         else:
             handles_of = (self._handle(label, place) for place in places)
             for handles in handle_batches(handles_of, fixed=self._fixed_batches):
                 check()
                 with self._source.records(self._request.only(label), handles) as blocks:
-                    for numbered in StreamReader(blocks, [label], len(handles)):
+                    for numbered in StreamReader(blocks, [label], len(handles), self._longest):
                         yield [line for _, line in numbered], None
 
     def _handle(self, label: str, place: int) -> Handle:
@@ -168,7 +169,7 @@ class Side:
         if self._whole:
             return self._look(self.records.line(place)).key.decode(errors="replace")
         with self._source.records(self._request.only(label), [self._handle(label, place)]) as blocks:
-            for numbered in StreamReader(blocks, [label], 1):
+            for numbered in StreamReader(blocks, [label], 1, self._longest):
                 return self._look(numbered[0][1]).key.decode(errors="replace")
         return "that was not there any more when it was asked for"
 

@@ -1,7 +1,6 @@
 """Bytes from outside, whatever they are: our parsers take what is sound, or raise an error of their own, in time.
 
-A hundred examples each; many by
-``pytest tests/sources/test_fuzz.py tests/test_fuzzed_views.py --hypothesis-profile=long``.
+A hundred examples each; CONTRIBUTING.md says how to have more.
 """
 
 from __future__ import annotations
