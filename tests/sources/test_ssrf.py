@@ -182,6 +182,22 @@ TABLE: list[tuple[str, str]] = [
     ("https:/staging.example", FORM),
     ("https:///staging.example", FORM),
     ("", FORM),
+    # Prefixes that no urlpatterns have, and addresses that are none.
+    ("staging.example.com", FORM),
+    ("https://", FORM),
+    ("https://staging.example.com:port", FORM),
+    ("https://staging.example.com?key=1", FORM),
+    ("https://staging.example.com/api?", FORM),
+    ("https://staging.example.com/api#", FORM),
+    ("https://staging.example.com/api\r\nX-Header: 1", FORM),
+    ("https://staging.example.com/./api", FORM),
+    ("https://staging.example.com//api", FORM),
+    ("https://staging.example.com/data_sync/manifest", FORM),
+    ("https://m\xfcnchen.example", FORM),
+    ("https://0x7f.0.0.1", NOTATION),
+    ("https://0177.0.0.1", NOTATION),
+    ("https://1.2.3.4.5", NOTATION),
+    ("https://256.1.1.1", NOTATION),
 ]
 
 
