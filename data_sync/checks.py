@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, InvalidStorageError
 
 from . import conf
-from .core.errors import RegistrationError
+from .core.errors import DataSyncError, RegistrationError
 from .orm.limits import required_columns
 from .orm.order import in_order
 from .orm.resolution import resolve
@@ -26,6 +26,8 @@ from .orm.sensitive import sensitive_reasons
 from .orm.staging import staging_storage
 from .orm.uniqueness import columns, is_enforced, loose_references
 from .registry import Registration, registrations
+from .services import encryption
+from .sources.proxy import parse_proxy
 
 TAG = "data_sync"
 Apps = Sequence[AppConfig] | None
@@ -121,6 +123,8 @@ def _check_values() -> Iterator[Error]:
         conf.read_timeout,
         conf.request_timeout,
         conf.max_stream_bytes,
+        conf.max_line_bytes,
+        conf.max_rows,
         conf.lease_seconds,
         conf.task_deadline,
         conf.failure_limit,
@@ -149,12 +153,28 @@ def _check_values() -> Iterator[Error]:
             hint="Leave it out for the default.",
             id="data_sync.E020",
         )
+    yield from _check_secrets()
     if isinstance(getattr(settings, "DATA_SYNC_ALLOWED_HOSTS", ()), str):
         yield Error(
             "DATA_SYNC_ALLOWED_HOSTS is a text, not a list of host names or networks.",
             hint='Write ["staging.internal", "10.1.0.0/16"], also where there is only one.',
             id="data_sync.E020",
         )
+
+
+def _check_secrets() -> Iterator[Error]:
+    """Of settings that hold secrets nothing is shown."""
+    problem = encryption.key_problem()
+    if problem is not None:
+        yield Error(
+            f"DATA_SYNC_ENCRYPTION_KEYS {problem}.",
+            hint='Make one by python -c "import secrets; print(secrets.token_urlsafe(32))"; put a new one first.',
+            id="data_sync.E020",
+        )
+    try:
+        parse_proxy(conf.proxy())
+    except DataSyncError as error:
+        yield Error(str(error), hint="Leave it out where sources are reached directly.", id="data_sync.E020")
 
 
 def _check_spool() -> Iterator[Error]:

@@ -62,6 +62,30 @@ def ca_bundle() -> str | None:
     return None if value is None else str(value)
 
 
+def proxy() -> str:
+    """`DATA_SYNC_PROXY`: the http proxy through which sources are reached, as http://user:password@host:port; none."""
+    return _text(_setting("PROXY", None))
+
+
+def encryption_keys() -> tuple[str, ...]:
+    """`DATA_SYNC_ENCRYPTION_KEYS`: texts that stored secrets are encrypted with, the first, and decrypted; none.
+
+    What is no list is given as it is: `services.encryption` says so.
+    """
+    value = _setting("ENCRYPTION_KEYS", None) or ()
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def max_line_bytes() -> int:
+    """`DATA_SYNC_MAX_LINE_BYTES`: most bytes of one record, as a source sends it; 10 MB."""
+    return int(_setting("MAX_LINE_BYTES", 10 * 10**6))
+
+
+def max_rows() -> int:
+    """`DATA_SYNC_MAX_ROWS`: most rows taken from one answer; 50 million."""
+    return int(_setting("MAX_ROWS", 50_000_000))
+
+
 def max_stream_bytes() -> int:
     """`DATA_SYNC_MAX_STREAM_BYTES`: most bytes, inflated, taken from one answer; 20 GB."""
     return int(_setting("MAX_STREAM_BYTES", 20 * 10**9))

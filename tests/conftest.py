@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests import outside
@@ -21,6 +22,9 @@ BROWSER_FIXTURES = {"page", "context", "browser", "new_context"}
 
 # Playwright's sync API keeps an event loop running in this thread, in which Django would refuse to query.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+# `--hypothesis-profile=long`: for hours when nobody waits.
+hypothesis.settings.register_profile("long", max_examples=20_000, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import grpc
 import requests
@@ -26,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from google.auth import crypt, jwt
 from google.cloud import tasks_v2
+
+from data_sync.sources import google_tokens
 
 EMAIL = "tasks@shop.iam.gserviceaccount.com"
 ISSUER = "https://accounts.google.com"
@@ -258,6 +261,73 @@ def showing(*accounts: Account) -> Iterator[Pages]:
     finally:
         pages.shutdown()
         pages.server_close()
+
+
+class Metadata(ThreadingHTTPServer):
+    """The metadata server of a machine of Google's, which gives ID tokens of its account to whoever runs there.
+
+    `asked` has the audience of each token. `status` answers with an error, `silent` not at all; `life` is in seconds.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, account: Account) -> None:
+        self.asked: list[str] = []
+        self.life = 3600
+        self.status = 200
+        self.silent = False
+        self.closing = threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if server.silent:
+                    server.closing.wait()
+                    return
+                body, kind = (
+                    json.dumps({"email": EMAIL, "aliases": ["default"], "scopes": []}).encode(),
+                    "application/json",
+                )
+                if self.path.startswith("/computeMetadata/v1/instance/service-accounts/default/identity?"):
+                    [audience] = parse_qs(urlsplit(self.path).query)["audience"]
+                    server.asked.append(audience)
+                    now = int(time.time())
+                    body, kind = account.token(audience, iat=now, exp=now + server.life).encode(), "text/html"
+                self.send_response(server.status if server.asked else 200)
+                self.send_header("Metadata-Flavor", "Google")
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def on_google(account: Account, monkeypatch: Any) -> Iterator[Metadata]:
+    """This process runs as that account, as far as google-auth sees."""
+    from google.auth.compute_engine import _metadata
+
+    server = Metadata(account)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("GCE_METADATA_IP", server.place)
+    monkeypatch.setattr(_metadata, "_GCE_METADATA_HOST", server.place)  # Its environment variable is read at import.
+    google_tokens.forget()
+    try:
+        yield server
+    finally:
+        google_tokens.forget()
+        server.closing.set()
+        server.shutdown()
+        server.server_close()
 
 
 def main() -> None:

@@ -44,14 +44,26 @@ class SourceForm(forms.Form):
     key = forms.CharField(
         label=_("Export key"),
         strip=True,
+        required=False,
         widget=forms.PasswordInput(attrs={"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    google_audience = forms.CharField(
+        label=_("Google audience"),
+        required=False,
+        max_length=500,
+        strip=True,
+        widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false"}),
+        help_text=_(
+            "Only for a source on Cloud Run or behind Identity-Aware Proxy: each request then carries an ID token of "
+            "this environment's service account. Here it can be the source's own host, such as "
+            "https://staging.example.com; any other is set on the command line."
+        ),
     )
 
     def __init__(self, *args: Any, source: DataSource | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["name"].widget.attrs["class"] = "vTextField"
-        stored = source is not None and bool(source.key)
-        self.fields["key"].required = not stored
+        stored = self._has_key = source is not None and bool(source.key)
         self.fields["key"].help_text = (
             _("A key is stored and is not shown again. Leave this empty to keep it.")
             if stored
@@ -62,6 +74,12 @@ class SourceForm(forms.Form):
             )
             % {"prefix": REFERENCE_PREFIX}
         )
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if not (self._has_key or given.get("key") or given.get("google_audience")) and "key" in given:
+            self.add_error("key", self.fields["key"].error_messages["required"])
+        return given
 
 
 class KeyForm(forms.Form):

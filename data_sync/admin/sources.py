@@ -114,7 +114,7 @@ class DataSourceAdmin(ScreensAdmin):
         return self._edit(request, get_row(DataSource, pk))
 
     def _edit(self, request: HttpRequest, source: DataSource | None) -> HttpResponse:
-        initial = {} if source is None else {"name": source.name, "url": source.url}
+        initial = {} if source is None else {name: getattr(source, name) for name in ("name", "url", "google_audience")}
         form = SourceForm(request.POST or None, initial=initial, source=source)
         if request.method == "POST" and form.is_valid():
             try:
@@ -142,10 +142,10 @@ class DataSourceAdmin(ScreensAdmin):
             cancel=self.url("changelist") if source is None else self.url("change", source.pk),
         )
 
-    def _save(self, request: HttpRequest, source: DataSource | None, name: str, url: str, key: str) -> DataSource:
+    def _save(self, request: HttpRequest, source: DataSource | None, *, key: str, **given: str) -> DataSource:
         if source is None:
-            return sources.add_source(name, url, key, actor_of(request))
-        return sources.change_source(source, actor_of(request), name=name, url=url, key=key or None)
+            return sources.add_source(key=key, actor=actor_of(request), **given)
+        return sources.change_source(source, actor_of(request), key=key or None, **given)
 
     def remove(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The question, and its answer. Pulls and changesets stay, so there is nothing else to list."""

@@ -22,6 +22,8 @@ from .errors import MalformedStream
 
 MAX_DEPTH = 200
 MAX_DIGITS = 1000
+MAX_VALUES = 500_000
+"""Of a text from outside. Read, a value may take fifty times the room that it has in the text."""
 
 
 def _make_dumps() -> Callable[[Any], str]:
@@ -42,7 +44,6 @@ def _make_dumps() -> Callable[[Any], str]:
 _dumps = _make_dumps()
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_BUT_BRACKETS_AND_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
 _DIGITS_ONLY = bytes(byte if byte in b"0123456789" else 32 for byte in range(256))
 _STEPS = bytes(1 if byte in b"[{" else 255 for byte in range(256))
 
@@ -95,6 +96,19 @@ def _normal_float(value: float) -> float | int:
 def loads(text: str) -> Any:
     """Reads one JSON text strictly; raises `MalformedStream` with the reason."""
     return _read(text, _float)
+
+
+def check_values(text: str) -> None:
+    """Raises `MalformedStream` for a text from outside that holds too many values to be read, without reading it."""
+    most = text.count(",") + text.count("[") + text.count("{")
+    if most > MAX_VALUES and len(_outside_strings(text, b",[{")) > MAX_VALUES:
+        raise MalformedStream(f"it holds more than {MAX_VALUES} values")
+
+
+def loads_bounded(text: str) -> Any:
+    """`loads` for a text from outside."""
+    check_values(text)
+    return loads(text)
 
 
 def loads_normalised(text: str) -> Any:
@@ -226,14 +240,21 @@ raw_decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decod
 """Decodes the value at an index and says where it ended; for finding one's place in a trusted shape."""
 
 
+def _outside_strings(text: str, signs: bytes) -> bytes:
+    """Those of the signs that stand outside of strings, in their order.
+
+    In whole passes, each at the speed of C, because a source may send many millions of brackets. Escapes go first, then
+    all but the signs and quotes; two quotes side by side change nothing of what is inside a string and what is not.
+    Exact for JSON; of what is no JSON, the decoder says so.
+    """
+    quoted = text.encode(errors="replace").replace(b"\\\\", b"").replace(b'\\"', b"")
+    quoted = quoted.translate(None, bytes(set(range(256)) - set(signs) - {34})).replace(b'""', b"")
+    return b"".join(quoted.split(b'"')[::2])
+
+
 def _check_depth(text: str) -> None:
     if not _may_be_deep(text):
         return
-    # Whole passes, each at the speed of C, because a source may send many millions of brackets. Escapes go first, then
-    # all but brackets and quotes; two quotes side by side change nothing of what is inside a string and what is not.
-    # Exact for JSON; of what is no JSON, the decoder says so.
-    quoted = text.encode(errors="replace").replace(b"\\\\", b"").replace(b'\\"', b"")
-    quoted = quoted.translate(None, _BUT_BRACKETS_AND_QUOTES).replace(b'""', b"")
-    brackets = b"".join(quoted.split(b'"')[::2])
+    brackets = _outside_strings(text, b"[]{}")
     if max(accumulate(memoryview(brackets.translate(_STEPS)).cast("b")), default=0) > MAX_DEPTH:
         raise MalformedStream(f"it is nested more than {MAX_DEPTH} deep")

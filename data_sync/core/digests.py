@@ -99,12 +99,13 @@ def _text(handle: str) -> bytes:
 class DigestReader:
     """Reads a listing once. Iterate for pairs of a model's label and some of its entries.
 
-    `counts` is set after the whole was proved complete. Raises `MalformedStream` or `IncompleteStream`; what was read
-    until then is of no use.
+    `counts` is set after the whole was proved complete. Raises `IncompleteStream`, or `MalformedStream`, also where
+    there are more than `max_rows` entries; what was read until then is of no use.
     """
 
-    def __init__(self, blocks: Iterable[bytes], models: Sequence[str]) -> None:
+    def __init__(self, blocks: Iterable[bytes], models: Sequence[str], max_rows: int | None = None) -> None:
         self._blocks = blocks
+        self._left = max_rows
         self._models = list(models)
         self._kinds: dict[str, str] = {}
         self._seen = dict.fromkeys(models, 0)
@@ -166,6 +167,13 @@ class DigestReader:
         label = self._models[model]
         entries = _unpacked(self._kinds[label], frame[start:])
         self._seen[label] += len(entries)
+        if self._left is not None:
+            self._left -= len(entries)
+            if self._left < 0:
+                raise MalformedStream(
+                    "The source's listing has more rows than are read (DATA_SYNC_MAX_ROWS); it is at row "
+                    f"{self._seen[label]} of {label}."
+                )
         return label, entries
 
     def _close(self, payload: bytes, digest: str) -> None:

@@ -12,6 +12,9 @@ from .errors import MalformedStream
 PROTOCOL = 1
 MAX_COUNT = 1 << 40
 """More rows than a model can have; sums of counts have to fit a column."""
+MAX_MODELS = 5_000
+MAX_FIELDS = 5_000
+"""Of one model, files included. More than any database has columns."""
 Fields = Mapping[str, Mapping[str, Any]]
 """Fingerprints by field name, such as `{"type": "CharField", "null": false, "max_length": 100}`."""
 Keys = Mapping[str, Mapping[str, list[str]]]
@@ -74,10 +77,12 @@ def parse_manifest(document: Any) -> Manifest:
     models = document.get("models")
     if not isinstance(models, dict):
         raise MalformedStream("The manifest lists no models.")
+    keys = document.get("keys", {})
+    if len(models) > MAX_MODELS or (isinstance(keys, dict) and len(keys) > MAX_MODELS):
+        raise MalformedStream(f"The manifest lists more than {MAX_MODELS} models.")
     features = document.get("features", [])
     if not isinstance(features, list) or not all(isinstance(feature, str) for feature in features):
         raise MalformedStream("The manifest's features are not a list of names.")
-    keys = document.get("keys", {})
     if not isinstance(keys, dict) or not all(map(_is_key, keys.values())):
         raise MalformedStream("The manifest's keys are not the natural keys of models.")
     return Manifest(
@@ -104,9 +109,11 @@ def _parse_model(label: str, model: Any) -> ModelManifest:
             and 0 <= count <= MAX_COUNT
             and isinstance(model.get("scoped", False), bool)
         ):
+            if len(fields) + len(files) > MAX_FIELDS:
+                raise MalformedStream(f"The manifest gives {label[:200]} more than {MAX_FIELDS} fields.")
             return ModelManifest(key=tuple(key), fields=fields, files=files, count=count, scoped=model.get("scoped"))
         case _:
-            raise MalformedStream(f"The manifest describes {label} in a way this side does not know.")
+            raise MalformedStream(f"The manifest describes {label[:200]} in a way this side does not know.")
 
 
 def schema_differences(here: Manifest, there: Manifest, models: Iterable[str]) -> list[dict[str, str]]:

@@ -169,7 +169,8 @@ class RecordText:
 
 
 def split_line(line: str) -> RecordText:
-    """The two halves of a line."""
+    """The two halves of a line. Raises `MalformedStream`, also for one that holds too many values to be read."""
+    canonical.check_values(line)
     try:
         _, end = canonical.raw_decode(line, 1)
     except (ValueError, RecursionError):

@@ -60,13 +60,22 @@ def _encode(lines: list[str]) -> bytes:
 class StreamReader:
     """Reads a stream once. Iterate for lists of `(offset, line)` per block of input.
 
-    `models` is set once the opening line was read, `counts` after the whole was proved complete.
-    `offset` is the line's place among the bytes of the stream.
+    `counts` is set after the whole was proved complete. `offset` is the line's place among the bytes of the stream.
+    Raises `MalformedStream`, also where there are more than `max_rows` records or `max_line` bytes in a line.
     """
 
-    def __init__(self, blocks: Iterable[bytes], models: Sequence[str]) -> None:
+    def __init__(
+        self,
+        blocks: Iterable[bytes],
+        models: Sequence[str],
+        max_rows: int | None = None,
+        max_line: int | None = None,
+    ) -> None:
         self._blocks = blocks
         self._expected = list(models)
+        self._max_rows = max_rows
+        self._max_line = MAX_LINE if max_line is None else max_line
+        self._rows = 0
         self.counts: dict[str, int] = {}
         self.size = 0
 
@@ -80,11 +89,11 @@ class StreamReader:
             if b"\n" not in block:
                 # In place: to join a long line anew at each block would take the square of its length.
                 rest += block
-                _check_length(len(rest))
+                self._check_lengths([rest])
                 continue
             *whole, begun = (bytes(rest) + block).split(b"\n")
             rest = bytearray(begun)
-            _check_length(max(map(len, [*whole, begun])))
+            self._check_lengths([*whole, begun])
             lines: list[tuple[int, bytes]] = []
             for line in whole:
                 if closed:
@@ -103,12 +112,29 @@ class StreamReader:
                 self.size += len(line) + 1
             if closed and rest:
                 raise MalformedStream("The source sent more after its closing line.")
+            self._rows += len(lines)
+            if self._max_rows is not None and self._rows > self._max_rows:
+                raise MalformedStream(
+                    f"The source's answer has more than {self._max_rows} records: more than were asked for, or than "
+                    "are read (DATA_SYNC_MAX_ROWS)."
+                )
             if lines:
                 yield lines
         if not closed:
             raise IncompleteStream(
                 f"The source's answer stopped after {self.size} bytes, before its closing line. "
                 "Nothing was concluded from it; pull again."
+            )
+
+    def _check_lengths(self, lines: Sequence[bytes | bytearray]) -> None:
+        """The first of these lines follows on the records that have been read."""
+        if max(map(len, lines)) > self._max_line:
+            place = next(place for place, line in enumerate(lines) if len(line) > self._max_line)
+            # The opening line is the first, and is counted as soon as it was read.
+            number = self._rows + place + (2 if self.size else 1)
+            raise MalformedStream(
+                f"Line {number} of the source's answer is longer than {self._max_line} bytes, the most that is read "
+                "(DATA_SYNC_MAX_LINE_BYTES)."
             )
 
     def _open(self, line: bytes) -> None:
@@ -130,18 +156,13 @@ class StreamReader:
         self.counts = counts
 
 
-def _check_length(length: int) -> None:
-    if length > MAX_LINE:
-        raise MalformedStream(f"A line of the source's answer is longer than {MAX_LINE} bytes.")
-
-
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
 def _object(line: bytes, otherwise: str) -> dict[str, Any]:
     try:
-        value = canonical.loads(line.decode())
+        value = canonical.loads_bounded(line.decode())
     except (UnicodeDecodeError, MalformedStream):
         raise MalformedStream(otherwise) from None
     if not isinstance(value, dict):

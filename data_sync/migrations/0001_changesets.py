@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=100, unique=True, verbose_name='name')),
                 ('url', models.URLField(help_text='The prefix under which the other environment includes data_sync.urls, without end slash.', max_length=500, verbose_name='URL')),
                 ('key', models.TextField(blank=True, editable=False, verbose_name='export key')),
+                ('google_audience', models.CharField(blank=True, max_length=500, verbose_name='Google audience')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
             ],
             options={

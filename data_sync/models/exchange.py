@@ -11,7 +11,8 @@ class DataSource(models.Model):
     """Another environment of the same project, to pull from.
 
     `key` is either `env:NAME`, a reference to an environment variable, or the key itself, encrypted
-    by `services.credentials`; it is never shown again.
+    by `services.credentials`; it is never shown again. `google_audience` is for whom Google is to make out the
+    ID tokens that go with each request; "" means none do.
     """
 
     name = models.CharField(_("name"), max_length=100, unique=True)
@@ -21,6 +22,7 @@ class DataSource(models.Model):
         help_text=_("The prefix under which the other environment includes data_sync.urls, without end slash."),
     )
     key = models.TextField(_("export key"), blank=True, editable=False)
+    google_audience = models.CharField(_("Google audience"), max_length=500, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:

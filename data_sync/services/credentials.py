@@ -1,24 +1,19 @@
 """The keys with which this environment reads from sources, as they are stored.
 
-Either a reference to an environment variable (`env:NAME`), or the key encrypted with Fernet
-(AES-128-CBC and HMAC-SHA-256), so that a dump of the database without `SECRET_KEY` gives no key away.
+Either a reference to an environment variable (`env:NAME`), or the key encrypted, so that a dump of the database
+without the settings gives no key away.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import re
-from typing import TYPE_CHECKING
 
-from django.conf import settings
-from django.utils.encoding import force_bytes
 from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import DataSyncError, InvalidInput
 
-if TYPE_CHECKING:
-    from cryptography.fernet import MultiFernet
+from . import encryption
 
 REFERENCE = "env:"
 _ENCRYPTED = "fernet:"
@@ -38,14 +33,14 @@ def protect(key: str) -> str:
             raise InvalidInput("Write env: and the name of an environment variable, such as env:DATA_SYNC_KEY_STAGING.")
         return key
     _check(key, "The export key")
-    return _ENCRYPTED + _fernet().encrypt(key.encode()).decode()
+    return _ENCRYPTED + encryption.encrypt(key)
 
 
 @sensitive_variables()
 def reveal(stored: str) -> str:
     """The key itself.
 
-    Raises `DataSyncError` that names the missing variable, or says that `SECRET_KEY` has changed.
+    Raises `DataSyncError` that names the missing variable, or says that the keys in the settings have changed.
     """
     if stored.startswith(REFERENCE):
         name = stored.removeprefix(REFERENCE)
@@ -58,15 +53,25 @@ def reveal(stored: str) -> str:
         return key
     if not stored.startswith(_ENCRYPTED):
         raise DataSyncError("The source has no export key; give it one.")
-    from cryptography.fernet import InvalidToken
-
     try:
-        return _fernet().decrypt(stored.removeprefix(_ENCRYPTED).encode()).decode()
-    except InvalidToken:
-        raise DataSyncError(
-            "The source's export key cannot be decrypted: SECRET_KEY is not the one it was stored with. "
-            "Name the old one in SECRET_KEY_FALLBACKS, or give the source its key again."
+        return encryption.decrypt(stored.removeprefix(_ENCRYPTED))
+    except encryption.CannotDecrypt:
+        raise encryption.CannotDecrypt(
+            "The source's export key cannot be decrypted: it was stored with a key that the settings do not have any "
+            "more. Add it to DATA_SYNC_ENCRYPTION_KEYS, or an old SECRET_KEY to SECRET_KEY_FALLBACKS; or give the "
+            "source its key again."
         ) from None
+
+
+@sensitive_variables()
+def renew(stored: str) -> str:
+    """The same key, encrypted with what encrypts now; as it is, where that has been done or nothing is encrypted.
+
+    Raises `encryption.CannotDecrypt`.
+    """
+    if not stored.startswith(_ENCRYPTED) or encryption.is_current(stored.removeprefix(_ENCRYPTED)):
+        return stored
+    return _ENCRYPTED + encryption.encrypt(reveal(stored))
 
 
 def describe(stored: str) -> str:
@@ -74,23 +79,6 @@ def describe(stored: str) -> str:
     if stored.startswith(REFERENCE):
         return stored
     return "stored encrypted" if stored else "none"
-
-
-@sensitive_variables()
-def _fernet() -> MultiFernet:
-    from cryptography.fernet import Fernet, MultiFernet
-
-    return MultiFernet([Fernet(_derive(secret)) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
-
-
-@sensitive_variables()
-def _derive(secret: str | bytes) -> bytes:
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-    # A label of its own: the same SECRET_KEY signs sessions, and no two uses may share a key.
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"data_sync source key 1")
-    return base64.urlsafe_b64encode(derived.derive(force_bytes(secret)))
 
 
 def _check(key: str, what: str) -> None:

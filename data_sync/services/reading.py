@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import IO
 
+from data_sync import conf
 from data_sync.core import canonical
 from data_sync.core.differences import Differences
 from data_sync.core.digests import DigestReader
@@ -53,6 +54,8 @@ class Side:
         self._whole = whole
         self._fixed_batches = fixed_batches
         self._texts: set[str] = set()
+        self._most = conf.max_rows() if side == THERE else None
+        self._longest = conf.max_line_bytes() if side == THERE else None
 
     # The listing
 
@@ -67,7 +70,7 @@ class Side:
 
     def _read_digests(self, progress: Callable[[int], None]) -> dict[str, int]:
         with self._source.digests(self._request) as blocks:
-            reader = DigestReader(blocks, self._request.models)
+            reader = DigestReader(blocks, self._request.models, self._most)
             read = 0
             for label, rows in reader:
                 if rows and isinstance(rows[0][2], str):
@@ -79,11 +82,12 @@ class Side:
 
     def _read_whole(self, progress: Callable[[int], None]) -> dict[str, int]:
         with self._source.stream(self._request) as blocks:
-            reader = StreamReader(blocks, self._request.models)
+            reader = StreamReader(blocks, self._request.models, self._most, self._longest)
             read = 0
             for lines in reader:
                 offsets = self.records.extend([line for _, line in lines])
-                seen = [self._look(line, f"at byte {place} ") for place, line in lines]
+                # The opening line is the first.
+                seen = [self._look(line, f"{read + number} ") for number, (_, line) in enumerate(lines, 2)]
                 for label, group in groupby(zip(seen, offsets, strict=True), lambda pair: pair[0].label):
                     self.listing.add(label, ((key_hash(one.key), _digest(one), offset) for one, offset in group))
                 read += len(lines)
@@ -124,14 +128,14 @@ class Side:
         elif wanted > WIDE and wanted * 3 > self.listing.counts[label]:
             check()
             with self._source.stream(self._request.only(label)) as blocks:
-                for numbered in StreamReader(blocks, [label]):
+                for numbered in StreamReader(blocks, [label], self._most, self._longest):
                     yield [line for _, line in numbered], None
         else:
             handles_of = (self._handle(label, place) for place in places)
             for handles in handle_batches(handles_of, fixed=self._fixed_batches):
                 check()
                 with self._source.records(self._request.only(label), handles) as blocks:
-                    for numbered in StreamReader(blocks, [label]):
+                    for numbered in StreamReader(blocks, [label], len(handles), self._longest):
                         yield [line for _, line in numbered], None
 
     def _handle(self, label: str, place: int) -> Handle:
@@ -165,7 +169,7 @@ class Side:
         if self._whole:
             return self._look(self.records.line(place)).key.decode(errors="replace")
         with self._source.records(self._request.only(label), [self._handle(label, place)]) as blocks:
-            for numbered in StreamReader(blocks, [label]):
+            for numbered in StreamReader(blocks, [label], 1, self._longest):
                 return self._look(numbered[0][1]).key.decode(errors="replace")
         return "that was not there any more when it was asked for"
 

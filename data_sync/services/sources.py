@@ -21,9 +21,9 @@ from data_sync.sources.http import HttpSource, SourceFailed
 from . import credentials
 from .actors import Actor
 from .baselines import forget
+from .source_identity import REFERENCE_PREFIX, audience_of, protected_key
 
-REFERENCE_PREFIX = "DATA_SYNC_KEY_"
-"""How a variable's name begins that a person with the permission to add sources may refer to."""
+__all__ = ["REFERENCE_PREFIX", "Check", "add_source", "change_source", "check_source", "open_source", "remove_source"]
 
 _CLOCK_TOLERANCE = timedelta(minutes=1)
 
@@ -38,13 +38,21 @@ class Check:
 
 
 @sensitive_variables("key")
-def add_source(name: str, url: str, key: str, actor: Actor) -> DataSource:
-    """A new source. `key` is an export key made there, or `env:NAME`.
+def add_source(name: str, url: str, key: str, actor: Actor, *, google_audience: str = "") -> DataSource:
+    """A new source. `key` is an export key made there, or `env:NAME`; it may be "" where there is an audience.
 
-    Contacts nobody. Raises `NotPermitted` and `InvalidInput`.
+    `google_audience`: for whom Google is to make out the ID tokens that go along. Contacts nobody. Raises
+    `NotPermitted` and `InvalidInput`.
     """
     actor.require("data_sync.add_datasource")
-    source = DataSource(name=_name(name), url=str(parse_url(url)), key=_protected(key, actor))
+    parsed = parse_url(url)
+    audience = audience_of(google_audience, parsed, actor)
+    source = DataSource(
+        name=_name(name),
+        url=str(parsed),
+        key="" if audience and not key.strip() else protected_key(key, actor),
+        google_audience=audience,
+    )
     _save(source, force_insert=True)
     return source
 
@@ -57,34 +65,48 @@ def change_source(
     name: str | None = None,
     url: str | None = None,
     key: str | None = None,
+    google_audience: str | None = None,
 ) -> DataSource:
     """Changes what is given and leaves what is None.
 
-    Another scheme, host or port needs the key again: otherwise whoever may change a source could have
-    its key sent to a host of their own. Raises `NotPermitted` and `InvalidInput`; and `InvalidTransition` for
-    another URL while a pull is active, which would store as agreed what it reads at the old one.
+    Another scheme, host or port needs the key and the audience again: otherwise whoever may change a source could have
+    its key, or tokens for it, sent to a host of their own. Raises `NotPermitted` and `InvalidInput`; and
+    `InvalidTransition` for another URL while a pull is active: it would store as agreed what it reads at the old one.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
-        _change(_locked(source), actor, name, url, key)
+        _change(_locked(source), actor, name, url, key, google_audience)
     source.refresh_from_db()
     return source
 
 
 @sensitive_variables("key")
-def _change(changed: DataSource, actor: Actor, name: str | None, url: str | None, key: str | None) -> None:
+def _change(
+    changed: DataSource, actor: Actor, name: str | None, url: str | None, key: str | None, audience: str | None
+) -> None:
     old_url = changed.url
     if name is not None:
         changed.name = _name(name)
+    has_moved = False
     if url is not None:
         parsed = parse_url(url)
-        if key is None and _origin(changed.url) != parsed.origin:
+        has_moved = _origin(changed.url) != parsed.origin
+        if has_moved and changed.key and key is None:
             raise InvalidInput(
                 "The URL leads to another host: give the export key again, so that the stored one is not sent there."
             )
+        if has_moved and changed.google_audience and audience is None:
+            raise InvalidInput(
+                "The URL leads to another host: give the Google audience again, so that no token for the old host is "
+                "sent there."
+            )
         changed.url = str(parsed)
+    if audience is not None and (has_moved or audience.strip() != changed.google_audience):
+        changed.google_audience = audience_of(audience, parse_url(changed.url), actor)
     if key is not None:
-        changed.key = _protected(key, actor)
+        changed.key = protected_key(key, actor)
+    if not (changed.key or changed.google_audience):
+        raise InvalidInput("A source needs an export key, or a Google audience.")
     if changed.url != old_url:
         _refuse_active_pull(changed)
         # What was agreed on with another environment is no base.
@@ -120,7 +142,13 @@ def _refuse_active_pull(source: DataSource) -> None:
 @sensitive_variables()
 def open_source(source: DataSource) -> RecordSource:
     """The source, to read from. Raises `DataSyncError` where its key or URL is of no use any more."""
-    return HttpSource(source.url, credentials.reveal(source.key))
+    return _reader(source)
+
+
+@sensitive_variables()
+def _reader(source: DataSource) -> HttpSource:
+    key = "" if source.google_audience and not source.key else credentials.reveal(source.key)
+    return HttpSource(source.url, key, source.google_audience)
 
 
 def check_source(source: DataSource) -> list[Check]:
@@ -130,15 +158,25 @@ def check_source(source: DataSource) -> list[Check]:
     """
     try:
         url = parse_url(source.url)
-        remote = HttpSource(source.url, credentials.reveal(source.key))
+        remote = _reader(source)
     except DataSyncError as error:
         return [Check(name="settings", ok=False, message=str(error))]
+    checks = _source_checks(url, remote)
+    if source.google_audience and checks[0].name != _TOKEN:
+        message = f"Google gives tokens for {source.google_audience}."
+        return [Check(name=_TOKEN, ok=True, message=message), *checks]
+    return checks
+
+
+def _source_checks(url: SourceUrl, remote: HttpSource) -> list[Check]:
     try:
         there = remote.manifest()
     except SourceFailed as failed:
         passed = [*_transport_checks(url), _KEY_ACCEPTED]
         match failed.stage:
-            case "address" | "connect":
+            case "token":
+                return [Check(name=_TOKEN, ok=False, message=str(failed))]
+            case "address" | "connect" | "proxy":
                 return [Check(name="reachable", ok=False, message=str(failed))]
             case "tls":
                 return [*passed[:1], Check(name="TLS", ok=False, message=str(failed))]
@@ -161,6 +199,7 @@ def check_source(source: DataSource) -> list[Check]:
     ]
 
 
+_TOKEN = "Google token"  # noqa: S105
 _KEY_ACCEPTED = Check(name="key accepted", ok=True, message="The export key is accepted.")
 
 
@@ -220,18 +259,6 @@ def _name(name: str) -> str:
     if not name or len(name) > 100 or not name.isprintable():
         raise InvalidInput("A source needs a name of 1 to 100 characters, such as Staging.")
     return name
-
-
-@sensitive_variables("key")
-def _protected(key: str, actor: Actor) -> str:
-    variable = key.strip().removeprefix(credentials.REFERENCE)
-    if variable != key.strip() and not actor.unrestricted and not variable.startswith(REFERENCE_PREFIX):
-        # Otherwise who may add a source could have any secret of the environment sent to a host of their own.
-        raise InvalidInput(
-            f"Only variables whose names begin with {REFERENCE_PREFIX} can be named here, such as "
-            f"env:{REFERENCE_PREFIX}STAGING; `manage.py data_sync source add` takes any."
-        )
-    return credentials.protect(key)
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

@@ -25,10 +25,13 @@ _HOST = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
-_TUNNELS = (
+_SPECIAL = (
     ipaddress.ip_network("2002::/16"),  # 6to4: holds any IPv4 address, private ones too.
-    ipaddress.ip_network("2001::/32"),  # Teredo: the same.
     ipaddress.ip_network("192.88.99.0/24"),  # The way into 6to4.
+    # Of protocols, Teredo among them, and of documentation; some of it only later Pythons know to be no public address.
+    ipaddress.ip_network("2001::/23"),
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("3fff::/20"),
 )
 
 
@@ -134,8 +137,8 @@ def is_public(address: Address) -> bool:
     """
     if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST_V6:
         return False
-    tunnelled = any(address in network for network in _TUNNELS)
-    return address.is_global and not (address.is_multicast or address.is_reserved or tunnelled)
+    is_special = any(address in network for network in _SPECIAL)
+    return address.is_global and not (address.is_multicast or address.is_reserved or is_special)
 
 
 def _check_host(host: str) -> None:

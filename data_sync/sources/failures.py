@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from data_sync import conf
 from data_sync.core.errors import IncompleteStream
 
-Stage: TypeAlias = Literal["address", "connect", "tls", "key", "answer"]
+Stage: TypeAlias = Literal["token", "address", "proxy", "connect", "tls", "key", "answer"]
 
 
 class Failed(Exception):
@@ -26,31 +26,41 @@ class Failed(Exception):
         self.is_closed = is_closed
 
 
+class ProxyFailed(OSError):
+    """The proxy could not be reached, or refused; `str()` says why, without its password."""
+
+
 class Deadline:
-    """Ends a request for good: time-outs count silence only, and a byte a second is not silence."""
+    """Ends a request for good: time-outs count silence only, and a byte a second is not silence.
+
+    Runs from when it is made until it is cancelled; `watch` tells it which connection to end.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.expired = False
+        self.is_sent = False
+        """Whether the request has gone out, so that it is the answer that is waited for."""
         self._seconds = seconds
         self._ends_at = time.monotonic() + seconds
-        self._timer: threading.Timer | None = None
-
-    def watch(self, connection: socket.socket) -> None:
-        self.cancel()
-        remaining = max(0.0, self._ends_at - time.monotonic())
-        self._timer = threading.Timer(remaining, self._end, (connection,))
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
         self._timer.start()
 
     @property
-    def is_watching(self) -> bool:
-        """Whether there is a connection, and the request has gone out."""
-        return self._timer is not None
+    def remaining(self) -> float:
+        """Seconds; never less than a hundredth, because zero means something else to sockets."""
+        return max(0.01, self._ends_at - time.monotonic())
+
+    def watch(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connection = connection
+            if self.expired:
+                _shut_down(connection)
 
     def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.cancel()
 
     def failure(self) -> Failed:
         return Failed(
@@ -58,13 +68,19 @@ class Deadline:
             f"the answer took longer than {self._seconds:g} seconds in all (DATA_SYNC_REQUEST_TIMEOUT)",
         )
 
-    def _end(self, connection: socket.socket) -> None:
-        self.expired = True
-        try:
-            # The plain socket's method: the TLS one also takes the session from under the reading thread.
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
-        except OSError:
-            pass  # It has ended already.
+    def _end(self) -> None:
+        with self._lock:
+            self.expired = True
+            if self._connection is not None:
+                _shut_down(self._connection)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    try:
+        # The plain socket's method: the TLS one also takes the session from under the reading thread.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    except OSError:
+        pass  # It has ended already.
 
 
 def explained(error: BaseException, deadline: Deadline) -> Failed:
@@ -76,6 +92,8 @@ def explained(error: BaseException, deadline: Deadline) -> Failed:
     # By meaning, not by depth: the outermost error is the one that says least.
     causes = _causes(error)
     for cause in causes:
+        if isinstance(cause, ProxyFailed):
+            return Failed("proxy", str(cause))
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Failed("tls", f"its certificate is not valid: {cause.verify_message}")
     for cause in causes:
@@ -88,7 +106,7 @@ def explained(error: BaseException, deadline: Deadline) -> Failed:
             case exceptions.ConnectTimeoutError():
                 seconds = conf.connect_timeout()
                 return Failed("connect", f"it accepted no connection within {seconds:g} seconds")
-            case exceptions.ReadTimeoutError() if not deadline.is_watching:
+            case exceptions.ReadTimeoutError() if not deadline.is_sent:
                 seconds = conf.connect_timeout()
                 return Failed("tls", f"it took longer than {seconds:g} seconds over the handshake")
             case exceptions.ReadTimeoutError():

@@ -21,6 +21,7 @@ from data_sync.core.source import Handle, Request, within
 
 from .addresses import parse_url
 from .failures import Failed, Stage
+from .identity import Identity
 from .refusals import SourceFailed, refusal
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_MANIFEST", "MAX_OUTSIDE", "HttpSource", "SourceFailed"]
 
-MAX_MANIFEST = 16 * 1024 * 1024
+MAX_MANIFEST = 8 * 1024 * 1024
 MAX_OUTSIDE = 1024 * 1024
 
 
 class HttpSource:
-    """A `RecordSource` behind a URL and an export key.
+    """A `RecordSource` behind a URL and an export key, or an account of Google's, or both.
 
     Opens no connection until it is asked for something. Every error names the source, what happened
     and what to do; none holds the key. For one thread at a time.
@@ -43,9 +44,9 @@ class HttpSource:
     clock_skew: timedelta | None = None
     """By how much the source's clock was ahead at its last answer; None if it did not say."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, google_audience: str = "") -> None:
         self._url = parse_url(url)
-        self._key = key
+        self._identity = Identity(key, google_audience)
         self._transport: Transport | None = None
 
     def __repr__(self) -> str:
@@ -55,7 +56,7 @@ class HttpSource:
         with self._ask("manifest", MAX_MANIFEST) as answer:
             document = b"".join(self._named(answer.blocks()))
         try:
-            return parse_manifest(canonical.loads(document.decode()))
+            return parse_manifest(canonical.loads_bounded(document.decode()))
         except (UnicodeDecodeError, MalformedStream) as error:
             reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise MalformedStream(f"{self._subject()} sent a manifest that cannot be used: {reason}")
@@ -123,7 +124,7 @@ class HttpSource:
 
         try:
             if self._transport is None:
-                self._transport = Transport(self._url, self._key)
+                self._transport = Transport(self._url, self._identity)
             answer = stack.enter_context(self._transport.ask(f"/data_sync/{what}", limit, body))
         except Failed as failure:
             failed = failure
@@ -172,6 +173,9 @@ def _query(request: Request) -> str:
 
 
 _REMEDIES: dict[str, str] = {
+    "token": "Check that this environment runs as a service account of Google's, or that "
+    "GOOGLE_APPLICATION_CREDENTIALS names a key file; and the source's Google audience.",
+    "proxy": "Check DATA_SYNC_PROXY, and that the proxy lets through CONNECT to the source's port.",
     "address": "Check the host in the source's URL.",
     "connect": "Check the URL's host and port, and that the source is running and reachable from here.",
     "tls": "Mend the certificate there; for a private authority, name its file in DATA_SYNC_CA_BUNDLE. "

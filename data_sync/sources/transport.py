@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,15 +14,16 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from data_sync import conf
 
 from .addresses import Address, AddressRefused, SourceUrl, resolve
 from .answer import Answer
+from .bounded import bounded
+from .connections import pool_classes
 from .failures import Deadline, Failed, explained
+from .identity import Identity
+from .proxy import parse_proxy
 
 
 class Transport:
@@ -33,17 +33,19 @@ class Transport:
     between the check and the connection, nor between the parts of one pull.
     """
 
-    def __init__(self, url: SourceUrl, key: str) -> None:
+    def __init__(self, url: SourceUrl, identity: Identity) -> None:
         authorities = conf.ca_bundle()
         if authorities is not None and not os.path.exists(authorities):
             raise Failed("tls", f"DATA_SYNC_CA_BUNDLE names {authorities}, which does not exist")
+        self.proxy = parse_proxy(conf.proxy())
+        self.deadline: Deadline
         self._url = url
+        self._identity = identity
         self._addresses: list[Address] = []
-        self._deadline = Deadline(0)
         self._has_answered = False
         self._session = _Session()
         self._session.trust_env = False  # No proxies, no .netrc and no certificates from the environment.
-        self._session.auth = _Bearer(key)
+        self._session.auth = identity
         self._session.verify = authorities or True
         self._session.mount(f"{url.scheme}://", _Adapter(self))
 
@@ -54,10 +56,11 @@ class Transport:
         At most `limit` bytes of the answer's body are read. Either only asks, so that asking again does no harm.
         Raises `Failed`; `limit` and `DATA_SYNC_REQUEST_TIMEOUT` go for reading the body as well.
         """
-        if not self._addresses:
-            self._addresses = self._resolved()
-        self._deadline = deadline = Deadline(conf.request_timeout())
+        self.deadline = deadline = Deadline(conf.request_timeout())
         try:
+            if not self._addresses:
+                self._addresses = self._resolved()
+            self._identity.prepare(deadline.remaining)
             with self._respond(path, body) as response:
                 yield Answer(response, limit, deadline)
         finally:
@@ -70,18 +73,22 @@ class Transport:
     def server_hostname(self) -> str:
         return self._url.host
 
-    def watch(self, connection: socket.socket) -> None:
-        """Told of the connection that the present request goes over."""
-        self._deadline.watch(connection)
-
     def _resolved(self) -> list[Address]:
+        seconds = self._connect_timeout()
         try:
-            return resolve(self._url)
+            # The system's resolver takes as long as it is set to, and no time-out.
+            return bounded(lambda: resolve(self._url), seconds)
         except AddressRefused as refused:
-            raise Failed("address", str(refused)) from None
+            reason = str(refused)
+        except TimeoutError:
+            reason = f"the name {self._url.host} was not resolved within {seconds:g} seconds"
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not a name"
-            raise Failed("address", f"the name {self._url.host} has no address ({reason})") from None
+            cause = getattr(error, "strerror", None) or "it is not a name"
+            reason = f"the name {self._url.host} has no address ({cause})"
+        raise Failed("address", reason)
+
+    def _connect_timeout(self) -> float:
+        return min(conf.connect_timeout(), self.deadline.remaining)
 
     def _respond(self, path: str, body: bytes | None) -> requests.Response:
         failed = Failed("address", "the name has no address")
@@ -100,7 +107,7 @@ class Transport:
                         "User-Agent": "data_sync",
                         **({} if body is None else {"Content-Type": "application/json"}),
                     },
-                    timeout=(conf.connect_timeout(), conf.read_timeout()),
+                    timeout=(self._connect_timeout(), conf.read_timeout()),
                     allow_redirects=False,
                     stream=True,
                 )
@@ -112,8 +119,8 @@ class Transport:
                 OSError,
                 http.client.HTTPException,
             ) as error:
-                failed = explained(error, self._deadline)
-            if failed.stage != "connect" and not (again and failed.is_closed):
+                failed = explained(error, self.deadline)
+            if self.deadline.expired or (failed.stage != "connect" and not (again and failed.is_closed)):
                 break
             again = []
         # Outside of the handler, without context: requests' errors hold the request, and with it the key.
@@ -125,21 +132,8 @@ class _Session(requests.Session):
         """None, always: to prepare even a redirect that is not followed, requests reads its whole body."""
 
 
-class _Bearer(AuthBase):
-    """Holds the key where no `repr` shows it."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-
 class _Adapter(HTTPAdapter):
-    """Connects to an address, verifies the certificate for the name, tells the transport of connections."""
+    """Connects to an address, and verifies the certificate for the name."""
 
     __attrs__: list[str] = []
 
@@ -149,22 +143,4 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, server_hostname=self._transport.server_hostname, **options)
-        transport = self._transport
-
-        class Plain(HTTPConnection):
-            def getresponse(self) -> Any:
-                transport.watch(self.sock)
-                return super().getresponse()
-
-        class Secure(HTTPSConnection):
-            def getresponse(self) -> Any:
-                transport.watch(self.sock)
-                return super().getresponse()
-
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+        self.poolmanager.pool_classes_by_scheme = pool_classes(self._transport)

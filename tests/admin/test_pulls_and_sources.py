@@ -63,6 +63,23 @@ def test_an_empty_key_keeps_the_stored_one(admin):
     assert (source.name, source.key) == ("Stage", "env:DATA_SYNC_KEY_STAGING")
 
 
+def test_a_google_audience_is_kept_shown_and_in_place_of_a_key(admin):
+    given = {"name": "Run", "url": "https://staging.example.org/api", "key": "", "google_audience": ""}
+
+    refused = admin.post(url("datasource", "add"), given)
+    elsewhere = admin.post(url("datasource", "add"), {**given, "google_audience": "https://other.example.org"})
+    page = admin.post(
+        url("datasource", "add"), {**given, "google_audience": "https://staging.example.org"}, follow=True
+    )
+
+    assert "This field is required" in text(refused)
+    assert "takes any, such as the client ID of IAP" in text(elsewhere)
+    source = DataSource.objects.get()
+    assert (source.key, source.google_audience) == ("", "https://staging.example.org")
+    assert "Google audience https://staging.example.org" in text(page)
+    assert 'value="https://staging.example.org"' in admin.get(url("datasource", "edit", source.pk)).content.decode()
+
+
 def keys_actor() -> Any:
     from data_sync.services.actors import command_line
 

@@ -30,7 +30,8 @@ def test_a_source_is_added_with_a_key_from_standard_input(run: Run) -> None:
 def test_a_source_is_added_with_a_key_in_a_variable(run: Run) -> None:
     """The variable need not exist: doctor says so, and a pull does."""
     added = run("source", "add", "Staging", URL, "--key", "env:STAGING_KEY", "--json")
-    assert (added.code, added.document) == (0, {"name": "Staging", "url": URL, "key": "env:STAGING_KEY"})
+    known = {"name": "Staging", "url": URL, "key": "env:STAGING_KEY", "google_audience": ""}
+    assert (added.code, added.document) == (0, known)
     assert run("source", "list", "--json").document == {"sources": [added.document]}
     assert "env:STAGING_KEY; never pulled" in run("source", "list").out
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from data_sync import checks
 from data_sync.core.errors import DataSyncError, InvalidInput
 from data_sync.services import credentials
 
@@ -113,3 +114,77 @@ def test_what_is_shown_of_a_key_is_the_reference_or_that_there_is_one() -> None:
     assert credentials.describe("env:DATA_SYNC_KEY_STAGING") == "env:DATA_SYNC_KEY_STAGING"
     assert credentials.describe(credentials.protect(KEY)) == "stored encrypted"
     assert credentials.describe("") == "none"
+
+
+# Keys of one's own to encrypt with.
+
+TEXTS = ["first-" + "a" * 32, "second-" + "b" * 32]
+
+
+def test_the_first_text_encrypts_and_all_decrypt(settings: Any) -> None:
+    settings.DATA_SYNC_ENCRYPTION_KEYS = TEXTS[:1]
+    stored = credentials.protect(KEY)
+    settings.DATA_SYNC_ENCRYPTION_KEYS = [TEXTS[1], TEXTS[0]]
+    assert credentials.reveal(stored) == KEY
+    renewed = credentials.renew(stored)
+    settings.DATA_SYNC_ENCRYPTION_KEYS = TEXTS[1:]
+    assert credentials.reveal(renewed) == KEY
+    with pytest.raises(DataSyncError, match="DATA_SYNC_ENCRYPTION_KEYS"):
+        credentials.reveal(stored)
+
+
+def test_another_secret_key_is_no_matter_where_there_are_keys_of_one_s_own(settings: Any) -> None:
+    settings.DATA_SYNC_ENCRYPTION_KEYS = TEXTS
+    stored = credentials.protect(KEY)
+    settings.SECRET_KEY = "another"
+    assert credentials.reveal(stored) == KEY
+
+
+def test_what_was_stored_before_there_were_keys_is_not_lost(settings: Any) -> None:
+    settings.SECRET_KEY = "old"
+    stored = credentials.protect(KEY)
+    settings.DATA_SYNC_ENCRYPTION_KEYS = TEXTS
+    assert credentials.reveal(stored) == KEY
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", ["old"]
+    assert credentials.reveal(stored) == KEY
+    renewed = credentials.renew(stored)
+    settings.SECRET_KEY_FALLBACKS = []
+    assert credentials.reveal(renewed) == KEY
+
+
+def test_renewing_twice_changes_nothing_and_references_stay(settings: Any) -> None:
+    stored = credentials.protect(KEY)
+    assert credentials.renew(stored) == stored
+    settings.DATA_SYNC_ENCRYPTION_KEYS = TEXTS
+    renewed = credentials.renew(stored)
+    assert renewed != stored
+    assert credentials.renew(renewed) == renewed
+    for nothing in ("env:DATA_SYNC_KEY_STAGING", ""):
+        assert credentials.renew(nothing) == nothing
+
+
+@pytest.mark.parametrize("keys", ["canary" * 8, ["canary"], [TEXTS[0], "canary" * 5], [None], [7], 7, {"a": 1}])
+def test_keys_that_are_too_short_or_no_list_encrypt_nothing_and_are_not_shown(keys: Any, settings: Any) -> None:
+    stored = credentials.protect(KEY)
+    settings.DATA_SYNC_ENCRYPTION_KEYS = keys
+    for call in (lambda: credentials.protect(KEY), lambda: credentials.reveal(stored)):
+        with pytest.raises(DataSyncError, match="DATA_SYNC_ENCRYPTION_KEYS") as error:
+            call()
+        assert "canary" not in str(error.value)
+    [message] = checks.check_settings()
+    assert message.id == "data_sync.E020"
+    assert "canary" not in str(message)
+
+
+@pytest.mark.parametrize("keys", [None, [], (), TEXTS, tuple(TEXTS)])
+def test_sound_keys_or_none_are_no_fault(keys: Any, settings: Any) -> None:
+    settings.DATA_SYNC_ENCRYPTION_KEYS = keys
+    assert credentials.reveal(credentials.protect(KEY)) == KEY
+    assert checks.check_settings() == []
+
+
+@pytest.mark.parametrize("name", ["DATA_SYNC_MAX_ROWS", "DATA_SYNC_PROXY"])
+def test_a_proxy_or_number_of_rows_that_cannot_be_is_a_fault(name: str, settings: Any) -> None:
+    setattr(settings, name, "https://user:canary@proxy" if name == "DATA_SYNC_PROXY" else 0)
+    [message] = checks.check_settings()
+    assert (message.id, name in message.msg, "canary" in str(message)) == ("data_sync.E020", True, False)

@@ -18,7 +18,9 @@ from data_sync.models import Baseline, DataPull, DataSource
 from data_sync.orm.read import LocalSource
 from data_sync.services import credentials, sources
 from data_sync.services.actors import Actor, command_line, of_user
+from data_sync.sources import google_tokens
 from data_sync.sources.http import HttpSource
+from tests import google
 from tests.environments import Environments
 from tests.sources.hostile import Authority, Server, http, sends
 from tests.testapp.models import Country
@@ -316,3 +318,25 @@ def test_with_another_url_what_was_agreed_on_is_forgotten(environments: Environm
     assert Baseline.objects.filter(source=environments.source).exists()
     sources.change_source(environments.source, environments.actor, url=f"{environments.url}/elsewhere")
     assert not Baseline.objects.exists()
+
+
+def test_trying_says_whether_a_google_token_can_be_got(
+    tried: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    settings.DATA_SYNC_CA_BUNDLE = authority.file
+    server = Server(sends(http("200 OK", json.dumps(manifest()).encode())), authority.context("127.0.0.1"))
+    source = DataSource(name="Run", url=server.url, google_audience=server.url)
+    with google.on_google(google.Account(), monkeypatch) as metadata:
+        found = sources.check_source(source)
+        assert [(check.name, check.ok) for check in found][:3] == [
+            ("Google token", True),
+            ("reachable", True),
+            ("TLS", True),
+        ]
+        google_tokens.forget()
+        metadata.silent = True
+        monkeypatch.setattr(google_tokens, "LONGEST_SECONDS", 0.3)
+        [check] = sources.check_source(source)
+    assert (check.name, check.ok) == ("Google token", False)
+    server.close()

@@ -1,4 +1,7 @@
-"""RELIABILITY 4: a source's URL leads to a public host over https, or where the settings say."""
+"""RELIABILITY 4: a source's URL leads to a public host over https, or where the settings say.
+
+`test_ssrf` has the URLs that are refused.
+"""
 
 from __future__ import annotations
 
@@ -24,106 +27,15 @@ GOOD = [
     ("https://example.com/data_sync", "https://example.com/data_sync"),
 ]
 
-BAD = [
-    # Not a URL, or not one to be fetched.
-    "",
-    "staging.example.com",
-    "//staging.example.com",
-    "https://",
-    "https:///api",
-    "ftp://staging.example.com",
-    "file:///etc/passwd",
-    "gopher://staging.example.com",
-    "javascript:alert(1)",
-    "https://staging.example.com:99999",
-    "https://staging.example.com:0",
-    "https://staging.example.com:port",
-    "https://[::1",
-    # What hides where it leads.
-    "https://user@staging.example.com",
-    "https://user:secret@staging.example.com",
-    "https://@staging.example.com",
-    "https://staging.example.com?key=1",
-    "https://staging.example.com/api?",
-    "https://staging.example.com/#fragment",
-    "https://staging.example.com/api#",
-    "https://staging.example.com\\@evil.example",
-    "https://staging.example.com /api",
-    "https://staging.example.com/a b",
-    "https://staging.example.com/api\r\nX-Header: 1",
-    "https://staging.example.com/api/../admin",
-    "https://staging.example.com/./api",
-    "https://staging.example.com//api",
-    "https://staging.example.com/data_sync/manifest",
-    "https://münchen.example",
-    "https://ex\u0430mple.com",  # A Cyrillic letter.
-    "https://-staging.example.com",
-    "https://staging..example.com",
-    "https://staging.example.com%00.evil.example",
-    # Plain http.
-    "http://staging.example.com",
-    "http://8.8.8.8",
-    "http://localhost:8000",
-    # Addresses that are not public, in every notation.
-    "https://127.0.0.1",
-    "https://127.8.8.8",
-    "https://0.0.0.0",
-    "https://10.0.0.1",
-    "https://172.16.0.1",
-    "https://192.168.1.1",
-    "https://169.254.169.254/latest/meta-data",
-    "https://100.64.0.1",
-    "https://224.0.0.1",
-    "https://239.255.255.250",
-    "https://255.255.255.255",
-    "https://192.0.2.1",
-    "https://198.18.0.1",
-    "https://2130706433",
-    "https://0x7f000001",
-    "https://0x7f.0.0.1",
-    "https://0177.0.0.1",
-    "https://017700000001",
-    "https://127.1",
-    "https://1.2.3.4.5",
-    "https://256.1.1.1",
-    "https://[::1]",
-    "https://[::]",
-    "https://[::ffff:127.0.0.1]",
-    "https://[::ffff:169.254.169.254]",
-    "https://[::127.0.0.1]",
-    "https://[fe80::1]",
-    "https://[fe80::1%25eth0]",
-    "https://[2606:4700::1111%25eth0]",
-    "https://[fc00::1]",
-    "https://[fec0::1]",
-    "https://[ff02::1]",
-    "https://[64:ff9b::7f00:1]",
-    "https://[64:ff9b:1::7f00:1]",
-    "https://[2002:7f00:1::]",
-    "https://[2001:0:7f00:1::]",
-    "https://[2001:db8::1]",
-]
-
 
 @pytest.mark.parametrize(("text", "stored"), GOOD)
 def test_a_url_is_kept_in_one_form_without_end_slash(text: str, stored: str) -> None:
     assert str(parse_url(text)) == stored
 
 
-@pytest.mark.parametrize("text", BAD)
-def test_a_url_that_hides_or_leads_inside_is_refused_with_a_sentence(text: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        parse_url(text)
-    assert str(refused.value).endswith((".", "DEBUG is on)."))
-
-
 def test_a_name_in_other_letters_is_to_be_written_in_ascii() -> None:
     with pytest.raises(InvalidInput, match="xn-- form"):
         parse_url("https://münchen.example")
-
-
-def test_there_are_60_refused_urls() -> None:
-    assert len(set(BAD)) >= 60
 
 
 @pytest.mark.parametrize(

@@ -810,3 +810,69 @@ def test_what_the_reader_raises_passes_through_unchanged(serve: Serve) -> None:
     source = HttpSource(serve(http("200 OK", STREAM)).url, KEY)
     with pytest.raises(MalformedStream, match=r"^mine$"), source.stream(COPIES):
         raise MalformedStream("mine")
+
+
+# One deadline, from the name to the last byte.
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DATA_SYNC_CONNECT_TIMEOUT = 0.3
+    answered = threading.Event()
+
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        answered.wait(30)
+        return []
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", getaddrinfo)
+    error = failure(HttpSource("https://staging.example", KEY).manifest, SourceFailed)
+    assert "the name staging.example was not resolved within 0.3 seconds" in str(error)
+    assert getattr(error, "stage", "") == "address"
+    answered.set()
+
+
+def test_many_addresses_that_take_no_connection_end_at_the_deadline(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATA_SYNC_REQUEST_TIMEOUT = 0.5
+    settings.DATA_SYNC_ALLOWED_HOSTS = ["127.0.0.0/8"]
+    found = [ipaddress.ip_address(f"127.0.1.{number}") for number in range(1, 100)]
+    monkeypatch.setattr(transport, "resolve", lambda url: found)
+    tried: list[Any] = []
+
+    def hangs(self: Any) -> Any:
+        tried.append(self.timeout)
+        time.sleep(self.timeout)
+        raise transport.urllib3.exceptions.ConnectTimeoutError(self, "so it was told to")
+
+    monkeypatch.setattr("urllib3.connection.HTTPConnection._new_conn", hangs)
+    started = time.monotonic()
+    failure(HttpSource("https://127.0.0.1", KEY).manifest, SourceFailed)
+    assert time.monotonic() - started < 5
+    assert len(tried) < 10
+    assert max(tried) <= 0.5
+
+
+def test_a_source_that_reads_no_request_ends_at_the_deadline(settings: Any) -> None:
+    settings.DATA_SYNC_REQUEST_TIMEOUT = 0.5
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        keys = [f'["{"x" * 1000}{number}"]' for number in range(5000)]
+        started = time.monotonic()
+        assert "DATA_SYNC_REQUEST_TIMEOUT" in str(failure(lambda: HttpSource(url, KEY).outside("app.copy", keys)))
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_source_cannot_send_more_rows_than_are_taken(
+    whole: bool, serve: Serve, settings: Any, tmp_path: Path
+) -> None:
+    from data_sync.services.reading import THERE, Side
+
+    settings.DATA_SYNC_MAX_ROWS = 1999
+    entries = [(number.to_bytes(8, "big"), b"d" * 16, number) for number in range(2000)]
+    listing = b"".join(write_digests(["app.copy"], {"app.copy": "integer"}, [("app.copy", [entries])]))
+    source = HttpSource(serve(http("200 OK", STREAM if whole else listing)).url, KEY)
+    with (tmp_path / "a").open("w+b") as one, (tmp_path / "b").open("w+b") as other:
+        side = Side(THERE, source, COPIES, [one, other], whole=whole)
+        words = str(failure(lambda: side.read(lambda rows: None), MalformedStream))
+    assert "more than 1999 records" in words or "row 2000 of app.copy" in words

@@ -80,3 +80,11 @@ def test_a_backend_of_our_own_imports_google_only_when_it_sends() -> None:
     setting += 'DATA_SYNC_SERVICE_ACCOUNT_EMAIL="a@b", DATA_SYNC_GOOGLE_CLOUD_PROJECT="p", '
     setting += 'DATA_SYNC_BASE_URL="https://example.com",'
     assert {name.split(".")[0] for name in imported(setting)} <= {"django_tasks"}
+
+
+def test_google_is_imported_for_sources_that_need_its_tokens_and_only_once_one_is_asked() -> None:
+    reading = "from data_sync.services import rotation, sources; from data_sync.models import DataSource; "
+    reading += "from data_sync.sources import google_tokens; "
+    for audience in ("", "https://staging.example.com"):
+        opened = f"sources.open_source(DataSource(url='https://staging.example.com', google_audience={audience!r}, "
+        assert imported(then=f"{reading}{opened}key='env:PATH'))") == set()

@@ -1,4 +1,4 @@
-"""`source add`, `source list`, `source remove`: where this environment pulls from."""
+"""`source add`, `list`, `rotate` and `remove`: where this environment pulls from."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import InvalidInput
 from data_sync.models import DataPull, DataSource
-from data_sync.services import credentials, sources
+from data_sync.services import credentials, rotation, sources
 
-from ..text.words import line, moment
+from ..text.words import count, line, listing, moment
 from .call import Answer, Call, Verbs, source_of
 
 
@@ -26,14 +26,25 @@ def add_verbs(verbs: Verbs) -> None:
         metavar="KEY",
         help="env:VAR for a key that an environment variable holds, - to read the key from standard input",
     )
+    add.add_argument(
+        "--google-audience",
+        metavar="AUDIENCE",
+        default="",
+        help="send Google ID tokens made out for this: the client ID of IAP, or the URL of a Cloud Run service",
+    )
     group.add("list", list_sources, "List the sources")
+    rotate = group.add("rotate", rotate_keys, "Encrypt the stored keys anew, with what encrypts now")
+    rotate.add_argument("name", nargs="?", metavar="NAME", help="of this source only; default all")
     remove = group.add("remove", remove_source, "Remove a source; its changesets stay")
     remove.add_argument("name", metavar="NAME")
 
 
 @sensitive_variables()
 def add_source(call: Call) -> Answer:
-    source = sources.add_source(call.options["name"], call.options["url"], _read_key(call.options["key"]), call.actor)
+    audience = call.options["google_audience"]
+    # Where Google says who asks, there need be no key.
+    key = "" if audience and call.options["key"] is None else _read_key(call.options["key"])
+    source = sources.add_source(call.options["name"], call.options["url"], key, call.actor, google_audience=audience)
     return Answer(
         document=_document(source),
         text=[f"Added the source {line(source.name)}. Try it: data_sync doctor {line(source.name)}"],
@@ -48,9 +59,28 @@ def list_sources(call: Call) -> Answer:
     for source, pull in found:
         pulled = "never pulled" if pull is None else f"last pull {pull.pk}, {moment(pull.created_at)}: {pull.state}"
         text += [line(source.name), f"    {line(source.url)}", f"    key: {_key(source)}; {pulled}"]
+        if source.google_audience:
+            text.append(f"    Google audience: {line(source.google_audience)}")
     return Answer(
         document={"sources": [_document(source) for source, _ in found]},
         text=text or ["There are no sources. Add one: data_sync source add NAME URL --key -"],
+    )
+
+
+def rotate_keys(call: Call) -> Answer:
+    name = call.options["name"]
+    done = rotation.rotate_keys(call.actor, None if name is None else source_of(name))
+    failure = ""
+    if done.failed:
+        failure = (
+            f"{count(len(done.failed), 'key')} cannot be decrypted with what the settings have: "
+            f"{listing(list(done.failed), 50)}. Add the old text to DATA_SYNC_ENCRYPTION_KEYS, or give these sources "
+            "their keys again."
+        )
+    return Answer(
+        document={"rotated": list(done.rotated), "current": list(done.current), "failed": list(done.failed)},
+        text=[f"Encrypted {count(len(done.rotated), 'key')} anew; {len(done.current)} needed nothing."],
+        failure=failure,
     )
 
 
@@ -70,7 +100,12 @@ def _key(source: DataSource) -> str:
 
 
 def _document(source: DataSource) -> dict[str, Any]:
-    return {"name": source.name, "url": source.url, "key": credentials.describe(source.key)}
+    return {
+        "name": source.name,
+        "url": source.url,
+        "key": credentials.describe(source.key),
+        "google_audience": source.google_audience,
+    }
 
 
 @sensitive_variables()
