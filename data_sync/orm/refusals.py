@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db import Error, InterfaceError, OperationalError, connections
 
 _NOT_ABOUT_ROWS = frozenset({1020, 1205, 1213, 2006, 2013})
@@ -19,3 +21,16 @@ def is_about_rows(error: Exception, using: str) -> bool:
     if isinstance(error, Error) and connection.vendor == "mysql":
         return not error.args or error.args[0] not in _NOT_ABOUT_ROWS
     return not isinstance(error, OperationalError)
+
+
+def words_of(error: BaseException, redacted: Collection[str]) -> str:
+    """What an error says, in one line. Where fields are redacted, whose values databases and the project's own code
+    quote, it says of which kind it is, and which constraint it is about, as far as the database tells."""
+    if not redacted:
+        return " ".join(str(error).split())
+    constraint = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    about = f" about {constraint}" if constraint else ""
+    return (
+        f"{type(error).__name__}{about}; what it says is not shown, because it may quote redacted fields "
+        f"({', '.join(sorted(redacted))})"
+    )
