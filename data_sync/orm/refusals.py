@@ -32,5 +32,10 @@ def words_of(error: BaseException, redacted: Collection[str]) -> str:
     about = f" about {constraint}" if constraint else ""
     return (
         f"{type(error).__name__}{about}; what it says is not shown, because it may quote redacted fields "
-        f"({', '.join(sorted(redacted))})"
+        f"({', '.join(sorted(set(redacted)))})"
     )
+
+
+def raised(error: Exception, redacted: Collection[str]) -> str:
+    """The same of an error of the project's own code, with its kind in any case."""
+    return words_of(error, redacted) if redacted else f"{type(error).__name__}: {error}"

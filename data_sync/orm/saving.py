@@ -8,7 +8,7 @@ from django.db import Error, models
 
 from data_sync.core.errors import ChangeFailed
 
-from .refusals import words_of
+from .refusals import raised
 from .schema import ModelSchema
 from .sequences import GivenKeys
 from .writes import Write
@@ -26,7 +26,7 @@ def save_rows(
         except Error:
             raise
         except Exception as error:  # the project's own code
-            words = words_of(error, schema.redacted) if schema.redacted else f"{type(error).__name__}: {error}"
-            raise ChangeFailed({write.number: f"{write.name}: its save() raised {words}"}) from error
+            reason = f"{write.name}: its save() raised {raised(error, schema.redacted)}"
+            raise ChangeFailed({write.number: reason}) from error
     if keys is not None:
         keys.count_past(using)

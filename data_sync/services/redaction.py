@@ -14,9 +14,14 @@ from data_sync.orm.schema import ModelSchema
 logger = logging.getLogger("data_sync")
 
 
+def redacted_fields(schemas: Mapping[str, ModelSchema]) -> dict[str, list[str]]:
+    """By label, what is redacted of these models."""
+    return {label: sorted(schema.redacted) for label, schema in schemas.items() if schema.redacted}
+
+
 def new_redaction(schemas: Mapping[str, ModelSchema]) -> Redaction:
     """What a new changeset of these models redacts, under a key of its own."""
-    names = {label: sorted(schema.redacted) for label, schema in schemas.items() if schema.redacted}
+    names = redacted_fields(schemas)
     return Redaction(names=names, key=new_key() if names else b"")
 
 
