@@ -1,4 +1,4 @@
-"""Redacted fields: hashed apart, in one keyed leaf, so that a record's digest can be shown and checked, but not guessed.
+"""Redacted fields: hashed apart, in one keyed leaf, so that digests can be shown and checked, but not guessed.
 
 Whoever sees a plain digest of a record whose other fields he knows can try values of the hidden ones until it comes
 out; an account number is found in seconds. Of a record with redacted fields the digest is therefore that of
@@ -61,9 +61,7 @@ class Redaction:
         names = self.of(record.model)
         if not names:
             return record.digest()
-        text = canonical_record(
-            record.model, record.key, shown(record.fields, names), record.files, self.leaf(record)
-        )
+        text = canonical_record(record.model, record.key, shown(record.fields, names), record.files, self.leaf(record))
         return canonical.digest(text)
 
     def digest_of(self, label: str, text: RecordText) -> str:
@@ -84,9 +82,7 @@ def shown(fields: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any
     return {name: value for name, value in fields.items() if name not in names} if names else fields
 
 
-def diff_rows(
-    before: Mapping[str, Any], after: Mapping[str, Any], names: Collection[str] = ()
-) -> list[dict[str, Any]]:
+def diff_rows(before: Mapping[str, Any], after: Mapping[str, Any], names: Collection[str] = ()) -> list[dict[str, Any]]:
     """How two records' fields differ, as plain rows of `core.diff`. Of a redacted field one row says that it does, and
     nothing of what it holds: `{"path": [name], "kind": …, "redacted": true}`."""
     rows = [row.to_plain() for row in diff_fields(shown(before, names), shown(after, names))]

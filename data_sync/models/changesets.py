@@ -133,12 +133,12 @@ class Changeset(models.Model):
 class Change(models.Model):
     """One row's create, update, delete or rename.
 
-    `before` and `after` hold the record's fields (JSON-plain, by field name; null where there is no
-    row), redacted ones among them: of those, `services.content` gives what may leave the database. `diff` is a list of `core.diff` rows. `files` is `{field: {"before": file|null, "after":
-    file|null}}` with file = `{"name", "size", "checksum": "sha256:<hex>"}`, for every file field.
-    `carried` is `{"before": {...}, "after": {...}}`: values that travel but are not compared
-    (`auto_now`). `requires` lists numbers of changes that this one needs. `cascades` lists what a
-    delete takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"set"|"unlink"}`.
+    `before` and `after` hold the record's fields (JSON-plain, by field name; null where there is no row), redacted ones
+    among them: of those, `services.content` gives what may leave the database. `diff` is a list of `core.diff` rows.
+    `files` is `{field: {"before": file|null, "after": file|null}}` with file = `{"name", "size", "checksum":
+    "sha256:<hex>"}`, for every file field. `carried` is `{"before": {...}, "after": {...}}`: values that travel but are
+    not compared (`auto_now`). `requires` lists numbers of changes that this one needs. `cascades` lists what a delete
+    takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"set"|"unlink"}`.
     `problems` lists why it cannot be applied: `{"code", "field", "message"}`; empty for most. `warnings`
     has the same shape and forbids nothing (validators of the model).
 

@@ -18,8 +18,8 @@ from data_sync.core.records import FileValue
 
 from .batches import batches
 from .files import name_hash
-from .schema import File
 from .refusals import raised
+from .schema import File
 from .staging import open_staged
 from .tables import table
 

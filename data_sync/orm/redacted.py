@@ -49,8 +49,8 @@ def redacted_of(schema: ModelSchema) -> frozenset[str]:
         by = next((one.field for one in _referring(schema.model) if one.field.target_field.name == name), None)
         if by is not None:
             raise RegistrationError(
-                f"{schema.model._meta.label}.{name} cannot be redacted: {by} refers to it (to_field), so that its values "
-                "stand in that column, too.",
+                f"{schema.model._meta.label}.{name} cannot be redacted: {by} refers to it (to_field), so that its "
+                "values stand in that column, too.",
                 CODE,
             )
     return frozenset(registration.redact)

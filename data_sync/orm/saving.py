@@ -14,9 +14,7 @@ from .sequences import GivenKeys
 from .writes import Write
 
 
-def save_rows(
-    schema: ModelSchema, rows: Sequence[tuple[Write, models.Model]], using: str, *, are_new: bool
-) -> None:
+def save_rows(schema: ModelSchema, rows: Sequence[tuple[Write, models.Model]], using: str, *, are_new: bool) -> None:
     """Calls `save()` of each row, with all that it does. Raises `ChangeFailed`, naming the row, for what it raises."""
     keys = GivenKeys(type(rows[0][1]), [row for _, row in rows]) if are_new and rows else None
     for write, row in rows:

@@ -105,9 +105,9 @@ class ModelSchema:
     """Everything reading, comparing and writing need to know of one registered model.
 
     `parent_link` is the reference, among `references`, to the parent's row where a multi-table parent is registered
-    itself: inherited fields are then the parent's. Without one, inherited fields are this model's own. `omitted`
-    names the fields that were taken out by `without`; `redacted` the members of `fields` that are shown nowhere, because
-    this side's registration says so or the source's.
+    itself: inherited fields are then the parent's. Without one, inherited fields are this model's own. `omitted` names
+    the fields that were taken out by `without`; `redacted` the members of `fields` that are shown nowhere, because this
+    side's registration says so or the source's.
     """
 
     registration: Registration

@@ -144,9 +144,7 @@ def carry_remarks(old: Changeset, changeset: Changeset, labels: Collection[str])
     return told
 
 
-def _in_ranges(
-    changes: QuerySet[Change], changeset: Changeset, *columns: str
-) -> Iterator[list[dict[str, Any]]]:
+def _in_ranges(changes: QuerySet[Change], changeset: Changeset, *columns: str) -> Iterator[list[dict[str, Any]]]:
     """The changes by ranges of numbers, which every database finds without sorting; each with its `identity`."""
     highest = changes.aggregate(highest=Max("number"))["highest"] or 0
     rows = changes.order_by().annotate(taken=as_stored("cascades")).values("number", *_IDENTITY, *columns)

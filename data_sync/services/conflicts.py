@@ -116,7 +116,9 @@ class Conflicts:
             rows = Change.objects.using(self._using).filter(pk__in=of_change).values_list("pk", side)
             yield from ((of_change[pk], fields) for pk, fields in rows)
 
-    def _records_by_content(self, label: str, bases: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Any]]:
+    def _records_by_content(
+        self, label: str, bases: Collection[tuple[str, str]]
+    ) -> Iterator[tuple[tuple[str, str], Any]]:
         """The same of a model with redacted fields, whose records are hashed anew: the latest first, as the base was
         agreed on not long ago, and until all are found."""
         left = set(bases)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +63,19 @@ def change_content(change: Change, redaction: Redaction) -> dict[str, Any]:
     fields = {side: None if record is None else shown(record.fields, names) for side, record in records.items()}
     leaves = {side: None if record is None else redaction.leaf(record) for side, record in records.items()}
     return content | fields | {"leaves": leaves, "redacted": sorted(names)}
+
+
+def concealed(change: Change, names: Collection[str]) -> Change:
+    """A copy with null for every value of these fields, for showing; never to be saved. Itself for no names."""
+    if not names:
+        return change
+    shown_change = copy(change)
+    for column in ("before", "after", "base"):
+        fields = getattr(change, column)
+        if fields is not None:
+            setattr(shown_change, column, {name: None if name in names else value for name, value in fields.items()})
+    shown_change.seen = {}
+    return shown_change
 
 
 _FORM = f"{{{','.join(f'{canonical.quote(member)}:%s' for member in CONTENT)}}}"

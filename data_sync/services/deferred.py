@@ -144,10 +144,10 @@ def _hidden_columns(schema: ModelSchema, table_name: str) -> Iterator[str]:
         if model._meta.db_table == table_name:
             for field in model._meta.local_concrete_fields:
                 if field.name in columns_of(schema, schema.redacted):
-                    yield field.column
+                    yield str(field.column)
     for link in schema.links:
         if link.name in schema.redacted and link.through._meta.db_table == table_name:
-            yield from (field.column for field in link.through._meta.concrete_fields)
+            yield from (str(field.column) for field in link.through._meta.concrete_fields)
 
 
 def _error_of(constraint: str) -> DatabaseError | None:

@@ -33,11 +33,11 @@ class Moved:
     """A row that is no longer as it was at the pull.
 
     `shown` is the row now, as the comparison would have seen it, and `record` as an apply would, by the renames that
-    are accepted; `digest` is what has to be acknowledged of it, "" for nothing; `names` are the fields that were edited. Files are taken to be those of the pull, as to ask the
-    storage takes long: an apply looks at them. A row that is "done" is what the change would make it, and nothing is
-    left to write. Of the other kinds nothing helps but another pull, and `detail` says more: the row is gone, has left
-    the scope, has another key, cannot be read, or was to be added and is there. That is for a reviewer to see; what
-    counts is what `staleness` finds at the approval.
+    are accepted; `digest` is what has to be acknowledged of it, "" for nothing; `names` are the fields that were
+    edited. Files are taken to be those of the pull, as to ask the storage takes long: an apply looks at them. A row
+    that is "done" is what the change would make it, and nothing is left to write. Of the other kinds nothing helps but
+    another pull, and `detail` says more: the row is gone, has left the scope, has another key, cannot be read, or was
+    to be added and is there. That is for a reviewer to see; what counts is what `staleness` finds at the approval.
     """
 
     kind: Kind

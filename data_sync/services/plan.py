@@ -41,9 +41,10 @@ WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
 class Plan:
     """The chosen changes of a changeset, which are the accepted ones unless `numbers` says otherwise.
 
-    Models come in dependency order; `concerned` are those that have changes. `redaction` makes the changeset's digests. In memory are a few bytes a change;
-    records are read when they are needed. `done` has the numbers of changes whose row is already as it would be,
-    `dropped` those and what a rehearsal has given up: neither is given by `entries` again.
+    Models come in dependency order; `concerned` are those that have changes. `redaction` makes the changeset's digests.
+    In memory are a few bytes a change; records are read when they are needed. `done` has the numbers of changes whose
+    row is already as it would be, `dropped` those and what a rehearsal has given up: neither is given by `entries`
+    again.
     """
 
     def __init__(

@@ -36,8 +36,8 @@ def names_of(redacted: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def unexpected(what: str, error: BaseException, redacted: Collection[str]) -> str:
-    """Logs an error that nobody foresaw, with its traceback, and gives it in words. Where fields are `redacted`, neither
-    has what the error says, for it may quote them; the traceback then names files and lines only."""
+    """Logs an error that nobody foresaw, with its traceback, and gives it in words. Where fields are `redacted`, the
+    error may quote them: neither has what it says, and the traceback names files and lines only."""
     if not redacted:
         logger.exception("%s", what)
         return f"Unexpected {type(error).__name__}: {error}"
