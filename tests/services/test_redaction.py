@@ -134,6 +134,10 @@ def test_what_an_apply_wrote_is_agreed_on(agreed: Environments) -> None:
     decide(agreed, changeset.changes.get(key_text="ada"))
     decide(agreed, changeset.changes.get(key_text="bob"), keep=["account"])
     applied(agreed, changeset)
+    there("ada", account="theirs, again")
+    later = agreed.changeset(LABEL)
+    assert [change.is_conflict for change in later.changes.all()] == [False, False], "nobody has touched it here"
+    there("ada", account="theirs")
     kept = only_change(agreed.changeset(LABEL))
     assert (kept.key_text, kept.is_conflict, bool(kept.base_digest)) == ("bob", False, True)
     here("ada", account="ours")
@@ -295,9 +299,11 @@ def test_an_approval_says_which_redacted_field_went_stale(agreed: Environments) 
     assert "touched" not in str(refused.value)
 
 
+@pytest.mark.parametrize("redact", [("account",), ()])
 def test_a_refusal_of_the_database_is_told_without_what_it_says(
-    agreed: Environments, monkeypatch: pytest.MonkeyPatch
+    agreed: Environments, monkeypatch: pytest.MonkeyPatch, redact: tuple[str, ...]
 ) -> None:
+    """Also where only the source redacts."""
     there("ada", account="theirs")
     changeset = agreed.approved()
 
@@ -305,6 +311,7 @@ def test_a_refusal_of_the_database_is_told_without_what_it_says(
         raise IntegrityError("Key (account)=(theirs) already exists")
 
     monkeypatch.setattr("data_sync.orm.write.update_rows", refuse)
-    done = agreed.apply(changeset)
+    with registered(Customer, redact=redact):
+        done = agreed.apply(changeset)
     assert done.state == "failed" and "IntegrityError; what it says is not shown" in done.state_reason
     assert "theirs" not in done.state_reason + only_change(done).outcome_reason
