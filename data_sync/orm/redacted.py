@@ -15,8 +15,6 @@ from .generics import generic_keys
 from .key_parts import field_of
 from .schema import KeyPart, ModelSchema
 
-CODE = "redact"
-
 
 def refuse_redacted_key(registration: Registration, key: Collection[KeyPart]) -> None:
     """Raises `RegistrationError` where a natural key has a field that is redacted, here or at a model that its paths
@@ -30,7 +28,7 @@ def refuse_redacted_key(registration: Registration, key: Collection[KeyPart]) ->
                     f"{registration.model._meta.label}: {model._meta.label}.{name} is redacted, and cannot be in the "
                     f"natural key ({'.'.join(part.path)}): keys are shown everywhere. Take another key, or do not "
                     "redact the field.",
-                    CODE,
+                    "redact",
                 )
             model = model._meta.get_field(name).related_model
 
@@ -40,18 +38,18 @@ def redacted_of(schema: ModelSchema) -> frozenset[str]:
     registration = schema.registration
     for name in registration.redact:
         if name not in schema.field_names:
-            raise RegistrationError(f"{schema.model._meta.label}: {_why_not(schema, name)}", CODE)
+            raise RegistrationError(f"{schema.model._meta.label}: {_why_not(schema, name)}", "redact")
         if name == schema.pk.name or (schema.parent_link is not None and name == schema.parent_link.name):
             raise RegistrationError(
                 f"{schema.model._meta.label}.{name} cannot be redacted: primary keys name rows in messages and lists.",
-                CODE,
+                "redact",
             )
         by = next((one.field for one in _referring(schema.model) if one.field.target_field.name == name), None)
         if by is not None:
             raise RegistrationError(
                 f"{schema.model._meta.label}.{name} cannot be redacted: {by} refers to it (to_field), so that its "
                 "values stand in that column, too.",
-                CODE,
+                "redact",
             )
     return frozenset(registration.redact)
 

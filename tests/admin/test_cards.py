@@ -11,6 +11,7 @@ from data_sync.admin.cells import Cell, FilePlace
 from data_sync.admin.presentation import Card, FieldShape, ModelShape, Neighbour
 from data_sync.admin.room import Room
 from data_sync.core.records import Record
+from data_sync.core.redaction import diff_rows
 from data_sync.core.text import Mark
 from data_sync.models import Change
 from data_sync.services.moved import Moved
@@ -215,7 +216,9 @@ def redacted_card(moved: Moved | None = None, **values: Any) -> Card:
         return FilePlace()
 
     names = ("value", "language", "tags", "options")
-    return build_card(change(**values), SHAPE, {}, place, Room.of_many(), moved, names)
+    row_change = change(**values)
+    row_change.diff = diff_rows(values.get("before") or {}, values.get("after") or {}, names)
+    return build_card(row_change, SHAPE, {}, place, Room.of_many(), moved, names)
 
 
 SECRETS: dict[str, Any] = {"value": "secret", "language": ["secret"], "tags": [["secret"]], "options": {"secret": 1}}
@@ -252,5 +255,5 @@ def test_what_was_agreed_on_and_what_is_here_now_is_hidden_too():
     values = {"before": SECRETS, "after": OTHERS, "base": OTHERS, "base_digest": "b", "conflict": conflict}
     for card in (redacted_card(**values), redacted_card(moved, **values)):
         assert {row.agreed.absence for row in card.rows} == {"redacted"}
-        held = [card.change.before, card.change.after, card.change.base, card.change.seen]
+        held = [card.change.before, card.change.after, card.change.base, card.change.seen, card.change.diff]
         assert "secret" not in str([card.rows, card.unchanged, card.without_value, *held])
