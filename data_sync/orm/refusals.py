@@ -25,15 +25,30 @@ def is_about_rows(error: Exception, using: str) -> bool:
 
 def words_of(error: BaseException, redacted: Collection[str]) -> str:
     """What an error says, in one line. Where fields are redacted, whose values databases and the project's own code
-    quote, it says of which kind it is, and which constraint it is about, as far as the database tells."""
+    quote, it says of which kind it is, and which constraint it is about, as far as the database tells; in full only
+    what is about the database itself: that it is busy, or was lost."""
+    diagnosis = getattr(error.__cause__, "diag", None)
     if not redacted:
         return " ".join(str(error).split())
-    constraint = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    if _is_about_the_database(error):
+        # PostgreSQL adds the line of a COPY that it was at.
+        return " ".join(str(getattr(diagnosis, "message_primary", None) or error).split())
+    constraint = getattr(diagnosis, "constraint_name", None)
     about = f" about {constraint}" if constraint else ""
     return (
         f"{type(error).__name__}{about}; what it says is not shown, because it may quote redacted fields "
         f"({', '.join(sorted(set(redacted)))})"
     )
+
+
+def _is_about_the_database(error: BaseException) -> bool:
+    """Whatever the connection's vendor: MySQL counts values that a column cannot hold as operational errors."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    code = error.args[0] if error.args else None
+    return not isinstance(code, int) or code in _NOT_ABOUT_ROWS
 
 
 def raised(error: Exception, redacted: Collection[str]) -> str:

@@ -101,8 +101,9 @@ class Comparison:
         self.differences = differences
         self._spools = spools
         self.rekeying = Rekeying(schemas, renamed)
-        self.redaction = new_redaction(schemas)
         self._counts = differences.counts()
+        concerned = {self._labels[place] for place, _ in self._counts}
+        self.redaction = new_redaction({label: schema for label, schema in schemas.items() if label in concerned})
         self.total = len(differences)
         # One row refers to what many others refer to.
         self.change_of = lru_cache(CACHED)(self._change_of)

@@ -113,7 +113,8 @@ class Turn:
 def compare_and_store(turn: Turn) -> None:
     """Raises `DataSyncError`s, with nothing stored, and `TimeIsUp`."""
     pull, source, lease = turn.pull, turn.source, turn.lease
-    turn.redacted += names_of(redacted_fields(schemas()))
+    asked = pull.model_labels or list(schemas())
+    turn.redacted += names_of(redacted_fields({label: schemas()[label] for label in asked if label in schemas()}))
     there = source.manifest()
     local = LocalSource(handles=True)
     here = local.manifest()
