@@ -51,6 +51,7 @@ IDS = {
     "same_table": ("data_sync.E014", "data_sync.registry.unregister() takes one back; its rows are the other's."),
     "ambiguous_key": ("data_sync.E015", "Take the one that people do not change, and that is the same everywhere."),
     "no_key": ("data_sync.E016", "Add a UniqueConstraint for it, too: then no two rows can come to share a key."),
+    "redact": ("data_sync.E017", "redact takes compared fields that are neither files nor in a natural key."),
     "registration": ("data_sync.E013", "See data_sync.register() for what the options take."),
 }
 """For each code of `RegistrationError`, the check's id and a hint."""

@@ -22,6 +22,7 @@ from data_sync import registry
 from data_sync.checks import IDS, TAG, check_registrations, check_settings
 from data_sync.core.errors import RegistrationError
 from data_sync.orm.resolution import schemas
+from tests.testapp.models import Currency
 
 pytestmark = pytest.mark.no_database
 PACKAGE = Path(data_sync.__file__).parent
@@ -283,9 +284,69 @@ def abstract_model() -> None:
     register(make("Base", code=models.SlugField(unique=True), Meta={"abstract": True}))
 
 
+def redacted_key() -> None:
+    register(make_country(), redact=["code"])
+
+
+def redacted_key_behind_a_reference() -> None:
+    country = make_country(name=models.CharField(max_length=9, unique=True))
+    register(country, redact=["name"])
+    key = models.ForeignKey(country, models.CASCADE)
+    register(make("Language", country=key, code=models.SlugField()), "country.name", "code")
+
+
+def redacted_unknown_field() -> None:
+    register(make_country(), redact=["nothing"])
+
+
+def redacted_file() -> None:
+    register(make_country(flag=models.FileField()), file_fields=["flag"], redact=["flag"])
+
+
+def redacted_field_that_is_not_synced() -> None:
+    register(make_country(name=models.CharField(max_length=9)), exclude=["name"], redact=["name"])
+
+
+def redacted_moment() -> None:
+    register(make_country(at=models.DateTimeField(auto_now=True)), redact=["at"])
+
+
+def redacted_primary_key() -> None:
+    number = models.CharField(max_length=9, primary_key=True)
+    register(make_country(number=number), fields=["code", "number"], redact=["number"])
+
+
+def redacted_column_of_a_generic_key() -> None:
+    register(
+        make_country(
+            content_type=models.ForeignKey(ContentType, models.CASCADE),
+            object_id=models.SlugField(),
+            about=GenericForeignKey(),
+        ),
+        redact=["object_id"],
+    )
+
+
+def redacted_column_that_is_referred_to() -> None:
+    register(Currency, "number", redact=["code"])
+
+
 @pytest.mark.parametrize(
     ("number", "fault", "word"),
     [
+        ("E017", redacted_key, "isolated.Country.code is redacted, and cannot be in the natural key"),
+        ("E017", redacted_key_behind_a_reference, "isolated.Language: isolated.Country.name is redacted"),
+        ("E001", redacted_unknown_field, "'nothing'"),
+        ("E017", redacted_file, "'flag', which is a file"),
+        ("E017", redacted_field_that_is_not_synced, "'name', which is not synced"),
+        ("E017", redacted_moment, "'at', which is filled in by itself"),
+        ("E017", redacted_primary_key, "isolated.Country.number cannot be redacted"),
+        ("E017", redacted_column_of_a_generic_key, "name the generic foreign key itself"),
+        (
+            "E017",
+            redacted_column_that_is_referred_to,
+            "testapp.Currency.code cannot be redacted: testapp.Price.currency refers to it",
+        ),
         ("E001", unknown_field, "'name'"),
         ("E001", unknown_excluded_field, "'name'"),
         ("E001", unknown_key_field, "'nothing'"),

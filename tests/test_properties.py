@@ -89,11 +89,12 @@ def apply_all(direct: Environments, changeset: Changeset) -> None:
 
 
 def told(changeset: Changeset | None) -> list[Any]:
-    """What a changeset says, without what only this database knows."""
+    """What a changeset says, without what only this database knows; digests with redacted fields are its own."""
     if changeset is None:
         return []
     told = ("model", "operation", "key", "previous_key", "before", "after", "diff", "before_digest", "after_digest")
-    return sorted(changeset.changes.values_list(*told), key=repr)
+    rows = changeset.changes.values_list(*told)
+    return sorted((row[:-2] if row[0] in changeset.redacted else row for row in rows), key=repr)
 
 
 @quietly

@@ -20,7 +20,7 @@ from django.db import connection, models
 from hypothesis import strategies as st
 
 from tests.hard import models as hard
-from tests.testapp.models import Category, Detail, Document, Everything, Player, Product, Tag, Team
+from tests.testapp.models import Category, Customer, Detail, Document, Everything, Player, Product, Tag, Team
 
 World = dict[str, Any]
 
@@ -62,6 +62,8 @@ plain = {
     "categories": by_name(st.none() | names),
     "products": by_name(words, st.none() | names, some_names, some_names),
     "details": by_name(words, most=3),
+    # Account, notes, adviser and groups are redacted.
+    "customers": by_name(words, st.none() | words, json_values, st.none() | names, some_names, most=3),
     "teams": by_name(st.sets(st.integers(0, 2)), st.none() | st.integers(0, 2), most=2),
     "moments": by_name(
         moments, st.none() | st.times(), st.none() | st.dates(), durations, st.binary(max_size=3), most=3
@@ -146,6 +148,15 @@ def _build_plain(world: World, rows: Any) -> None:
     for sku, (text,) in world["details"].items():
         if sku in products:
             rows(Detail).create(product=products[sku], text=text)
+    for name, (city, account, notes, adviser, groups) in world["customers"].items():
+        customer = rows(Customer).create(
+            name=name,
+            city=city,
+            account=None if account is None else f"{account} of {name}",
+            notes={"notes": notes},
+            adviser=tags.get(adviser),
+        )
+        customer.groups.set(tags[group] for group in groups if group in tags)
     for name, (numbers, captain) in world["teams"].items():
         team = rows(Team).create(name=name)
         players = {number: rows(Player).create(team=team, number=number) for number in numbers}

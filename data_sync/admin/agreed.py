@@ -3,14 +3,14 @@ what comes in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
 from data_sync.core import canonical
-from data_sync.core.diff import diff_fields
+from data_sync.core.redaction import diff_rows
 from data_sync.models import Change
 from data_sync.services.moved import Moved
 
@@ -39,14 +39,14 @@ def earlier_of(row_change: Change, moved: Moved | None) -> Earlier | None:
     return Earlier(kind="agreed", fields=row_change.base) if is_known else None
 
 
-def as_it_is_now(row_change: Change, moved: Moved | None) -> Change:
+def as_it_is_now(row_change: Change, moved: Moved | None, redacted: Collection[str] = ()) -> Change:
     """The change as it would be if it were pulled now, for showing; itself where the row has not moved."""
     if moved is None or moved.shown is None:
         return row_change
     shown = copy(row_change)
     shown.before = dict(moved.shown.fields)
     if shown.after is not None:
-        shown.diff = [row.to_plain() for row in diff_fields(shown.before, shown.after)]
+        shown.diff = diff_rows(shown.before, shown.after, redacted)
     return shown
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from data_sync.core.records import key_text
 from data_sync.models import Change
+from data_sync.services.content import concealed
 from data_sync.services.moved import Moved
 
 from .agreed import as_it_is_now, earlier_of, with_earlier
@@ -24,19 +25,22 @@ def build_card(
     place_of: PlaceOfFile,
     room: Room,
     moved: Moved | None = None,
+    redacted: Collection[str] = (),
 ) -> Card:
     """`neighbours` are the changes that it requires, by number; those that are unknown are left out.
 
-    A row that has `moved` since the pull is shown as it is now, beside what it was then.
+    A row that has `moved` since the pull is shown as it is now, beside what it was then. The card has no value of the
+    `redacted` fields anywhere, its `change` neither.
     """
     earlier = earlier_of(row_change, moved)
-    row_change = as_it_is_now(row_change, moved)
+    compared = as_it_is_now(row_change, moved, redacted)
+    row_change = concealed(compared, redacted)
     required = tuple(neighbours[number] for number in row_change.requires if number in neighbours)
-    builder = RowsOfChange(row_change, shape, required, place_of, room)
+    builder = RowsOfChange(row_change, shape, required, place_of, room, redacted)
     rows, unchanged = tuple(builder.rows()), tuple(builder.unchanged())
     shown: Iterable[Row] = [row for row in rows if not builder.says_nothing(row)]
     if earlier is not None:
-        shown = with_earlier(shown, row_change, earlier, builder.agreed)
+        shown = with_earlier(shown, compared, earlier, builder.agreed)
     return Card(
         change=row_change,
         model_name=shape.name,

@@ -22,6 +22,13 @@ BREAK = SafeString("<wbr>")
 
 def cell(value: Cell) -> SafeString:
     """What stands in one cell."""
+    if value.absence in ("redacted", "redacted_change"):
+        return format_html(
+            '<span class="ds-absence"><span aria-hidden="true">•••</span> {} <span class="visually-hidden">{}</span>'
+            "</span>",
+            absence_words(value.absence),
+            _("(the field is redacted: its values are not shown)"),
+        )
     if value.absence is not None:
         return format_html('<span class="ds-absence">{}</span>', absence_words(value.absence))
     if value.file is not None:
@@ -55,6 +62,10 @@ def absence_words(absence: Absence) -> str:
             return _("(no file)")
         case "unknown":
             return _("(not known)")
+        case "redacted":
+            return _("(hidden)")
+        case "redacted_change":
+            return _("changed")
 
 
 def _text(value: Cell) -> SafeString:

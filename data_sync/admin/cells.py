@@ -16,7 +16,7 @@ from .folding import Rest, Stretch, clamped, folded
 MAX_MARKS = 300
 """More marked stretches than that in one text say nothing, and cost the page its speed."""
 
-Absence = Literal["absent", "null", "empty", "none", "no_file", "unknown"]
+Absence = Literal["absent", "null", "empty", "none", "no_file", "unknown", "redacted", "redacted_change"]
 Trouble = Literal["", "too_large", "broken", "other"]
 """Why a picture has no thumbnail: "other" is that the storage has other bytes, or none, by now."""
 Reveal = Literal["", "spaces", "characters"]
@@ -74,6 +74,11 @@ class Cell:
     reveal: Reveal = ""
 
     @property
+    def says_nothing(self) -> bool:
+        """Whether there is no value, or an empty one: of a redacted one that is not told."""
+        return self.absence is not None and self.absence not in ("redacted", "redacted_change")
+
+    @property
     def is_cut(self) -> bool:
         """Whether the page has no room for all of it."""
         rest = () if self.rest is None else self.rest.stretches
@@ -82,6 +87,9 @@ class Cell:
 
 ABSENT = Cell(absence="absent")
 UNKNOWN = Cell(absence="unknown")
+REDACTED = Cell(absence="redacted")
+REDACTED_CHANGE = Cell(absence="redacted_change")
+"""What stands for a redacted value: alone, and where it differs. Whether it is null or empty is not told either."""
 
 
 @dataclass(slots=True)

@@ -146,7 +146,15 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change],
     moved = moved_rows(changeset, changes) if changeset.state in revision.DECIDABLE else {}
     return [
         replace(
-            build_card(row, shape_of(row.model, known), neighbours, pictures.place, room, moved.get(row.number)),
+            build_card(
+                row,
+                shape_of(row.model, known),
+                neighbours,
+                pictures.place,
+                room,
+                moved.get(row.number),
+                changeset.redacted.get(row.model, ()),
+            ),
             comments=comments.get(row.pk, ()),
             is_viewed=getattr(row, "is_viewed", False),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from data_sync.models import Change
 
 from .cells import (
     ABSENT,
+    REDACTED,
+    REDACTED_CHANGE,
     Cell,
     FilePlace,
     file_cell,
@@ -35,7 +37,10 @@ PlaceOfFile = Callable[[Change, str, str], FilePlace]
 
 
 class RowsOfChange:
-    """What differs, field by field, and what does not. `mentioned` are changes that a value says it is created by."""
+    """What differs, field by field, and what does not. `mentioned` are changes that a value says it is created by.
+
+    Of `redacted` fields no value is looked at; the change need not have any.
+    """
 
     def __init__(
         self,
@@ -44,8 +49,10 @@ class RowsOfChange:
         required: Sequence[Neighbour],
         place_of: PlaceOfFile,
         room: Room,
+        redacted: Collection[str] = (),
     ) -> None:
         self._change = row_change
+        self._redacted = redacted
         self._shape = shape
         self._place = place_of
         self._room = room
@@ -63,7 +70,7 @@ class RowsOfChange:
         """Whether the only side there is has no value, and had none: not worth a line of a card."""
         if self._has_both or (self._change.is_conflict and (self._change.base or {}).get(row.name) not in NO_VALUE):
             return False
-        return row.here.absence is not None and row.incoming.absence is not None
+        return row.here.says_nothing and row.incoming.says_nothing
 
     def rows(self) -> Iterator[Row]:
         if self._has_both:
@@ -77,14 +84,20 @@ class RowsOfChange:
 
     def agreed(self, name: str, value: Any) -> Cell:
         """A field's last agreed value."""
-        return self._value(self._shape.field(name), value, Mark.EQUAL, refers=False)
+        return (
+            REDACTED
+            if name in self._redacted
+            else self._value(self._shape.field(name), value, Mark.EQUAL, refers=False)
+        )
 
     def unchanged(self) -> Iterator[Unchanged]:
         if self._has_both:
             changed = {row["path"][0] for row in self._change.diff}
             for name in self._names(self._after.keys() - changed):
                 shape = self._shape.field(name)
-                yield Unchanged(label=shape.label, value=self._value(shape, self._after[name], Mark.EQUAL))
+                hidden = name in self._redacted
+                value = REDACTED if hidden else self._value(shape, self._after[name], Mark.EQUAL)
+                yield Unchanged(label=shape.label, value=value)
             for name, sides in sorted(self._change.files.items()):
                 if not _differ(sides):
                     label = self._shape.field(name).label
@@ -104,6 +117,10 @@ class RowsOfChange:
             by_field.setdefault(row["path"][0], []).append(row)
         for name in self._names(by_field):
             shape = self._shape.field(name)
+            if name in self._redacted:
+                here, incoming = (replace(REDACTED_CHANGE, mark=mark) for mark in (Mark.REMOVED, Mark.ADDED))
+                yield Row(label=shape.label, name=name, here=here, incoming=incoming)
+                continue
             match shape.kind:
                 case "reference" | "generic":
                     yield Row(
@@ -164,9 +181,12 @@ class RowsOfChange:
 
     def _one_sided(self, name: str) -> Row:
         shape = self._shape.field(name)
-        if self._change.operation == Operation.CREATE:
-            return Row(label=shape.label, name=name, incoming=self._value(shape, self._after.get(name), Mark.ADDED))
-        return Row(label=shape.label, name=name, here=self._value(shape, self._before.get(name), Mark.REMOVED))
+        is_create = self._change.operation == Operation.CREATE
+        mark, side = (Mark.ADDED, self._after) if is_create else (Mark.REMOVED, self._before)
+        hidden = name in self._redacted
+        cell = replace(REDACTED, mark=mark) if hidden else self._value(shape, side.get(name), mark)
+        row = Row(label=shape.label, name=name)
+        return replace(row, incoming=cell) if is_create else replace(row, here=cell)
 
     def _value(self, shape: FieldShape, value: Any, mark: Mark, *, words: bool = False, refers: bool = True) -> Cell:
         """A whole field of one side. `refers`: what it refers to may be created by another change."""

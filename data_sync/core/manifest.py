@@ -27,13 +27,15 @@ GENERIC = "GenericForeignKey"
 class ModelManifest:
     """One model's shape. `fields` and `files` map names to fingerprints, such as
     `{"type": "CharField", "null": false, "max_length": 100}`; equal fingerprints mean equal columns. `scoped`: whether
-    there may be rows out of scope; None where a side of an older version does not say."""
+    there may be rows out of scope; None where a side of an older version does not say. `redacted` names the fields that
+    are to be shown nowhere."""
 
     key: tuple[str, ...]
     fields: Fields
     files: Fields = field(default_factory=dict)
     count: int = 0
     scoped: bool | None = None
+    redacted: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         return {
@@ -42,6 +44,7 @@ class ModelManifest:
             "files": dict(self.files),
             "count": self.count,
             **({} if self.scoped is None else {"scoped": self.scoped}),
+            **({"redacted": list(self.redacted)} if self.redacted else {}),
         }
 
 
@@ -108,10 +111,19 @@ def _parse_model(label: str, model: Any) -> ModelManifest:
             and not isinstance(count, bool)
             and 0 <= count <= MAX_COUNT
             and isinstance(model.get("scoped", False), bool)
+            and isinstance(redacted := model.get("redacted", []), list)
+            and all(isinstance(name, str) for name in redacted)
         ):
             if len(fields) + len(files) > MAX_FIELDS:
                 raise MalformedStream(f"The manifest gives {label[:200]} more than {MAX_FIELDS} fields.")
-            return ModelManifest(key=tuple(key), fields=fields, files=files, count=count, scoped=model.get("scoped"))
+            return ModelManifest(
+                key=tuple(key),
+                fields=fields,
+                files=files,
+                count=count,
+                scoped=model.get("scoped"),
+                redacted=tuple(redacted),
+            )
         case _:
             raise MalformedStream(f"The manifest describes {label[:200]} in a way this side does not know.")
 

@@ -74,13 +74,15 @@ class Record:
         return f"[{canonical.dumps(beside)},{self.canonical()}]"
 
 
-def canonical_record(model: str, key: Key, fields: Mapping[str, Any], files: Mapping[str, FileValue | None]) -> str:
-    """The text that a record's digest is the SHA-256 of."""
+def canonical_record(
+    model: str, key: Key, fields: Mapping[str, Any], files: Mapping[str, FileValue | None], *leaves: str
+) -> str:
+    """The text that a record's digest is the SHA-256 of; `leaves` stand for fields that are hashed apart."""
     covered = {
         name: None if value is None else {"checksum": value.checksum, "size": value.size}
         for name, value in files.items()
     }
-    return canonical.dumps([model, list(key), fields, covered])
+    return canonical.dumps([model, list(key), fields, covered, *leaves])
 
 
 def new_files(before: Record | None, after: Record | None) -> dict[str, FileValue]:

@@ -44,10 +44,12 @@ def glance(line: bytes) -> Glance | None:
 
 
 class RecordSpool:
-    """The lines of one side, which errors name as `side` ("here", "at the source")."""
+    """The lines of one side, which errors name as `side` ("here", "at the source"). They quote what cannot be read
+    unless it may hold redacted fields, `is_redacted`."""
 
-    def __init__(self, side: str, file: IO[bytes]) -> None:
+    def __init__(self, side: str, file: IO[bytes], *, is_redacted: bool = False) -> None:
         self._side = side
+        self._is_redacted = is_redacted
         self._file = file
         self._size = 0
 
@@ -71,6 +73,8 @@ class RecordSpool:
             if seen is None or seen.record != text.canonical.encode():
                 raise MalformedStream("what stands beside it looks like a record")
         except (MalformedStream, UnicodeDecodeError) as error:
+            if self._is_redacted:
+                raise MalformedStream(f"A record {self._side} cannot be read, and may hold redacted fields.") from None
             raise MalformedStream(f"A record {self._side} cannot be read: {error}. It begins {line[:120]!r}.") from None
         return record
 

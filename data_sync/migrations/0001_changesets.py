@@ -83,6 +83,8 @@ class Migration(migrations.Migration):
                 ('renames', models.PositiveIntegerField(default=0, editable=False)),
                 ('conflicts', models.PositiveIntegerField(default=0, editable=False, verbose_name='conflicts')),
                 ('omitted', data_sync.models.fields.CanonicalJSONField(default=dict, editable=False, help_text='Per model: names of fields that the two sides do not agree on, which were left out.')),
+                ('redacted', data_sync.models.fields.CanonicalJSONField(default=dict, editable=False, help_text='Per model: names of fields that are shown and exported nowhere.')),
+                ('leaf_key', models.BinaryField(default=b'', editable=False, help_text='Key of what stands for redacted fields in digests; never shown.')),
                 ('shapes', data_sync.models.fields.CanonicalJSONField(default=dict, editable=False, help_text='Per model: digest of what was compared of it, for baselines.')),
                 ('summary', data_sync.models.fields.CanonicalJSONField(default=list, editable=False, help_text='Per model: label, name, compared, create, update, delete, cascades, problems.')),
                 ('guards', data_sync.models.fields.CanonicalJSONField(default=list, editable=False, help_text='Why the changeset was blocked: code, model, message, counts.')),

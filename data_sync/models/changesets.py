@@ -62,6 +62,12 @@ class Changeset(models.Model):
         editable=False,
         help_text=_("Per model: names of fields that the two sides do not agree on, which were left out."),
     )
+    redacted = CanonicalJSONField(
+        default=dict, editable=False, help_text=_("Per model: names of fields that are shown and exported nowhere.")
+    )
+    leaf_key = models.BinaryField(
+        default=b"", editable=False, help_text=_("Key of what stands for redacted fields in digests; never shown.")
+    )
     shapes = CanonicalJSONField(
         default=dict, editable=False, help_text=_("Per model: digest of what was compared of it, for baselines.")
     )
@@ -127,12 +133,12 @@ class Changeset(models.Model):
 class Change(models.Model):
     """One row's create, update, delete or rename.
 
-    `before` and `after` hold the record's fields (JSON-plain, by field name; null where there is no
-    row). `diff` is a list of `core.diff` rows. `files` is `{field: {"before": file|null, "after":
-    file|null}}` with file = `{"name", "size", "checksum": "sha256:<hex>"}`, for every file field.
-    `carried` is `{"before": {...}, "after": {...}}`: values that travel but are not compared
-    (`auto_now`). `requires` lists numbers of changes that this one needs. `cascades` lists what a
-    delete takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"set"|"unlink"}`.
+    `before` and `after` hold the record's fields (JSON-plain, by field name; null where there is no row), redacted ones
+    among them: of those, `services.content` gives what may leave the database. `diff` is a list of `core.diff` rows.
+    `files` is `{field: {"before": file|null, "after": file|null}}` with file = `{"name", "size", "checksum":
+    "sha256:<hex>"}`, for every file field. `carried` is `{"before": {...}, "after": {...}}`: values that travel but are
+    not compared (`auto_now`). `requires` lists numbers of changes that this one needs. `cascades` lists what a delete
+    takes along: `{"model", "pk", "label", "effect": "delete"|"null"|"default"|"set"|"unlink"}`.
     `problems` lists why it cannot be applied: `{"code", "field", "message"}`; empty for most. `warnings`
     has the same shape and forbids nothing (validators of the model).
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from django.db import DatabaseError, transaction
 
 from data_sync.core.errors import ChangeFailed, RecordError
 from data_sync.core.numbers import Numbers
 
-from .refusals import is_about_rows
+from .refusals import is_about_rows, words_of
+from .schema import ModelSchema
 from .writes import Write
 
 Act = Callable[[Sequence[Write]], None]
@@ -46,7 +47,7 @@ class Attempts:
             waiting = self.waiting.setdefault(label, {})
             waiting[write.number] = waiting.get(write.number, frozenset()) | frozenset(names)
 
-    def in_any_order(self, label: str, writes: Sequence[Write], act: Act) -> None:
+    def in_any_order(self, schema: ModelSchema, writes: Sequence[Write], act: Act) -> None:
         """Does one batch. What is refused is tried again, the other way round, as long as that gets further.
 
         Rows can be in each other's way by more than unique values: spans that must not overlap, for one.
@@ -54,14 +55,14 @@ class Attempts:
         left = list(writes)
         refused: dict[int, str] = {}
         while left:
-            refused = self._attempt(label, left, act)
+            refused = self._attempt(schema, left, act)
             if len(refused) in (0, len(left)):
                 break
             left = [write for write in reversed(left) if write.number in refused]
         for number, reason in refused.items():
             self._fail(number, reason)
 
-    def _attempt(self, label: str, writes: Sequence[Write], act: Act) -> dict[int, str]:
+    def _attempt(self, schema: ModelSchema, writes: Sequence[Write], act: Act) -> dict[int, str]:
         """Does them under a savepoint; what the database refuses is halved until it is known which rows it is.
 
         Gives those, by number, with the reason.
@@ -74,7 +75,7 @@ class Attempts:
                 with transaction.atomic(using=self._using):
                     act(writes)
             except ChangeFailed as error:
-                self._undo(label, writes, created)
+                self._undo(schema.label, writes, created)
                 rest = [write for write in writes if write.number not in error.reasons]
                 if len(rest) == len(writes):
                     raise
@@ -83,12 +84,12 @@ class Attempts:
             except REFUSED as error:
                 if not is_about_rows(error, self._using):
                     raise
-                self._undo(label, writes, created)
+                self._undo(schema.label, writes, created)
                 if len(writes) == 1:
-                    return failed | {writes[0].number: f"{writes[0].name}: {_refusal(error)}"}
+                    return failed | {writes[0].number: f"{writes[0].name}: {_refusal(error, schema.redacted)}"}
                 middle = len(writes) // 2
                 first, second = writes[:middle], writes[middle:]
-                return failed | self._attempt(label, first, act) | self._attempt(label, second, act)
+                return failed | self._attempt(schema, first, act) | self._attempt(schema, second, act)
             else:
                 for write in writes:
                     self.written.add(write.number)
@@ -107,7 +108,7 @@ class Attempts:
                 waiting.pop(write.number, None)
 
 
-def _refusal(error: Exception) -> str:
+def _refusal(error: Exception, redacted: Collection[str]) -> str:
     if isinstance(error, RecordError):
         return str(error)
-    return f"the database refused it: {' '.join(str(error).split())}"
+    return f"the database refused it: {words_of(error, redacted)}"

@@ -72,7 +72,7 @@ class Instances:
             if reference.name in names and not self._refer(schema, row, reference, write)
         ]
         for generic in schema.generics:
-            if generic.type_field.name in names and not self._refer_generically(row, generic, write):
+            if generic.type_field.name in names and not self._refer_generically(schema, row, generic, write):
                 waiting.append(generic.name)
         return waiting
 
@@ -89,16 +89,13 @@ class Instances:
             if target.label == schema.label and text == write.key_text:
                 found = self._own_keys.of(schema, row, reference)
             if found is None:
-                raise ChangeFailed(
-                    {
-                        write.number: f"{write.name}: {reference.name} refers to {target.label} {text}, which does not "
-                        "exist here. Pull again."
-                    }
-                )
+                whom = f"a row of {target.label}" if reference.name in schema.redacted else f"{target.label} {text}"
+                reason = f"{write.name}: {reference.name} refers to {whom}, which does not exist here. Pull again."
+                raise ChangeFailed({write.number: reason})
         setattr(row, reference.field.attname, found)
         return found is not None
 
-    def _refer_generically(self, row: Row, generic: Generic, write: Write) -> bool:
+    def _refer_generically(self, schema: ModelSchema, row: Row, generic: Generic, write: Write) -> bool:
         value = write.after.fields[generic.name]
         type_column, object_column = generic.type_field.attname, generic.object_field.attname
         if value is None:
@@ -108,7 +105,8 @@ class Instances:
         label, key = value
         target = _schema_of_label(label)
         if target is None:
-            reason = f"{write.name}: {generic.name} refers to {label}, which is not registered here."
+            whom = "a model" if generic.name in schema.redacted else label
+            reason = f"{write.name}: {generic.name} refers to {whom}, which is not registered here."
             raise ChangeFailed({write.number: reason})
         if write.before is not None and generic.name not in write.changed:
             self._targets.load(target, "pk", [canonical.dumps(key)])

@@ -116,18 +116,21 @@ def _value_problems(schema: ModelSchema, before: Record | None, after: Record, u
             if not value.field.null:
                 yield problem("null", value.name, f"{value.name} is null, and the column here takes no null. {_FILL}")
             continue
+        is_redacted = value.name in schema.redacted
         try:
             python = value.codec.from_plain(plain)
         except ValueError as error:
+            why = "" if is_redacted else f": {str(error)[:300]}"
             yield problem(
                 "type",
                 value.name,
-                f"{value.name} cannot be read as {type(value.field).__name__}: {str(error)[:300]}. "
+                f"{value.name} cannot be read as {type(value.field).__name__}{why}. "
                 "Correct it at the source, or bring both sides to one schema.",
             )
             continue
         reason = _capacity(value.field, python, using)
         if reason:
+            reason = f"is redacted, and more than the column here can hold. {_CHANGE}" if is_redacted else reason
             yield problem("capacity", value.name, f"{value.name} {reason}")
     for reference in schema.references:
         if after.fields[reference.name] is None and not reference.field.null:
@@ -164,7 +167,8 @@ def _generic_problems(schema: ModelSchema, before: Record | None, after: Record)
             yield problem(
                 "missing_reference",
                 generic.name,
-                f"{generic.name} refers to {value[0]}, which is not registered here. Register that model.",
+                f"{generic.name} refers to {'a model' if generic.name in schema.redacted else value[0]}, which is not "
+                "registered here. Register that model.",
             )
 
 

@@ -156,7 +156,8 @@ class Members:
                 try:
                     column.to_texts([value])
                 except UNREADABLE as error:
-                    raise RecordError(f"{self._row(pk)} cannot be read: {name}: {error}.") from None
+                    why = "it holds no value of its type" if name in self._schema.redacted else error
+                    raise RecordError(f"{self._row(pk)} cannot be read: {name}: {why}.") from None
             raise
 
     def _key_values(self, part: KeyPart, column: Column, place: int, chunk: Chunk) -> list[str]:
@@ -185,8 +186,8 @@ class Members:
         for target in wanted:
             if target not in known:
                 raise RecordError(
-                    f"{self._row(chunk.pks[column.index(target)])} refers by {name} to a row that does not exist "
-                    f"({target!r}). Mend the reference."
+                    f"{self._row(chunk.pks[column.index(target)])} refers by {name} to a row that does not exist"
+                    f"{self._which(name, target)}. Mend the reference."
                 )
         return {target: known[target] for target in wanted}
 
@@ -207,8 +208,8 @@ class Members:
         if len(texts) < len(targets):
             source, target = next(pair for pair in pairs if pair[1] not in texts)
             raise RecordError(
-                f"{self._row(source)} is linked by {link.name} to a row that does not exist ({target!r}). "
-                "Mend the link."
+                f"{self._row(source)} is linked by {link.name} to a row that does not exist"
+                f"{self._which(link.name, target)}. Mend the link."
             )
         same = known_forms(self._schema.pk, (source for source, _ in pairs), pks, self._using)
         linked: defaultdict[Any, list[str]] = defaultdict(list)
@@ -222,8 +223,9 @@ class Members:
         try:
             texts = self._generic_keys[generic.name].texts(pairs)
         except NoTarget as missing:
+            to = "what is not there" if generic.name in self._schema.redacted else missing.why
             raise RecordError(
-                f"{self._row(chunk.pks[pairs.index(missing.pair)])} refers by {generic.name} to {missing.why}. "
+                f"{self._row(chunk.pks[pairs.index(missing.pair)])} refers by {generic.name} to {to}. "
                 "Mend the reference, register the model, or exclude the field."
             ) from None
         return [texts[pair] for pair in pairs]
@@ -241,6 +243,9 @@ class Members:
         for names in zip(*(chunk.columns[self._select(name)] for name in fields), strict=True):
             by_field = {name: file for name, file in zip(fields, names, strict=True) if file}
             yield f'"names":{canonical.dumps(by_field)}' if by_field else ""
+
+    def _which(self, name: str, target: Any) -> str:
+        return "" if name in self._schema.redacted else f" ({target!r})"
 
     def _row(self, pk: Any) -> str:
         return f"The row of {self._schema.model._meta.label} with primary key {pk!r}"

@@ -18,6 +18,7 @@ from data_sync.core.records import FileValue
 
 from .batches import batches
 from .files import name_hash
+from .refusals import raised
 from .schema import File
 from .staging import open_staged
 from .tables import table
@@ -26,8 +27,9 @@ MAX_NAME = 200
 RANDOM_BYTES = 8
 
 
-def new_name(file: File, row: models.Model, value: FileValue) -> str:
-    """A name that no file has, of the form that the field and its storage give names. Raises `WrongFile`.
+def new_name(file: File, row: models.Model, value: FileValue, redacted: Collection[str] = ()) -> str:
+    """A name that no file has, of the form that the field and its storage give names. Raises `WrongFile`, which quotes
+    nothing of a row with `redacted` fields.
 
     Of the source's name only the last part is used. Storages may overwrite (Amazon's do unless told
     otherwise), so what is free now may be taken before the copy: a random part makes the name ours alone.
@@ -38,7 +40,7 @@ def new_name(file: File, row: models.Model, value: FileValue) -> str:
     except SuspiciousFileOperation as error:
         raise _unusable(file, value, error) from None
     except Exception as error:  # upload_to is the project's own code
-        raise WrongFile(f"{file.name}: upload_to of {value.name!r} raised {type(error).__name__}: {error}") from error
+        raise WrongFile(f"{file.name}: upload_to of {value.name!r} raised {raised(error, redacted)}") from error
     name = _with_random_part(file, name.replace("\\", "/"))
     try:
         is_taken = file.field.storage.exists(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db import Error, InterfaceError, OperationalError, connections
 
 _NOT_ABOUT_ROWS = frozenset({1020, 1205, 1213, 2006, 2013})
@@ -19,3 +21,36 @@ def is_about_rows(error: Exception, using: str) -> bool:
     if isinstance(error, Error) and connection.vendor == "mysql":
         return not error.args or error.args[0] not in _NOT_ABOUT_ROWS
     return not isinstance(error, OperationalError)
+
+
+def words_of(error: BaseException, redacted: Collection[str]) -> str:
+    """What an error says, in one line. Where fields are redacted, whose values databases and the project's own code
+    quote, it says of which kind it is, and which constraint it is about, as far as the database tells; in full only
+    what is about the database itself: that it is busy, or was lost."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    if not redacted:
+        return " ".join(str(error).split())
+    if _is_about_the_database(error):
+        # PostgreSQL adds the line of a COPY that it was at.
+        return " ".join(str(getattr(diagnosis, "message_primary", None) or error).split())
+    constraint = getattr(diagnosis, "constraint_name", None)
+    about = f" about {constraint}" if constraint else ""
+    return (
+        f"{type(error).__name__}{about}; what it says is not shown, because it may quote redacted fields "
+        f"({', '.join(sorted(set(redacted)))})"
+    )
+
+
+def _is_about_the_database(error: BaseException) -> bool:
+    """Whatever the connection's vendor: MySQL counts values that a column cannot hold as operational errors."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    code = error.args[0] if error.args else None
+    return not isinstance(code, int) or code in _NOT_ABOUT_ROWS
+
+
+def raised(error: Exception, redacted: Collection[str]) -> str:
+    """The same of an error of the project's own code, with its kind in any case."""
+    return words_of(error, redacted) if redacted else f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from django.db import models
@@ -15,6 +16,7 @@ from data_sync.registry.inheritance import is_inner_link, is_own, owner, parent_
 from .generics import generic_keys, generics_of
 from .key_parts import field_of, key_part, related_model
 from .order import in_order
+from .redacted import redacted_of, refuse_redacted_key
 from .schema import File, Link, ModelSchema, Reference, Value
 from .sensitive import sensitive_reasons
 from .values import Field, codec_of
@@ -58,6 +60,7 @@ def resolve(registration: Registration) -> ModelSchema:
     model = registration.model
     _refuse_tables(model)
     key = tuple(key_part(registration, path) for path in registration.key)
+    refuse_redacted_key(registration, key)
     key_names = {part.path[0] for part in key}
     generics = generics_of(registration, key_names)
     values: list[Value] = []
@@ -74,7 +77,7 @@ def resolve(registration: Registration) -> ModelSchema:
                 value = Value(name=field.name, field=field, codec=codec_of(field))
                 (carried if _is_automatic(field) and field.name not in key_names else values).append(value)
     to_parents = list(parent_links(model).values())
-    return ModelSchema(
+    schema = ModelSchema(
         registration=registration,
         model=model,
         key=key,
@@ -86,6 +89,7 @@ def resolve(registration: Registration) -> ModelSchema:
         generics=generics,
         parent_link=next((known for known in references if known.field in to_parents[:1]), None),
     )
+    return replace(schema, redacted=redacted_of(schema)) if registration.redact else schema
 
 
 def _refuse_tables(model: type[models.Model]) -> None:

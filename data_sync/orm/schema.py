@@ -105,8 +105,9 @@ class ModelSchema:
     """Everything reading, comparing and writing need to know of one registered model.
 
     `parent_link` is the reference, among `references`, to the parent's row where a multi-table parent is registered
-    itself: inherited fields are then the parent's. Without one, inherited fields are this model's own. `omitted`
-    names the fields that were taken out by `without`.
+    itself: inherited fields are then the parent's. Without one, inherited fields are this model's own. `omitted` names
+    the fields that were taken out by `without`; `redacted` the members of `fields` that are shown nowhere, because this
+    side's registration says so or the source's.
     """
 
     registration: Registration
@@ -120,6 +121,7 @@ class ModelSchema:
     generics: tuple[Generic, ...] = ()
     parent_link: Reference | None = None
     omitted: tuple[str, ...] = ()
+    redacted: frozenset[str] = frozenset()
 
     @cached_property
     def label(self) -> str:
@@ -163,7 +165,13 @@ class ModelSchema:
             files=tuple(file for file in self.files if file.name not in left_out),
             parent_link=None if self.parent_link is None or self.parent_link.name in left_out else self.parent_link,
             omitted=tuple(sorted(left_out)),
+            redacted=self.redacted - left_out,
         )
+
+    def redacting(self, names: Iterable[str]) -> ModelSchema:
+        """The schema with these members of `fields` redacted, too; names that are none of them count for nothing."""
+        more = frozenset(names) & set(self.field_names) - self.redacted
+        return replace(self, redacted=self.redacted | more) if more else self
 
     def shape(self) -> str:
         """A digest of what records of this schema hold: only digests of records of one shape compare."""
@@ -228,6 +236,7 @@ class ModelSchema:
             files={file.name: {"type": "file", "null": file.field.null} for file in self.files},
             count=count,
             scoped=self.registration.queryset is not None,
+            redacted=tuple(sorted(self.redacted)),
         )
 
 

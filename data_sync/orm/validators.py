@@ -26,10 +26,17 @@ def warnings(schema: ModelSchema, before: Record | None, after: Record) -> list[
         if plain is None or (before is not None and same(before.fields.get(value.name), plain)):
             continue
         try:
-            found += _of_value(value, plain)
+            objections = list(_of_value(value, plain))
         except Exception as error:
-            found.append(_refused(value, f"a validator failed with {type(error).__name__}: {error}"))
+            objections = [_refused(value, f"a validator failed with {type(error).__name__}: {error}")]
+        found += map(_without_words, objections[:1]) if value.name in schema.redacted else objections
     return found
+
+
+def _without_words(objection: Problem) -> Problem:
+    """The same of a redacted field: what validators say may quote its value, or tell what it looks like."""
+    words = "the model's validators or choices here object to its value, which is redacted."
+    return problem(objection["code"], objection["field"], f"{objection['field']}: {words}")
 
 
 def _of_value(value: Value, plain: Any) -> Iterator[Problem]:

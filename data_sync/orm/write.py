@@ -22,7 +22,7 @@ from .instances import Instances
 from .links import set_links
 from .parking import DeleteNow, FindLeaving, Parking, Taker
 from .references import RowsOfKeys
-from .refusals import is_about_rows
+from .refusals import is_about_rows, words_of
 from .saving import save_rows
 from .schema import ModelSchema
 from .stand_ins import fill_stand_ins
@@ -40,7 +40,7 @@ class Writer:
     `post_save` are sent with `raw=True` where somebody listens. `is_rehearsal`: neither of all that, only what the
     database does. What cannot be written is told to `fail`, by change number and with the reason; if that returns,
     the rest is written. `find_leaving` and `delete_now` are what `parking` asks of the plan, `is_doomed` what
-    `deletion` does.
+    `deletion` does. `redacted` has the fields of some models whose values no reason may quote.
     """
 
     def __init__(
@@ -52,10 +52,12 @@ class Writer:
         delete_now: DeleteNow = lambda schema, numbers: (),
         is_doomed: IsDoomed = lambda row: False,
         renamed: Renamed | None = None,
+        redacted: Mapping[type[models.Model], Collection[str]] | None = None,
         is_rehearsal: bool = False,
     ) -> None:
         self._using = using
         self._fail = fail
+        self._redacted = redacted or {}
         self._is_rehearsal = is_rehearsal
         self._targets = TargetRows(using, renamed)
         self._instances = Instances(using, self._targets)
@@ -70,12 +72,12 @@ class Writer:
         """Creates, updates and renames some rows. References and links that lead nowhere yet wait, if they may."""
         creates = [write for write in writes if write.before is None]
         updates = [write for write in writes if write.before is not None]
-        self._attempts.in_any_order(schema.label, updates, partial(self._update, schema))
-        self._attempts.in_any_order(schema.label, creates, partial(self._insert, schema))
+        self._attempts.in_any_order(schema, updates, partial(self._update, schema))
+        self._attempts.in_any_order(schema, creates, partial(self._insert, schema))
 
     def finish(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
         """The second phase: the members of some written rows that had to wait."""
-        self._attempts.in_any_order(schema.label, writes, partial(self._close, schema))
+        self._attempts.in_any_order(schema, writes, partial(self._close, schema))
 
     def delete(self, reaches: Mapping[int, Reaches]) -> None:
         """Deletes rows with what they reach, see `deletion`: by number, those that go by a change or along with it."""
@@ -99,7 +101,7 @@ class Writer:
         for given, group in groups.items():
             rows = [taker.row for taker in group]
             if self._saves(schema):
-                save_rows([(taker.write, taker.row) for taker in group], self._using, are_new=False)
+                save_rows(schema, [(taker.write, taker.row) for taker in group], self._using, are_new=False)
             elif given:
                 self._send(pre_save, schema, rows)
                 update_rows(schema, rows, given, self._using)
@@ -137,7 +139,7 @@ class Writer:
         if schema.parent_link is not None and not self._is_rehearsal:
             fill_inherited(schema, rows, self._using)
         if self._saves(schema):
-            save_rows(list(zip(writes, rows, strict=True)), self._using, are_new=True)
+            save_rows(schema, list(zip(writes, rows, strict=True)), self._using, are_new=True)
         else:
             self._send(pre_save, schema, rows)
             for given, group in _by_given(takers).items():
@@ -190,7 +192,7 @@ class Writer:
             missing: dict[int, str] = {}
             for write in group:
                 row = Bare(write.pk)
-                missing |= _missing(write, self._instances.fill(schema, row, write, columns))
+                missing |= _missing(schema, write, self._instances.fill(schema, row, write, columns))
                 takers.append(Taker(write=write, row=row, given=columns))
             if missing:
                 raise ChangeFailed(missing)
@@ -200,7 +202,7 @@ class Writer:
             for link in schema.links:
                 if link.name in names:
                     for write in set_links(schema, link, group, self._targets, self._using):
-                        missing |= _missing(write, [link.name])
+                        missing |= _missing(schema, write, [link.name])
             if missing:
                 raise ChangeFailed(missing)
 
@@ -222,7 +224,11 @@ class Writer:
                 raise
             numbers = list(reaches)
             if len(numbers) == 1:
-                self._fail(numbers[0], f"the delete was refused: {error}. Remove what refers to it first.")
+                going = {model for model, _ in together}
+                going |= {cascade.model for reach in together.values() for cascade in reach.cascades}
+                redacted = [name for model in going for name in self._redacted.get(model, ())]
+                why = words_of(error, redacted)
+                self._fail(numbers[0], f"the delete was refused: {why}. Remove what refers to it first.")
                 return
             half = len(numbers) // 2
             for some in (numbers[:half], numbers[half:]):
@@ -236,9 +242,11 @@ def _by_given(takers: Sequence[Taker]) -> dict[tuple[str, ...], list[models.Mode
     return groups
 
 
-def _missing(write: Write, names: Sequence[str]) -> dict[int, str]:
+def _missing(schema: ModelSchema, write: Write, names: Sequence[str]) -> dict[int, str]:
     """By number why a row cannot be written that refers by these fields to what is not here; nothing without any."""
     if not names:
         return {}
-    values = ", ".join(f"{name} {canonical.dumps(write.after.fields[name])}" for name in names)
+    values = ", ".join(
+        name if name in schema.redacted else f"{name} {canonical.dumps(write.after.fields[name])}" for name in names
+    )
     return {write.number: f"{write.name} refers by {values} to what does not exist here. Pull again."}

@@ -28,7 +28,7 @@ class Registration:
     `natural_key` is as it was given, empty where it was left out; `key` is what to use. `fields` None
     means every concrete field and many-to-many but a plain primary key and files. `queryset` narrows
     the rows in scope, on both sides. `deletes="never"` keeps local rows that the source lacks.
-    `save="model"` writes by `Model.save()`.
+    `save="model"` writes by `Model.save()`. `redact` names fields that are synced, but shown nowhere.
     """
 
     model: type[Model]
@@ -37,6 +37,7 @@ class Registration:
     exclude: tuple[str, ...] = ()
     file_fields: tuple[str, ...] = ()
     queryset: Callable[[QuerySet[Any]], QuerySet[Any]] | None = None
+    redact: tuple[str, ...] = ()
     deletes: Deletes = "propose"
     save: Save = "raw"
     allow_sensitive: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ def register(
     exclude: Iterable[str] = (),
     file_fields: Iterable[str] = (),
     queryset: Callable[[QuerySet[Any]], QuerySet[Any]] | None = None,
+    redact: Iterable[str] = (),
     deletes: Deletes = "propose",
     save: Save = "raw",
     allow_sensitive: Iterable[str] = (),
@@ -78,7 +80,8 @@ def register(
     """Registers a model for syncing.
 
     `natural_key` may be left out where one unique constraint determines it. `queryset` takes the
-    model's unfiltered query set and returns the rows in scope. `save="model"` writes by
+    model's unfiltered query set and returns the rows in scope. `redact` names the fields that are compared and written,
+    but shown and exported nowhere. `save="model"` writes by
     `Model.save()`, row by row. `allow_sensitive` names the fields (or "model") that may be synced
     although their names look secret. Raises `RegistrationError` for words that cannot be right for any model.
     """
@@ -95,6 +98,7 @@ def register(
         exclude=_names(model, "exclude", exclude),
         file_fields=_names(model, "file_fields", file_fields),
         queryset=queryset,
+        redact=_names(model, "redact", redact),
         deletes=deletes,
         save=save,
         allow_sensitive=_names(model, "allow_sensitive", allow_sensitive),

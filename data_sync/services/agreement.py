@@ -89,7 +89,11 @@ def agree(wanted: Sequence[str], here: Manifest, there: Manifest) -> Agreement:
         if lost:
             omitted.setdefault(label, set()).update(lost)
     return Agreement(
-        schemas={label: schema.without(_members(here, label, omitted)) for label, schema in compared.items()},
+        schemas={
+            # What either side redacts is redacted: the source knows best what its values are.
+            label: schema.redacting(there.models[label].redacted).without(_members(here, label, omitted))
+            for label, schema in compared.items()
+        },
         here=_request(here, compared, omitted),
         there=_request(there, compared, omitted),
         scoped=frozenset(label for label in compared if _is_scoped(here.models[label], there.models[label])),

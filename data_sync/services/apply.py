@@ -23,6 +23,7 @@ from data_sync.core.errors import (
 from data_sync.core.states import ChangesetState, Decision, Outcome
 from data_sync.models import ApplyHeartbeat, Changeset
 from data_sync.models.time import UtcNow
+from data_sync.orm.refusals import words_of
 from data_sync.orm.snapshot import read_what_is_committed
 
 from . import audit, leases
@@ -39,6 +40,7 @@ from .outcomes import store_reasons, store_success
 from .plan import Plan
 from .promotions import discard_promoted, promote_files
 from .read_back import read_back
+from .redaction import names_of, unexpected
 from .rekeyed_baselines import record_written
 from .seals import current_approval_seal
 from .staleness import check_rows
@@ -112,6 +114,7 @@ def run_apply(changeset_id: int) -> Changeset:
     if changeset is None:  # Paused just here, for longer than its lease: what is there now is its successor's.
         raise LeaseLost(f"Another worker has taken over changeset {changeset_id}.")
     actor = requester(changeset)
+    redacted = names_of(changeset.redacted)
     try:
         if changeset.losses > leases.MAX_LOSSES:
             raise InvalidTransition(
@@ -131,13 +134,15 @@ def run_apply(changeset_id: int) -> Changeset:
     except ChangeFailed as error:
         _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, error.reasons, str(error))
     except (OperationalError, InterfaceError) as error:
-        reason = f"The database is busy or was lost: {error}. Nothing was written; approve and apply again."
+        words = words_of(error, redacted)
+        reason = f"The database is busy or was lost: {words}. Nothing was written; approve and apply again."
         _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
-    except (DataSyncError, DatabaseError) as error:
+    except DataSyncError as error:
         _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, str(error))
+    except DatabaseError as error:
+        _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, words_of(error, redacted))
     except Exception as error:
-        logger.exception("Applying changeset %s failed.", changeset_id)
-        reason = f"Unexpected {type(error).__name__}: {error}"
+        reason = unexpected(f"Applying changeset {changeset_id} failed.", error, redacted)
         _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, reason)
     except KeyboardInterrupt:
         _give_up(changeset, actor, ChangesetState.FAILED, Outcome.FAILED, {}, "It was interrupted.")

@@ -24,6 +24,7 @@ from .agreement import Agreement
 from .baselines import Baselines
 from .comparison import Comparison
 from .reading import HERE, THERE, Side
+from .redaction import redacted_fields
 from .renames import find_renames
 
 ROUNDS = 2
@@ -103,7 +104,15 @@ class BothSides:
     def _side(self, side: int, *, whole: bool) -> Side:
         request = (self._agreement.here, self._agreement.there)[side]
         files = [self._stack.enter_context(tempfile.TemporaryFile(dir=conf.spool_dir())) for _ in range(2)]
-        return Side(side, self._sources[side], request, files, whole, fixed_batches=self._fixed_batches)
+        return Side(
+            side,
+            self._sources[side],
+            request,
+            files,
+            whole,
+            fixed_batches=self._fixed_batches,
+            is_redacted=bool(redacted_fields(self._agreement.schemas)),
+        )
 
     def _read(self, sides: Sequence[Side], note: Callable[[int], None]) -> None:
         """Reads sides; the source makes and sends its answer while the local rows are read.

@@ -18,12 +18,14 @@ from data_sync.orm.batches import batches
 
 from . import keeping
 from .acknowledging import ABSENT, LOCAL_DIGEST
+from .content import incoming_record, pulled_record
 
 RANGE = 500
 AT_ONCE = 100_000
 """So many decisions are held in memory: some 15 MB."""
 
 _IDENTITY = ("model", "key_digest", "operation", "before_digest", "after_digest", "left_scope", "taken")
+_RECORDS = ("key", "previous_key", "before", "after", "files", "carried")
 
 
 class _Decision(NamedTuple):
@@ -42,9 +44,9 @@ def carry_decisions(old: Changeset, changeset: Changeset, labels: Collection[str
     decisions: dict[bytes, _Decision] = {}
     was_decided = ~Q(decision=Decision.UNDECIDED.value) | Q(decided_revision__isnull=False)
     decided = old.changes.filter(was_decided, model__in=labels)
-    for rows in _in_ranges(decided, "decision", "acknowledged_digest", "rename_choice", "kept", "is_conflict"):
+    for rows in _in_ranges(decided, old, "decision", "acknowledged_digest", "rename_choice", "kept", "is_conflict"):
         for row in rows:
-            decisions[_identity(row)] = _Decision(
+            decisions[row["identity"]] = _Decision(
                 decision=row["decision"],
                 rename_choice=row["rename_choice"],
                 # Not what was seen of a row that was edited after the pull: that is another change now.
@@ -59,10 +61,10 @@ def carry_decisions(old: Changeset, changeset: Changeset, labels: Collection[str
 
 
 def _decide_same(old: Changeset, changeset: Changeset, decisions: Mapping[bytes, _Decision]) -> None:
-    for rows in _in_ranges(changeset.changes.all(), "pk", "has_problems", "is_conflict"):
+    for rows in _in_ranges(changeset.changes.all(), changeset, "pk", "has_problems", "is_conflict"):
         groups: dict[_Decision, list[int]] = {}
         for row in rows:
-            decision = decisions.get(_identity(row))
+            decision = decisions.get(row["identity"])
             if decision is not None and _may_stand(row, decision):
                 was_seen = decision.was_seen and row["is_conflict"]
                 groups.setdefault(decision._replace(was_seen=was_seen), []).append(row["pk"])
@@ -99,17 +101,17 @@ def carry_remarks(old: Changeset, changeset: Changeset, labels: Collection[str])
         Viewing.objects.filter(change=OuterRef("pk"))
     )
     remarked = {
-        _identity(row): row["pk"]
-        for rows in _in_ranges(old.changes.filter(has_remarks, model__in=labels), "pk")
+        row["identity"]: row["pk"]
+        for rows in _in_ranges(old.changes.filter(has_remarks, model__in=labels), old, "pk")
         for row in rows
     }
     if not remarked:
         return []
     same = {
         remarked[identity]: (row["pk"], row["number"])
-        for rows in _in_ranges(changeset.changes.all(), "pk", "number")
+        for rows in _in_ranges(changeset.changes.all(), changeset, "pk", "number")
         for row in rows
-        if (identity := _identity(row)) in remarked
+        if (identity := row["identity"]) in remarked
     }
     told: list[dict[str, Any]] = []
     for pks in batches(same):
@@ -142,13 +144,32 @@ def carry_remarks(old: Changeset, changeset: Changeset, labels: Collection[str])
     return told
 
 
-def _in_ranges(changes: QuerySet[Change], *columns: str) -> Iterator[list[dict[str, Any]]]:
-    """The changes by ranges of numbers, which every database finds without sorting."""
+def _in_ranges(changes: QuerySet[Change], changeset: Changeset, *columns: str) -> Iterator[list[dict[str, Any]]]:
+    """The changes by ranges of numbers, which every database finds without sorting; each with its `identity`."""
     highest = changes.aggregate(highest=Max("number"))["highest"] or 0
-    rows = changes.order_by().annotate(taken=as_stored("cascades")).values(*_IDENTITY, *columns)
+    rows = changes.order_by().annotate(taken=as_stored("cascades")).values("number", *_IDENTITY, *columns)
     for start in range(0, highest, RANGE):
+        in_range = changes.filter(number__gt=start, number__lte=start + RANGE)
         if found := list(rows.filter(number__gt=start, number__lte=start + RANGE)):
+            plain = _plain_digests(in_range, changeset)
+            for row in found:
+                row["identity"] = _identity(row | plain.get(row["number"], {}))
             yield found
+
+
+def _plain_digests(changes: QuerySet[Change], changeset: Changeset) -> dict[int, dict[str, str]]:
+    """By number, digests that another changeset's can be compared with: those of models with redacted fields are
+    stored under a key that is this changeset's alone."""
+    labels = [label for label, names in changeset.redacted.items() if names]
+    if not labels:
+        return {}
+    found = {}
+    for change in changes.filter(model__in=labels).order_by().only("number", "model", "operation", *_RECORDS):
+        found[change.number] = {
+            "before_digest": "" if change.before is None else pulled_record(change).digest(),
+            "after_digest": "" if change.after is None else incoming_record(change).digest(),
+        }
+    return found
 
 
 def _identity(row: dict[str, Any]) -> bytes:

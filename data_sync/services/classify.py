@@ -11,8 +11,8 @@ from django.db import DEFAULT_DB_ALIAS
 
 from data_sync import conf
 from data_sync.core.claims import Claims
-from data_sync.core.diff import diff_fields
 from data_sync.core.records import FileValue, Record, key_text
+from data_sync.core.redaction import diff_rows
 from data_sync.core.source import Outside
 from data_sync.core.states import Operation
 from data_sync.models import Change, DataSource
@@ -60,7 +60,8 @@ class _Circumstances:
         self._deletions = Deletions(comparison, batch, claims, DEFAULT_DB_ALIAS)
         self._rings = rings
         self._collisions = Collisions(comparison, batch, claims, DEFAULT_DB_ALIAS)
-        self._conflicts = Conflicts(batch, DEFAULT_DB_ALIAS, source)
+        self._conflicts = Conflicts(batch, DEFAULT_DB_ALIAS, source, comparison.redaction)
+        self.digest = comparison.redaction.digest
         self._referred = ReferredColumns(_updates(batch), DEFAULT_DB_ALIAS)
 
     def of(self, sides: Sides) -> tuple[set[int], list[Problem], list[dict[str, Any]]]:
@@ -127,14 +128,14 @@ def _change(sides: Sides, circumstances: _Circumstances, left_scope: bool) -> Ch
         local_pk=before and before.carried[PK],
         before=before and dict(before.fields),
         after=after and dict(after.fields),
-        diff=[row.to_plain() for row in diff_fields(_fields(before), _fields(after))],
+        diff=diff_rows(_fields(before), _fields(after), entry.schema.redacted),
         files={
             file.name: {"before": _file(before, file.name), "after": _file(after, file.name)}
             for file in entry.schema.files
         },
         carried={"before": _carried(before), "after": _carried(after)},
-        before_digest=before.digest() if before else "",
-        after_digest=after.digest() if after else "",
+        before_digest=circumstances.digest(before) if before else "",
+        after_digest=circumstances.digest(after) if after else "",
         requires=sorted(requires),
         cascades=cascades,
         problems=problems,

@@ -19,6 +19,8 @@ from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.rows import PK
 from data_sync.orm.schema import ModelSchema
 
+from .redaction import new_redaction
+
 CACHED = 20_000
 
 
@@ -78,7 +80,8 @@ class Comparison:
 
     `here` and `there` have the number of rows of each model on either side; `kept` the number of local rows that the
     source lacks and that are registered to stay. Writes are known by the keys that rows will have: `rekeying` tells
-    which keys those rows have now that are no differences.
+    which keys those rows have now that are no differences. `redaction` makes the digests that are stored and shown;
+    those of listings and baselines, which stay between the two sides and in the database, are plain ones.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class Comparison:
         self._spools = spools
         self.rekeying = Rekeying(schemas, renamed)
         self._counts = differences.counts()
+        concerned = {self._labels[place] for place, _ in self._counts}
+        self.redaction = new_redaction({label: schema for label, schema in schemas.items() if label in concerned})
         self.total = len(differences)
         # One row refers to what many others refer to.
         self.change_of = lru_cache(CACHED)(self._change_of)

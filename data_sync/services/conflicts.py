@@ -12,11 +12,13 @@ from django.apps import apps
 from django.db.models import Max, Model, Q
 from django.db.models.functions import Substr
 
+from data_sync.core.records import Record
+from data_sync.core.redaction import Redaction
 from data_sync.core.states import Outcome, PullState
 from data_sync.models import Change, Changeset, DataPull, DataSource
 
 from .comparison import Sides
-from .content import key_digest
+from .content import incoming_record, key_digest, pulled_record
 
 LOOKED_BACK = 20
 """So many of a source's latest pulls are asked when it last agreed on a row."""
@@ -43,11 +45,13 @@ class Conflicts:
     """Looks up what a batch of differences needs: a constant number of queries for each model with conflicts.
 
     Bases are those of `source`. Whoever made the last entry in the admin log is named only where that is known to be
-    newer than the agreement with it; without a source nobody is.
+    newer than the agreement with it; without a source nobody is. Of models with redacted fields, what was agreed on is
+    given under the changeset's own `redaction`, and looked up by the records of changes: their digests have other keys.
     """
 
-    def __init__(self, batch: Sequence[Sides], using: str, source: DataSource | None) -> None:
+    def __init__(self, batch: Sequence[Sides], using: str, source: DataSource | None, redaction: Redaction) -> None:
         self._using = using
+        self._redaction = redaction
         self._source = source
         kinds = {sides.entry.number: _kind(sides) for sides in batch}
         self._kinds = {number: kind for number, kind in kinds.items() if kind}
@@ -61,17 +65,17 @@ class Conflicts:
         base = sides.entry.base
         if base is None:
             return Standing()
-        kind = self._kinds.get(sides.entry.number)
+        kind, label = self._kinds.get(sides.entry.number), sides.entry.schema.label
+        base_digest = self._redaction.token(label, base.hex())
         if kind is None:
-            return Standing(base_digest=base.hex())
-        label = sides.entry.schema.label
+            return Standing(base_digest=base_digest)
         by, at = self._movers.get((label, self._pks.get(sides.entry.number, "")), ("", ""))
         after = sides.after
         # Where only this side has moved, what comes in is what was agreed on.
         is_base = after is not None and after.digest().removeprefix("sha256:").startswith(base.hex())
         known = self._bases.get(((label, _key_digest(sides)), base.hex()))
         return Standing(
-            base_digest=base.hex(),
+            base_digest=base_digest,
             base=dict(after.fields) if is_base and after is not None else known,
             conflict={"kind": kind, "by": by, "at": at},
         )
@@ -97,6 +101,9 @@ class Conflicts:
 
     def _records(self, label: str, bases: Collection[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Any]]:
         """The fields behind digests, by key digest and base, from changes that had such a record on a side."""
+        if self._redaction.of(label):
+            yield from self._records_by_content(label, bases)
+            return
         for side in ("before", "after"):
             found = (
                 self._changes(label, {key for key, _ in bases})
@@ -108,6 +115,21 @@ class Conflicts:
             of_change = {pk: (key, base) for key, base, pk in found if (key, base) in bases}
             rows = Change.objects.using(self._using).filter(pk__in=of_change).values_list("pk", side)
             yield from ((of_change[pk], fields) for pk, fields in rows)
+
+    def _records_by_content(
+        self, label: str, bases: Collection[tuple[str, str]]
+    ) -> Iterator[tuple[tuple[str, str], Any]]:
+        """The same of a model with redacted fields, whose records are hashed anew: the latest first, as the base was
+        agreed on not long ago, and until all are found."""
+        left = set(bases)
+        changes = self._changes(label, {key for key, _ in bases}).order_by("-pk")
+        for change in changes.iterator(chunk_size=200) if left else ():
+            for record in (change.before and pulled_record(change), change.after and incoming_record(change)):
+                if record and (found := (change.key_digest, _hex(record))) in left:
+                    left.remove(found)
+                    yield found, dict(record.fields)
+            if not left:
+                return
 
     def _former_pks(self, label: str, keys: Collection[str]) -> dict[str, Any]:
         """The primary keys that rows which are gone have had here, as far as a change has told."""
@@ -188,6 +210,11 @@ def _kind(sides: Sides) -> str:
     if sides.entry.base in (None, sides.entry.here_digest):
         return ""
     return "removed" if sides.before is None else "changed"
+
+
+def _hex(record: Record) -> str:
+    """The first 16 bytes of a record's plain digest."""
+    return record.digest().removeprefix("sha256:")[:32]
 
 
 def _key_digest(sides: Sides) -> str:

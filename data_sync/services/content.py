@@ -1,21 +1,24 @@
-"""What a stored change says, in the forms that seals and exports use."""
+"""What a stored change says, in the forms that seals and exports use: without the values of redacted fields."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 from django.db import models
-from django.db.models import QuerySet
 
 from data_sync.core import canonical
 from data_sync.core.records import FileValue, Record, keeping, new_files
+from data_sync.core.redaction import Redaction, shown
 from data_sync.models import Change, Changeset
 from data_sync.models.fields import CanonicalJSONField, as_stored
 from data_sync.orm.resolution import schemas
 from data_sync.orm.schema import ModelSchema
+
+from .redaction import redaction_of
 
 CONTENT = {
     "after": "after",
@@ -42,9 +45,37 @@ CONTENT = {
 """Everything that never alters once stored, in canonical order, and which column of `Change` has it."""
 
 
-def change_content(change: Change) -> dict[str, Any]:
-    """What the content seal covers."""
-    return {member: getattr(change, column) for member, column in CONTENT.items()}
+def change_content(change: Change, redaction: Redaction) -> dict[str, Any]:
+    """What the content seal covers, and may leave the database.
+
+    Of a model with redacted fields, records come without these; `redacted` names them, and `leaves` has, for each
+    record, what stands for them in its digest.
+    """
+    content = {member: getattr(change, column) for member, column in CONTENT.items()}
+    names = redaction.of(change.model)
+    if not names:
+        return content
+    records = {
+        "before": None if change.before is None else pulled_record(change),
+        "after": None if change.after is None else incoming_record(change),
+        "base": None if change.base is None else _record(change, _pulled_key(change), change.base, "before"),
+    }
+    fields = {side: None if record is None else shown(record.fields, names) for side, record in records.items()}
+    leaves = {side: None if record is None else redaction.leaf(record) for side, record in records.items()}
+    return content | fields | {"leaves": leaves, "redacted": sorted(names)}
+
+
+def concealed(change: Change, names: Collection[str]) -> Change:
+    """A copy with null for every value of these fields, for showing; never to be saved. Itself for no names."""
+    if not names:
+        return change
+    shown_change = copy(change)
+    for column in ("before", "after", "base"):
+        fields = getattr(change, column)
+        if fields is not None:
+            setattr(shown_change, column, {name: None if name in names else value for name, value in fields.items()})
+    shown_change.seen = {}
+    return shown_change
 
 
 _FORM = f"{{{','.join(f'{canonical.quote(member)}:%s' for member in CONTENT)}}}"
@@ -56,14 +87,28 @@ def content_text(texts: Mapping[str, str | None]) -> str:
     return _FORM % tuple("null" if (text := texts[column]) is None else text for column in _COLUMNS)
 
 
-def stored_contents(changes: QuerySet[Change]) -> Iterator[str]:
-    """The canonical text of each `change_content`, put together from the stored texts as they are.
+def stored_contents(changeset: Changeset) -> Iterator[str]:
+    """The canonical text of each `change_content`, by number, put together from the stored texts as they are.
 
     Whoever alters a stored text gives it another content, whether or not both texts mean the same.
     """
+    redaction, changes = redaction_of(changeset), changeset.changes.order_by("number")
     raw = [as_stored(column) if isinstance(field, CanonicalJSONField) else column for column, field in _COLUMNS.items()]
     for row in changes.values_list(*raw).iterator(chunk_size=500):
-        yield _FORM % tuple([to_text(value) for to_text, value in zip(_TO_TEXT, row, strict=True)])
+        text = _FORM % tuple([to_text(value) for to_text, value in zip(_TO_TEXT, row, strict=True)])
+        yield _without_redacted(text, row, redaction) if redaction.of(row[_MODEL]) else text
+
+
+def _without_redacted(text: str, row: Sequence[Any], redaction: Redaction) -> str:
+    """The content of a change of a model with redacted fields. Where what is stored is no canonical text any more, it
+    stays as it is, for its seal to differ; nobody is shown it."""
+    values = {
+        column: canonical.loads(value) if isinstance(field, CanonicalJSONField) and value is not None else value
+        for (column, field), value in zip(_COLUMNS.items(), row, strict=True)
+    }
+    if canonical.dumps({member: values[column] for member, column in CONTENT.items()}) != text:
+        return text
+    return canonical.dumps(change_content(Change(**values), redaction))
 
 
 def _as_it_is(text: str | None) -> str:
@@ -83,6 +128,7 @@ def _to_text(field: Any) -> Callable[[Any], str]:
 
 
 _TO_TEXT = [_to_text(field) for field in _COLUMNS.values()]
+_MODEL = list(_COLUMNS).index("model")
 
 
 def key_digest(key_text: str) -> str:
@@ -93,7 +139,9 @@ def key_digest(key_text: str) -> str:
 def compared_schemas(changeset: Changeset) -> dict[str, ModelSchema]:
     """Every registered model, those that were compared in the form in which the changeset has its records."""
     return {
-        label: schema.without(changeset.omitted.get(label, ())) if label in changeset.model_labels else schema
+        label: schema.redacting(changeset.redacted.get(label, ())).without(changeset.omitted.get(label, ()))
+        if label in changeset.model_labels
+        else schema
         for label, schema in schemas().items()
     }
 
@@ -131,8 +179,12 @@ def before_record(change: Change) -> Record:
 
 def pulled_record(change: Change) -> Record:
     """The record here at the pull, of an update, delete or rename."""
-    key = change.key if change.previous_key is None else change.previous_key
-    return _record(change, key, change.before, "before")
+    return _record(change, _pulled_key(change), change.before, "before")
+
+
+def _pulled_key(change: Change) -> list[Any]:
+    key: list[Any] = change.key if change.previous_key is None else change.previous_key
+    return key
 
 
 def _record(change: Change, key: list[Any], fields: dict[str, Any], side: str) -> Record:

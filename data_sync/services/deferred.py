@@ -10,9 +10,13 @@ from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 
 from data_sync.core.states import Operation
+from data_sync.orm.refusals import words_of
+from data_sync.orm.schema import ModelSchema
 from data_sync.orm.tables import table
+from data_sync.orm.writes import columns_of
 
 from .plan import Plan
+from .redaction import names_of
 
 MOST = 1000
 """So many rows are named that break one constraint."""
@@ -71,11 +75,11 @@ def _of_postgresql(plan: Plan) -> Iterator[Broken]:
     for constraint in constraints:
         error = _error_of(constraint.name)
         if error is not None:
-            found = list(_breaking(constraint))
+            found = list(_breaking(constraint, plan))
             for place, reason in found:
                 yield _cause(plan, place), reason
             if not found:
-                yield None, " ".join(str(error).split())
+                yield None, words_of(error, names_of(plan.redaction.names))
 
 
 _COLUMNS = """ARRAY(SELECT a.attname::text FROM unnest(c.{key}) WITH ORDINALITY k(number, place)
@@ -90,7 +94,7 @@ WHERE c.condeferrable ORDER BY 1
 """  # noqa: S608
 
 
-def _breaking(constraint: _Constraint) -> Iterator[tuple[_Place, str]]:
+def _breaking(constraint: _Constraint, plan: Plan) -> Iterator[tuple[_Place, str]]:
     """Every value that breaks a foreign key or a unique constraint: the database's own error has only the first."""
     quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
     columns = ", ".join(f"one.{quote(column)}" for column in constraint.columns)
@@ -116,17 +120,34 @@ def _breaking(constraint: _Constraint) -> Iterator[tuple[_Place, str]]:
     for values in rows:
         place = _Place(constraint.table, constraint.columns, values)
         if constraint.kind == "f":
-            yield place, _dangling(place, constraint.target or "")
+            yield place, _dangling(place, constraint.target or "", plan)
         else:
-            yield place, f"more than one row would have {_words(place)} in {constraint.table}."
+            yield place, f"more than one row would have {_words(place, plan)} in {constraint.table}."
 
 
-def _dangling(place: _Place, target: str) -> str:
-    return f"{place.table} would refer by {_words(place)} to a row of {target} that does not exist."
+def _dangling(place: _Place, target: str, plan: Plan) -> str:
+    return f"{place.table} would refer by {_words(place, plan)} to a row of {target} that does not exist."
 
 
-def _words(place: _Place) -> str:
-    return ", ".join(f"{column} {value!r}" for column, value in zip(place.columns, place.values, strict=True))
+def _words(place: _Place, plan: Plan) -> str:
+    """The columns with their values, unless these are redacted, or are of links that are."""
+    hidden = {column for schema in plan.schemas.values() for column in _hidden_columns(schema, place.table)}
+    return ", ".join(
+        f"one {column}" if column in hidden else f"{column} {value!r}"
+        for column, value in zip(place.columns, place.values, strict=True)
+    )
+
+
+def _hidden_columns(schema: ModelSchema, table_name: str) -> Iterator[str]:
+    """The columns of a table that hold what a model redacts."""
+    for model in schema.tables if schema.redacted else ():
+        if model._meta.db_table == table_name:
+            for field in model._meta.local_concrete_fields:
+                if field.name in columns_of(schema, schema.redacted):
+                    yield str(field.column)
+    for link in schema.links:
+        if link.name in schema.redacted and link.through._meta.db_table == table_name:
+            yield from (str(field.column) for field in link.through._meta.concrete_fields)
 
 
 def _error_of(constraint: str) -> DatabaseError | None:
@@ -157,7 +178,7 @@ def _of_sqlite(plan: Plan, before: Collection[Dangling]) -> Iterator[Broken]:
                 [row],
             )
             place = _Place(name, (column,), cursor.fetchone())
-        yield _cause(plan, place), _dangling(place, target)
+        yield _cause(plan, place), _dangling(place, target, plan)
 
 
 def _dangling_rows(plan: Plan) -> Iterator[Dangling]:

@@ -63,7 +63,8 @@ class Deletions:
         shown = [reach.cascades for reach in self._reaches.values()]
         shown += [_held_by_old(reach) for reach in self._replaced.values()]
         labelled = ((cascade.model, cascade.pk) for cascades in shown for cascade in cascades[:LABELLED])
-        self._labels = labels_of(labelled, using)
+        redacting = [schema.model for schema in compared.values() if schema.redacted]
+        self._labels = labels_of(labelled, using, redacting)
 
     def _is_apart(self, cascade: Cascade) -> bool:
         """Whether a change of its own deals with the row first. Notes the writes that hold on to what would go."""

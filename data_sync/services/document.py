@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -11,12 +11,14 @@ from django.db import DEFAULT_DB_ALIAS
 
 from data_sync import conf
 from data_sync.core import canonical
-from data_sync.models import Changeset
+from data_sync.core.redaction import Redaction, shown
+from data_sync.models import Change, Changeset
 from data_sync.orm.snapshot import snapshot
 
 from .actors import Actor
 from .audit import event_content
 from .content import change_content
+from .redaction import redaction_of
 from .seals import kept_of, rename_of
 
 FORMAT = "data-sync-changeset"
@@ -55,13 +57,14 @@ def _lines(spool: IO[bytes]) -> Iterator[str]:
 def _pieces(changeset: Changeset) -> Iterator[str]:
     yield '{"changes":[\n'
     changes = changeset.changes.order_by("number").iterator(chunk_size=500)
+    redaction = redaction_of(changeset)
     yield from _separated(
         {
-            **change_content(change),
+            **change_content(change, redaction),
             "decision": change.decision,
             "kept_fields": kept_of(change.decision, change.kept),
             "acknowledged_digest": change.acknowledged_digest,
-            "seen_fields": change.seen["fields"] if change.seen.get("digest") == change.acknowledged_digest else None,
+            "seen_fields": _seen(change, redaction),
             "rename_choice": rename_of(change.operation, change.rename_choice),
             "outcome": change.outcome or None,
             "outcome_reason": change.outcome_reason,
@@ -82,6 +85,11 @@ def _separated(documents: Iterator[dict[str, Any]]) -> Iterator[str]:
     yield "\n" if separator else ""
 
 
+def _seen(change: Change, redaction: Redaction) -> Mapping[str, Any] | None:
+    is_seen = change.seen.get("digest") == change.acknowledged_digest
+    return shown(change.seen["fields"], redaction.of(change.model)) if is_seen else None
+
+
 def _head(changeset: Changeset) -> dict[str, Any]:
     return {
         "number": changeset.pk,
@@ -99,6 +107,7 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         },
         "conflicts": changeset.conflicts,
         "omitted": changeset.omitted,
+        "redacted": changeset.redacted,
         "seal": changeset.content_seal,
         "approval_seal": changeset.approval_seal,
         "revision": changeset.revision,

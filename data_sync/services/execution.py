@@ -71,6 +71,7 @@ class Execution:
             delete_now=self._delete_now,
             is_doomed=self._is_doomed,
             renamed=self._renamed_rows(),
+            redacted={schema.model: schema.redacted for schema in plan.schemas.values() if schema.redacted},
             is_rehearsal=is_rehearsal,
         )
 

@@ -23,6 +23,7 @@ from data_sync.orm.scopes import in_scope
 
 from . import requirements
 from .content import after_record, compared_schemas, pulled_record
+from .redaction import redaction_of
 
 Kind = Literal["edited", "done", "gone", "left", "rekeyed", "unreadable", "added"]
 
@@ -32,23 +33,19 @@ class Moved:
     """A row that is no longer as it was at the pull.
 
     `shown` is the row now, as the comparison would have seen it, and `record` as an apply would, by the renames that
-    are accepted; `names` are the fields that were edited. Files are taken to be those of the pull, as to ask the
-    storage takes long: an apply looks at them. A row that is "done" is what the change would make it, and nothing is
-    left to write. Of the other kinds nothing helps but another pull, and `detail` says more: the row is gone, has left
-    the scope, has another key, cannot be read, or was to be added and is there. That is for a reviewer to see; what
-    counts is what `staleness` finds at the approval.
+    are accepted; `digest` is what has to be acknowledged of it, "" for nothing; `names` are the fields that were
+    edited. Files are taken to be those of the pull, as to ask the storage takes long: an apply looks at them. A row
+    that is "done" is what the change would make it, and nothing is left to write. Of the other kinds nothing helps but
+    another pull, and `detail` says more: the row is gone, has left the scope, has another key, cannot be read, or was
+    to be added and is there. That is for a reviewer to see; what counts is what `staleness` finds at the approval.
     """
 
     kind: Kind
     record: Record | None = None
     shown: Record | None = None
+    digest: str = ""
     names: tuple[str, ...] = ()
     detail: str = ""
-
-    @property
-    def digest(self) -> str:
-        """What has to be acknowledged; "" for nothing."""
-        return "" if self.record is None else self.record.digest()
 
     @property
     def reason(self) -> str:
@@ -83,6 +80,7 @@ class _Rows:
 
     def __init__(self, changeset: Changeset) -> None:
         self._schemas = compared_schemas(changeset)
+        self._redaction = redaction_of(changeset)
         proposed, accepted = _renamed(changeset)
         self._proposed = Rekeying(self._schemas, proposed)
         self._accepted = Rekeying(self._schemas, accepted) if accepted != proposed else self._proposed
@@ -146,7 +144,8 @@ class _Rows:
             return Moved(kind="done", shown=shown)
         if shown.key_text != pulled.key_text:
             return Moved(kind="rekeyed", detail=shown.key_text)
-        return Moved(kind="edited", record=record, shown=shown, names=tuple(sorted(names)))
+        digest = self._redaction.digest(record)
+        return Moved(kind="edited", record=record, shown=shown, digest=digest, names=tuple(sorted(names)))
 
 
 def _rekeyed(change: Change, record: Record, rekeying: Rekeying) -> Record:

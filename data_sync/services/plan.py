@@ -25,6 +25,7 @@ from data_sync.orm.writes import Write
 from .content import after_record, agreed_record, before_record, compared_schemas
 from .entries import Entry, entries_of, entry_columns
 from .planned_writes import TEXTS, write_of
+from .redaction import redaction_of
 from .shown import Shown
 from .written import Written
 
@@ -40,9 +41,10 @@ WRITTEN = (Operation.CREATE, Operation.UPDATE, Operation.RENAME)
 class Plan:
     """The chosen changes of a changeset, which are the accepted ones unless `numbers` says otherwise.
 
-    Models come in dependency order; `concerned` are those that have changes. In memory are a few bytes a change;
-    records are read when they are needed. `done` has the numbers of changes whose row is already as it would be,
-    `dropped` those and what a rehearsal has given up: neither is given by `entries` again.
+    Models come in dependency order; `concerned` are those that have changes. `redaction` makes the changeset's digests.
+    In memory are a few bytes a change; records are read when they are needed. `done` has the numbers of changes whose
+    row is already as it would be, `dropped` those and what a rehearsal has given up: neither is given by `entries`
+    again.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Plan:
         self._files = files
         self._numbers = None if numbers is None else Numbers(numbers)
         self.schemas = compared_schemas(changeset)
+        self.redaction = redaction_of(changeset)
         self.done = Numbers()
         self.dropped = Numbers()
         self.written = Written()
@@ -87,7 +90,7 @@ class Plan:
         digests = {}
         for change in self._changes().exclude(kept={}).iterator(chunk_size=500):
             if self._is_chosen(change.number):
-                digests[change.number] = after_record(change).digest()
+                digests[change.number] = self.redaction.digest(after_record(change))
                 agreed = agreed_record(change)
                 # Below a renamed row it is not known under which key it was agreed on.
                 is_known = agreed is not None and not self.rekeying.with_causes(agreed)[1]
@@ -238,8 +241,9 @@ class Plan:
         taken = {(label, canonical.dumps(list(key))) for (label, _), key in self.renamed.items()}
         for label in self.schemas:
             for batch in self.entries(label, and_done=True):
+                plain = self._plain_digests(label, batch)
                 for entry in batch:
-                    is_gone, text = entry.operation == Operation.DELETE, entry.after_digest
+                    is_gone, text = entry.operation == Operation.DELETE, plain.get(entry.number, entry.after_digest)
                     if entry.number in self._kept_digests:
                         base = self._kept_bases[entry.number]
                         if base is None:
@@ -249,6 +253,13 @@ class Plan:
                     yield label, key_hash(entry.key_text.encode()), digest
                     if entry.previous_key is not None and (label, entry.previous_key) not in taken:
                         yield label, key_hash(entry.previous_key.encode()), None
+
+    def _plain_digests(self, label: str, batch: Sequence[Entry]) -> dict[int, str]:
+        """Of a model with redacted fields, the digests that baselines are made of: no changeset's key is in those."""
+        if not self.redaction.of(label):
+            return {}
+        written = [entry.number for entry in batch if entry.operation != Operation.DELETE]
+        return {number: record.digest() for number, record in self.after(written).items()}
 
     def counts(self) -> dict[str, int]:
         changes = self._changes()

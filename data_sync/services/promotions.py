@@ -58,7 +58,7 @@ def _promote(
 ) -> str:
     try:
         row = rows.row(schema, change) if callable(file.field.upload_to) else schema.model()
-        name = new_name(file, row, value)
+        name = new_name(file, row, value, changeset.redacted.get(schema.label, ()))
         trace = PromotedFile.objects.create(
             changeset=changeset,
             attempt=changeset.attempt,

@@ -24,6 +24,7 @@ from .due import ABANDONED_PULL, WAITING_PULL
 from .leases import Lease
 from .pull_states import ACTIVE, OVER, finish, forget_answers, move
 from .pulling import TimeIsUp, Turn, compare_and_store
+from .redaction import unexpected
 
 logger = logging.getLogger("data_sync")
 PATIENCE_SECONDS, RETRY_SECONDS = 60, 0.5
@@ -116,6 +117,7 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
     pull = DataPull.objects.select_related("source", "requested_by").filter(pk=pull_id, token=token).first()
     if pull is None:  # Paused just here, for longer than its lease: what is there now is its successor's.
         raise LeaseLost(f"Another worker has taken over pull {pull_id}.")
+    redacted: list[str] = []
     try:
         if pull.losses > leases.MAX_LOSSES:
             raise InvalidTransition(
@@ -126,7 +128,7 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
             raise InvalidTransition("The data source of this pull has been removed.")
         with Lease(pull, token, PullHeartbeat, f"Pull {pull_id}") as lease, ExitStack() as stack:
             source = sources.open_source(pull.source)
-            compare_and_store(Turn(pull, source, lease, stack, seconds))
+            compare_and_store(Turn(pull, source, lease, stack, seconds, redacted))
     except TimeIsUp as up:
         _queue_again(pull, up.fetched)
     except LeaseLost as lost:
@@ -136,8 +138,7 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
     except DataSyncError as error:
         _fail(pull, str(error))
     except Exception as error:
-        logger.exception("Pull %s failed.", pull_id)
-        _fail(pull, f"Unexpected {type(error).__name__}: {error}")
+        _fail(pull, unexpected(f"Pull {pull_id} failed.", error, redacted))
     except KeyboardInterrupt:
         _fail(pull, "It was interrupted.")
         raise

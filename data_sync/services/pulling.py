@@ -15,6 +15,7 @@ from data_sync.core.source import Outside, RecordSource
 from data_sync.core.states import PullState
 from data_sync.models import DataPull
 from data_sync.orm.read import LocalSource
+from data_sync.orm.resolution import schemas
 from data_sync.orm.staging import is_staged, stage
 
 from .agreement import Agreement, agree
@@ -24,6 +25,7 @@ from .kept import KeptSource
 from .leases import Lease
 from .pull_states import finish, move
 from .reading import HERE, SMALL, THERE
+from .redaction import names_of, redacted_fields
 from .store import prepare, store_changeset
 from .supersede import supersede
 
@@ -43,12 +45,20 @@ class Turn:
     """A worker's turn at a pull: as long as it holds the lease, and for at most so many seconds, if any are given.
 
     With a limit, what the source answers is kept for further turns. Files are open until `stack` closes them.
+    `redacted` gains the names of the redacted fields that are read, for whoever tells of an error.
     """
 
     def __init__(
-        self, pull: DataPull, source: RecordSource, lease: Lease, stack: ExitStack, seconds: float | None
+        self,
+        pull: DataPull,
+        source: RecordSource,
+        lease: Lease,
+        stack: ExitStack,
+        seconds: float | None,
+        redacted: list[str],
     ) -> None:
         self.pull = pull
+        self.redacted = redacted
         self.lease = lease
         self.stack = stack
         self.fetched = 0
@@ -103,10 +113,13 @@ class Turn:
 def compare_and_store(turn: Turn) -> None:
     """Raises `DataSyncError`s, with nothing stored, and `TimeIsUp`."""
     pull, source, lease = turn.pull, turn.source, turn.lease
+    asked = pull.model_labels or list(schemas())
+    turn.redacted += names_of(redacted_fields({label: schemas()[label] for label in asked if label in schemas()}))
     there = source.manifest()
     local = LocalSource(handles=True)
     here = local.manifest()
     agreement = agree(pull.model_labels, here, there)
+    turn.redacted += names_of(redacted_fields(agreement.schemas))
     counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
     lease.begin_phase("rows", sum(counts))
     lists = "digests" in there.features

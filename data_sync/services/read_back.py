@@ -87,13 +87,16 @@ class _Reading:
                     f"{entry.name}: the row was written, but is not there when read again; does a signal receiver "
                     "remove it?"
                 )
-            elif self._by_digest and record.digest() != entry.after_digest:
+            elif self._by_digest and self._digest(record) != entry.after_digest:
                 altered.append(entry)
             elif not self._by_digest and self._is_altered(after[entry.number], record.record()):
                 altered.append(entry)
             elif entry.pk not in inside:
                 failed[entry.number] = f"{entry.name}: it would lie outside of the registration's queryset here."
         return self._twins(entries) | self._alterations(altered, now) | failed
+
+    def _digest(self, record: RecordText) -> str:
+        return self._plan.redaction.digest_of(self._schema.label, record)
 
     def _is_altered(self, after: Record, record: Record) -> bool:
         return after.key_text != record.key_text or bool(self._differing(after, record))

@@ -32,7 +32,8 @@ NAMES = ("here", "at the source")
 class Side:
     """A side of a comparison, `HERE` or `THERE`. Reads either digests first, or, if `whole`, every record at once.
 
-    `files` are two empty temporary files, for the listing and for records.
+    `files` are two empty temporary files, for the listing and for records. `is_redacted`: some fields are, so that
+    errors quote no line.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Side:
         whole: bool,
         *,
         fixed_batches: bool = False,
+        is_redacted: bool = False,
     ) -> None:
         self.side = side
         self.name = NAMES[side]
         self.listing = Listing(files[0], request.models)
-        self.records = RecordSpool(self.name, files[1])
+        self.records = RecordSpool(self.name, files[1], is_redacted=is_redacted)
+        self._is_redacted = is_redacted
         self._source = source
         self._request = request
         self._whole = whole
@@ -97,9 +100,8 @@ class Side:
     def _look(self, line: bytes, where: str = "") -> Glance:
         seen = glance(line)
         if seen is None or seen.label not in self.listing.counts:
-            raise MalformedStream(
-                f"The line {where}{self.name} is not a record of the models asked for: {line[:80]!r}."
-            )
+            quoted = "" if self._is_redacted else f": {line[:80]!r}"
+            raise MalformedStream(f"The line {where}{self.name} is not a record of the models asked for{quoted}.")
         return seen
 
     # The records

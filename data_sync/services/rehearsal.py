@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connections, tr
 from data_sync.core.errors import ChangeFailed, InvalidTransition
 from data_sync.core.states import ChangesetState, Decision
 from data_sync.models import Change, Changeset
+from data_sync.orm.refusals import words_of
 from data_sync.orm.snapshot import read_what_is_committed
 
 from .actors import Actor
@@ -17,6 +18,7 @@ from .deferred import broken_at_the_end, dangling_before
 from .execution import Execution
 from .plan import Plan
 from .read_back import mismatches
+from .redaction import names_of
 from .staleness import stale_rows
 from .transitions import refusal
 
@@ -56,6 +58,7 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
     changeset = Changeset.objects.filter(pk=changeset_id).first()
     if changeset is None or changeset.state not in STATES:
         raise InvalidTransition(refusal(changeset_id, "be rehearsed"))
+    redacted = names_of(changeset.redacted)
     chosen = _chosen(changeset) if numbers is None else set(numbers)
     for attempt in range(1, TRIES + 1):
         try:
@@ -63,9 +66,10 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
         except OperationalError as error:
             # SQLite refuses to write in a transaction that has read what another has altered since.
             if attempt == TRIES or connections[DEFAULT_DB_ALIAS].vendor != "sqlite":
-                raise InvalidTransition(f"The database is busy: {error}. Nothing was written; try again.") from error
+                words = words_of(error, redacted)
+                raise InvalidTransition(f"The database is busy: {words}. Nothing was written; try again.") from error
         except Error as error:
-            reason = f"The database broke the rehearsal off: {error}. Nothing was written."
+            reason = f"The database broke the rehearsal off: {words_of(error, redacted)}. Nothing was written."
             raise InvalidTransition(reason) from error
     raise AssertionError
 

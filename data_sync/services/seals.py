@@ -34,4 +34,4 @@ def rename_of(operation: str, choice: str) -> str | None:
 
 def current_content_seal(changeset: Changeset) -> str:
     """Recomputed from the stored changes: equal to `content_seal` unless somebody altered them."""
-    return content_seal_of_texts(stored_contents(changeset.changes.order_by("number")))
+    return content_seal_of_texts(stored_contents(changeset))

@@ -91,9 +91,10 @@ class _Check:
         """Of the row as it is, and as the pull saw it. "" for no row."""
         if record is None:
             return "", ""
-        digest = record.digest()
+        redaction = self._plan.redaction
+        digest = redaction.digest_of(self._schema.label, record)
         is_as_seen = not self._plan.renamed or entry.operation == Operation.DELETE
-        return digest, digest if is_as_seen else self._as_seen(entry, record.record()).digest()
+        return digest, digest if is_as_seen else redaction.digest(self._as_seen(entry, record.record()))
 
     def _as_seen(self, entry: Entry, record: Record) -> Record:
         """What is written and refers to renamed rows was compared under their new keys; see `comparison.Sides`."""

@@ -27,7 +27,7 @@ from .actors import Actor
 from .agreement import Agreement
 from .classify import classified
 from .comparison import Comparison
-from .content import CONTENT, content_text
+from .content import CONTENT, change_content, content_text
 from .progress import Advance
 
 BATCH = 400
@@ -104,6 +104,9 @@ def _prepared(
             _count(per_model[change.model], change)
             values = {name: _value(change, name) for name in _IS_JSON}
             kept.append((change.number, json.dumps(list(values.values()))))
+            if comparison.redaction.of(change.model):
+                yield canonical.dumps(change_content(change, comparison.redaction))
+                continue
             yield content_text(
                 {
                     name: values[name] or "null" if _IS_JSON[name] else canonical.dumps(values[name])
@@ -171,6 +174,8 @@ def store_changeset(
         renames=counts["rename"],
         conflicts=prepared.total("conflicts"),
         omitted=agreement.omitted(),
+        redacted=dict(comparison.redaction.names),
+        leaf_key=comparison.redaction.key,
         shapes=agreement.shapes(),
         summary=prepared.models,
         guards=guards,

@@ -83,8 +83,10 @@ class Targets:
                     )
                     problems.append(problem("self_reference", name, message))
             elif not self._stays(target, text):
+                is_redacted = name in sides.entry.schema.redacted
+                whom = f"a row of {target.label}" if is_redacted else f"{target.label} {text}"
                 message = (
-                    f"{name} refers to {target.label} {text}, which exists neither here nor among these changes. "
+                    f"{name} refers to {whom}, which exists neither here nor among these changes. "
                     "Register or pull that model too, or add the row."
                 )
                 problems.append(problem("missing_reference", name, message))
@@ -117,8 +119,9 @@ class Targets:
                 if other is not None:
                     halves.add(other.number)
                 elif text in old and schema.registration.deletes == "never":
+                    whom = "a row" if link.name in schema.redacted else f"{schema.label} {text}"
                     message = (
-                        f"{link.name} would lose {schema.label} {text}, which the source does not have and which stays "
+                        f"{link.name} would lose {whom}, which the source does not have and which stays "
                         "here with its half of the link. Remove the link here, then pull again."
                     )
                     problems.append(problem("half_a_link", link.name, message))

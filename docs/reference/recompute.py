@@ -9,6 +9,7 @@ import sys
 
 SEALED = """number model operation natural_key previous_key before after diff files carried before_digest
 after_digest requires cascades problems warnings base base_digest conflict left_scope""".split()
+OF_REDACTED = ("leaves", "redacted")
 DECIDED = "number decision kept_fields acknowledged_digest rename_choice".split()
 
 
@@ -27,7 +28,13 @@ def record_digest(change, side):
     }
     renamed = side == "before" and change["previous_key"] is not None
     key = change["previous_key" if renamed else "natural_key"]
-    return sha256(text([change["model"], key, change[side], files]))
+    leaf = [change["leaves"][side]] if "redacted" in change else []
+    return sha256(text([change["model"], key, change[side], files, *leaf]))
+
+
+def sealed(change):
+    names = SEALED + [name for name in OF_REDACTED if name in change]
+    return text({name: change[name] for name in names}) + "\n"
 
 
 def faults(document):
@@ -37,7 +44,7 @@ def faults(document):
             digest = "" if change[side] is None else record_digest(change, side)
             if digest != change[f"{side}_digest"]:
                 yield f"change {change['number']}: {side}_digest"
-    seal = sha256("data-sync content 1\n", *(text({k: c[k] for k in SEALED}) + "\n" for c in changes))
+    seal = sha256("data-sync content 1\n", *map(sealed, changes))
     if seal != stated["seal"] or seal != document["events"][0]["detail"]["content_seal"]:
         yield "content seal"
     decisions = (text([change[name] for name in DECIDED]) + "\n" for change in changes)

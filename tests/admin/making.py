@@ -12,6 +12,7 @@ from django.contrib.auth.models import Permission
 from data_sync.core import canonical
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import key_text
+from data_sync.core.redaction import Redaction
 from data_sync.core.seal import content_seal
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
@@ -118,7 +119,7 @@ def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
             "renames": counts["rename"],
             "conflicts": sum(row.is_conflict for row in rows),
             "summary": [_summary(label, rows) for label in labels],
-            "content_seal": content_seal(change_content(row) for row in rows),
+            "content_seal": content_seal(change_content(row, Redaction()) for row in rows),
             **values,
         }
     )

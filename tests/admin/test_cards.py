@@ -10,8 +10,11 @@ from data_sync.admin.cards import build_card
 from data_sync.admin.cells import Cell, FilePlace
 from data_sync.admin.presentation import Card, FieldShape, ModelShape, Neighbour
 from data_sync.admin.room import Room
+from data_sync.core.records import Record
+from data_sync.core.redaction import diff_rows
 from data_sync.core.text import Mark
 from data_sync.models import Change
+from data_sync.services.moved import Moved
 
 from .making import change
 
@@ -203,3 +206,54 @@ def test_a_value_that_differs_in_thousands_of_places_shows_some_and_counts_the_o
     assert len(card.rows) == 40
     assert [row.further for row in card.rows] == [0] * 39 + [4_960]
     assert card.is_cut
+
+
+# Redacted fields
+
+
+def redacted_card(moved: Moved | None = None, **values: Any) -> Card:
+    def place(row: Change, field: str, side: str) -> FilePlace:
+        return FilePlace()
+
+    names = ("value", "language", "tags", "options")
+    row_change = change(**values)
+    row_change.diff = diff_rows(values.get("before") or {}, values.get("after") or {}, names)
+    return build_card(row_change, SHAPE, {}, place, Room.of_many(), moved, names)
+
+
+SECRETS: dict[str, Any] = {"value": "secret", "language": ["secret"], "tags": [["secret"]], "options": {"secret": 1}}
+OTHERS: dict[str, Any] = {"value": "secret 2", "language": ["secret"], "tags": [], "options": {"secret": 2}}
+
+
+def test_a_redacted_field_that_differs_is_one_line_that_says_so_and_the_same_ones_are_hidden():
+    card = redacted_card(before=SECRETS, after=OTHERS)
+    assert [(row.name, row.here.absence, row.incoming.absence) for row in card.rows] == [
+        (name, "redacted_change", "redacted_change") for name in ("value", "options", "tags")
+    ]
+    assert [(field.label, field.value.absence) for field in card.unchanged] == [("Language", "redacted")]
+    assert {(row.here.mark, row.incoming.mark) for row in card.rows} == {(Mark.REMOVED, Mark.ADDED)}
+
+
+@pytest.mark.parametrize("sides", [{"after": SECRETS}, {"before": SECRETS}])
+def test_of_one_side_each_redacted_field_is_hidden_and_not_counted_as_empty(sides):
+    card = redacted_card(**sides)
+    assert len(card.rows) == 4 and not card.without_value
+    assert {cell.absence for row in card.rows for cell in (row.here, row.incoming)} == {"redacted", "absent"}
+    empty = {"value": "", "language": None, "tags": [], "options": None}
+    assert len(redacted_card(**{side: empty for side in sides}).rows) == 4, "that it is empty is not told either"
+
+
+def test_what_was_agreed_on_and_what_is_here_now_is_hidden_too():
+    conflict = {"kind": "changed", "by": "", "at": ""}
+    moved = Moved(
+        kind="edited",
+        record=Record(model="shop.copy", key=("a",), fields=OTHERS | {"value": "secret 3"}),
+        shown=Record(model="shop.copy", key=("a",), fields=OTHERS | {"value": "secret 3"}),
+        names=("value",),
+        digest="sha256:keyed",
+    )
+    values = {"before": SECRETS, "after": OTHERS, "base": OTHERS, "base_digest": "b", "conflict": conflict}
+    for card in (redacted_card(**values), redacted_card(moved, **values)):
+        assert {row.agreed.absence for row in card.rows} == {"redacted"}
+        held = [card.change.before, card.change.after, card.change.base, card.change.seen, card.change.diff]
+        assert "secret" not in str([card.rows, card.unchanged, card.without_value, *held])

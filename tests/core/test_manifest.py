@@ -58,6 +58,23 @@ def test_a_model_of_another_shape_is_refused_by_name(name: str, value: Any) -> N
         parse_manifest(document)
 
 
+@pytest.mark.parametrize("redacted", ["name", None, [1], {"name": True}])
+def test_redacted_fields_are_a_list_of_names(redacted: Any) -> None:
+    document = deepcopy(MANIFEST.to_plain())
+    document["models"]["app.country"]["redacted"] = redacted
+    with pytest.raises(MalformedStream, match=r"app\.country"):
+        parse_manifest(document)
+
+
+def test_a_manifest_says_what_is_redacted_and_both_sides_need_not_say_the_same() -> None:
+    document = deepcopy(MANIFEST.to_plain())
+    assert "redacted" not in document["models"]["app.country"]
+    document["models"]["app.country"]["redacted"] = ["name"]
+    other = parse_manifest(document)
+    assert other.models["app.country"].redacted == ("name",) and other.to_plain() == document
+    assert schema_differences(MANIFEST, other, ["app.country"]) == []
+
+
 def test_members_of_a_later_version_are_ignored() -> None:
     document = deepcopy(MANIFEST.to_plain())
     document["models"]["app.country"]["later"] = document["later"] = 1

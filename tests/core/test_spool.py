@@ -96,3 +96,11 @@ def test_a_record_that_is_not_canonical_is_refused_with_its_side() -> None:
     spool, (offset,) = spooled(b'[{},["app.copy",["a"],{"b":1,"a":1},{}]]')
     with pytest.raises(MalformedStream, match="at the source cannot be read"):
         spool.record(offset)
+
+
+def test_of_records_that_may_hold_redacted_fields_nothing_is_quoted() -> None:
+    spool = RecordSpool("at the source", io.BytesIO(), is_redacted=True)
+    (offset,) = spool.extend([b'[{},["app.customer",["a"],{"account":"secret","limit":1e999},{}]]'])
+    with pytest.raises(MalformedStream, match="may hold redacted fields") as refused:
+        spool.record(offset)
+    assert "secret" not in str(refused.value) and "1e999" not in str(refused.value)

@@ -122,3 +122,12 @@ def test_fields_left_out_because_the_sides_differ_are_said_to_be(
     found = required_problems(schemas()[label].without(left_out))
     assert sorted(one["field"] for one in found) == expected
     assert all("not synced because the two sides differ" in one["message"] for one in found)
+
+
+def test_what_a_redacted_value_is_stands_in_no_problem() -> None:
+    schema = schemas()["testapp.customer"]
+    fields = {"name": "a", "city": "", "account": "secret" * 10, "limit": "secret", "notes": {}}
+    after = Record(model=schema.label, key=("a",), fields={**fields, "adviser": None, "groups": []})
+    found = value_problems(schema, None, after, "default")
+    assert [(one["code"], one["field"]) for one in found] == [("capacity", "account"), ("type", "limit")]
+    assert not any(told in one["message"] for one in found for told in ("secret", "60"))

@@ -257,7 +257,7 @@ def test_an_unexpected_error_fails_the_pull_and_frees_the_source(
     def explode(*_: Any) -> None:
         raise RuntimeError("a bug")
 
-    queued = pull.request_pull(environments.source, [], environments.actor)
+    queued = pull.request_pull(environments.source, ["testapp.country"], environments.actor)
     with monkeypatch.context() as patched:
         patched.setattr(pulling, "store_changeset", explode)
         environments.add(Country, code="FR", only="source")

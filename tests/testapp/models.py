@@ -8,7 +8,9 @@ from __future__ import annotations
 import datetime
 import uuid
 from decimal import Decimal
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 import data_sync
@@ -284,7 +286,46 @@ class Label(models.Model):
     text = models.TextField(default="")
 
 
+# Redacted
+
+
+def validate_account(value: str) -> None:
+    """Says what it was given, as many a project's validator does."""
+    if "bad" in value:
+        raise ValidationError(f"{value} is no account")
+
+
+@data_sync.register_model(natural_key=["name"], redact=("account", "limit", "notes", "adviser", "groups"))
+class Customer(models.Model):
+    """With redacted fields of each kind; its `str()` tells one."""
+
+    name = models.SlugField(unique=True)
+    city = models.CharField(max_length=40, default="")
+    account = models.CharField(max_length=40, unique=True, null=True, validators=[validate_account])
+    limit = models.DecimalField(max_digits=12, decimal_places=2, default=0)
+    notes = models.JSONField(default=dict)
+    adviser = models.ForeignKey(Tag, null=True, on_delete=models.SET_NULL, related_name="+")
+    groups = models.ManyToManyField(Tag, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.account}"
+
+    def save(self, **options: Any) -> None:
+        if self.city == "refuse":
+            raise ValueError(f"{self.account} is refused")
+        super().save(**options)
+
+
 # Local rows: not registered
+
+
+class Booking(models.Model):
+    """Its `str()` tells what is redacted of the row that it refers to."""
+
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
+
+    def __str__(self) -> str:
+        return f"Booking of {self.customer}"
 
 
 class Comment(models.Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from .words import bounded, count, line, listing, visible
 INDENT = "    "
 SHORT_TEXT = 400
 SHORT_LIST = 10
+NOT_SHOWN = "••• (not shown)"
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 EFFECTS = {
     "delete": "is deleted with it",
@@ -45,14 +46,14 @@ class Manner:
         return None if self.whole else SHORT_LIST
 
 
-def describe(change: Change, manner: Manner) -> Iterator[str]:
-    """The change in lines: what it is, what differs, what goes with it."""
+def describe(change: Change, manner: Manner, redacted: Collection[str] = ()) -> Iterator[str]:
+    """The change in lines: what it is, what differs, what goes with it; no value of `redacted` fields."""
     decided = "" if change.decision == Decision.UNDECIDED else f"  [{change.decision}]"
     yield f"#{change.number} {change.operation} {line(change.model)}  {_named(change)}{decided}"
     yield from _standing(change)
     for row in change.diff:
         yield from _difference(row, manner)
-    yield from _agreed(change, manner)
+    yield from _agreed(change, manner, redacted)
     for name, sides in change.files.items():
         yield from _file(name, sides["before"], sides["after"])
     if change.requires:
@@ -72,13 +73,16 @@ def describe(change: Change, manner: Manner) -> Iterator[str]:
         yield from wrapped(f"outcome: {change.outcome}{reason}", INDENT * 2, INDENT)
 
 
-def since_the_pull(moved: Moved, manner: Manner) -> Iterator[str]:
-    """How the row here is now, if it is no longer as it was at the pull."""
+def since_the_pull(moved: Moved, manner: Manner, redacted: Collection[str] = ()) -> Iterator[str]:
+    """How the row here is now, if it is no longer as it was at the pull; no value of `redacted` fields."""
     if moved.record is None:
         yield from wrapped(f"the row {line(moved.reason)}: pull again", INDENT * 2, INDENT)
         return
     yield f"{INDENT}changed here since the pull; here now:"
     for name in moved.names:
+        if name in redacted:
+            yield from _lines(f"= {line(name)}, now", NOT_SHOWN)
+            continue
         value = moved.record.fields[name]
         text = bounded(_value(value, isinstance(value, str | None)), manner.most_text)
         yield from _lines(f"= {line(name)}, now", text)
@@ -98,6 +102,10 @@ def path_text(path: Sequence[str | int]) -> str:
 
 def _difference(row: dict[str, Any], manner: Manner) -> Iterator[str]:
     path, kind = row["path"], row["kind"]
+    if row.get("redacted"):
+        text = "••• changed" if kind == "changed" else NOT_SHOWN
+        yield from _lines(f"{SIGNS[kind]} {path_text(path)}", text)
+        return
     plain = len(path) == 1
     before, after = row.get("before"), row.get("after")
     match kind:
@@ -177,7 +185,7 @@ def _conflict(change: Change) -> str:
     return f"{told} (acknowledged)" if change.acknowledged_digest else told
 
 
-def _agreed(change: Change, manner: Manner) -> Iterator[str]:
+def _agreed(change: Change, manner: Manner, redacted: Collection[str]) -> Iterator[str]:
     """Of a conflict, the value of each field shown on which both sides last agreed."""
     if not change.is_conflict:
         return
@@ -185,7 +193,9 @@ def _agreed(change: Change, manner: Manner) -> Iterator[str]:
         yield f"{INDENT}= last agreed: not known"
         return
     for name in dict.fromkeys(row["path"][0] for row in change.diff):
-        if name in change.base:
+        if name in redacted:
+            yield f"{INDENT}= {line(name)}, last agreed: {NOT_SHOWN}"
+        elif name in change.base:
             text = bounded(_value(change.base[name], isinstance(change.base[name], str | None)), manner.most_text)
             yield from _lines(f"= {line(name)}, last agreed", text)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from data_sync.core.states import ChangesetState, Decision, Operation
@@ -13,6 +13,7 @@ from data_sync.services.content import change_content
 from data_sync.services.moved import Moved, moved_rows
 from data_sync.services.progress import progress
 from data_sync.services.pull import is_abandoned
+from data_sync.services.redaction import redaction_of
 from data_sync.services.seals import kept_of
 
 from ..progress import steps_text
@@ -113,14 +114,16 @@ def _document(changeset: Changeset, selection: review.Selection) -> Stream:
         "models": changeset.summary,
         "guards": changeset.guards,
         "omitted": changeset.omitted,
+        "redacted": changeset.redacted,
         "decisions": review.decision_counts(changeset),
         "unmet": [{"change": accepted, "requires": missing} for accepted, missing in unmet.items()],
     }
     yield f'{json.dumps(head)[:-1]}, "changes": ['
-    separator, edited = "\n", _edited(changeset, selection)
+    separator, edited, redaction = "\n", _edited(changeset, selection), redaction_of(changeset)
     for change in _changes(changeset, selection):
-        of_row = {"changed_since_pull": _told(edited.get(change.number))} if selection.numbers is not None else {}
-        yield separator + json.dumps(change_content(change) | _decided(change) | of_row)
+        told = _told(edited.get(change.number), redaction.of(change.model))
+        of_row = {"changed_since_pull": told} if selection.numbers is not None else {}
+        yield separator + json.dumps(change_content(change, redaction) | _decided(change) | of_row)
         separator = ",\n"
     yield "\n]}\n"
 
@@ -132,10 +135,15 @@ def _edited(changeset: Changeset, selection: review.Selection) -> dict[int, Move
     return moved_rows(changeset, review.select(changeset, selection))
 
 
-def _told(moved: Moved | None) -> dict[str, Any] | None:
+def _told(moved: Moved | None, redacted: Collection[str]) -> dict[str, Any] | None:
     if moved is None or moved.record is None:
         return None if moved is None else {"reason": moved.reason}
-    return {"digest": moved.digest, "fields": {name: moved.record.fields[name] for name in moved.names}}
+    hidden = [name for name in moved.names if name in redacted]
+    return {
+        "digest": moved.digest,
+        "fields": {name: moved.record.fields[name] for name in moved.names if name not in hidden},
+        **({"redacted": hidden} if hidden else {}),
+    }
 
 
 def _decided(change: Change) -> dict[str, Any]:
@@ -159,9 +167,10 @@ def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Stre
     for change in _changes(changeset, selection):
         if shown or not whole:
             yield ""
-        yield from describe(change, manner)
+        redacted = changeset.redacted.get(change.model, ())
+        yield from describe(change, manner, redacted)
         if change.number in edited:
-            yield from since_the_pull(edited[change.number], manner)
+            yield from since_the_pull(edited[change.number], manner, redacted)
         shown += 1
     if not whole:
         yield ""
