@@ -7,11 +7,11 @@ back stays held back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-REMEDY = "If that is right, override the guard and say why; if not, mend the source and pull again."
+REMEDY = "If that is right, override the guards and say why; if not, mend the source and pull again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,14 @@ def guards_of(models: Iterable[Rows], limits: Limits) -> list[dict[str, Any]]:
     return [guard for rows in models for guard in _guards(rows, limits.of(rows.label))]
 
 
+def reason_of(guards: Collection[Mapping[str, Any]]) -> str:
+    """Why the changeset is blocked, and what to do; "" without guards."""
+    return " ".join([*(guard["message"] for guard in guards), REMEDY]) if guards else ""
+
+
 def _guards(rows: Rows, limit: Limit) -> Iterator[dict[str, Any]]:
     if rows.deletes and not rows.there:
-        yield _guard(
-            "empty_side", rows, None, f"The source has no rows of {rows.label}; here there are {rows.here}. {REMEDY}"
-        )
+        yield _guard("empty_side", rows, None, f"The source has no rows of {rows.label}; here there are {rows.here}.")
     # Of an empty side, all go: a share says nothing more.
     elif rows.deletes * 100 > limit.percent * rows.here:
         yield _guard(
@@ -68,14 +71,14 @@ def _guards(rows: Rows, limit: Limit) -> Iterator[dict[str, Any]]:
             rows,
             limit.percent,
             f"{rows.deletes} of {rows.here} rows of {rows.label} ({share(rows.deletes, rows.here, limit.percent)}) "
-            f"would be deleted; the limit is {limit.percent} %. {REMEDY}",
+            f"would be deleted; the limit is {limit.percent} %.",
         )
     if rows.deletes > limit.rows:
         yield _guard(
             "too_many_deletes",
             rows,
             limit.rows,
-            f"{rows.deletes} rows of {rows.label} would be deleted; the limit is {limit.rows}. {REMEDY}",
+            f"{rows.deletes} rows of {rows.label} would be deleted; the limit is {limit.rows}.",
         )
     if rows.along:
         yield _guard(
@@ -83,7 +86,7 @@ def _guards(rows: Rows, limit: Limit) -> Iterator[dict[str, Any]]:
             rows,
             None,
             f"{rows.along} {'row' if rows.along == 1 else 'rows'} of {rows.label} would be deleted along with others, "
-            f"and the source says nothing about them. {REMEDY}",
+            f"and the source says nothing about them.",
         )
 
 

@@ -31,7 +31,7 @@ from .agreement import Agreement
 from .classify import classified
 from .comparison import Comparison
 from .content import CONTENT, content_text
-from .guards import Rows, guards_of
+from .guards import Rows, guards_of, reason_of
 from .limits import limits_of
 from .progress import Advance
 
@@ -179,7 +179,7 @@ def store_changeset(
         source_name=pull.source_name,
         model_labels=list(agreement.schemas),
         state=ChangesetState.BLOCKED.value if guards else ChangesetState.PENDING.value,
-        state_reason=" ".join(guard["message"] for guard in guards),
+        state_reason=reason_of(guards),
         requested_by=pull.requested_by,
         actor=pull.actor,
         compared=prepared.total("compared"),

@@ -18,7 +18,7 @@ from data_sync.models import Changeset, DeleteLimit, Event
 from data_sync.orm.read import LocalSource
 from data_sync.services import actors, apply, approval, limits, pull, sources
 from data_sync.services.document import changeset_document
-from data_sync.services.guards import Limit, Limits, Rows, guards_of
+from data_sync.services.guards import Limit, Limits, Rows, guards_of, reason_of
 from tests import reviewing
 from tests.admin import making
 from tests.direct import Direct
@@ -89,8 +89,9 @@ def test_a_model_has_limits_of_its_own() -> None:
 )
 def test_a_guard_says_its_figures_and_what_to_do(here: int, deletes: int, words: str) -> None:
     (guard,) = guards_of([Rows(label=TAG, here=here, there=1, deletes=deletes)], PLAIN)
-    assert guard["message"].startswith(f"{words} would be deleted; the limit is 50 %.")
-    assert "override the guard and say why" in guard["message"] and "pull again" in guard["message"]
+    assert guard["message"] == f"{words} would be deleted; the limit is 50 %."
+    assert reason_of([guard]).startswith(guard["message"])
+    assert "override the guards and say why" in reason_of([guard]) and "pull again" in reason_of([guard])
     assert (guard["model"], guard["limit"]) == (TAG, 50)
     assert guard["counts"] == {"here": here, "there": 1, "deletes": deletes, "along": 0}
 
