@@ -5,6 +5,7 @@ Each registration is looked at by itself, so that one that is broken hides no ot
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -143,17 +144,7 @@ def _check_values() -> Iterator[Error]:
                 hint="Leave it out for the default.",
                 id="data_sync.E020",
             )
-    try:
-        is_count = conf.confirm_deletes() >= 0
-    except (TypeError, ValueError):
-        is_count = False
-    if not is_count:
-        name = "DATA_SYNC_CONFIRM_DELETES"
-        yield Error(
-            f"{name} is {getattr(settings, name)!r}, not a number from 0 on.",
-            hint="Leave it out for the default.",
-            id="data_sync.E020",
-        )
+    yield from _check_counts()
     yield from _check_secrets()
     if isinstance(getattr(settings, "DATA_SYNC_ALLOWED_HOSTS", ()), str):
         yield Error(
@@ -161,6 +152,27 @@ def _check_values() -> Iterator[Error]:
             hint='Write ["staging.internal", "10.1.0.0/16"], also where there is only one.',
             id="data_sync.E020",
         )
+
+
+def _check_counts() -> Iterator[Error]:
+    """Settings for which 0 says something: none at all."""
+    counts: tuple[tuple[Callable[[], int], float, str], ...] = (
+        (conf.confirm_deletes, math.inf, "from 0 on"),
+        (conf.delete_limit, math.inf, "from 0 on"),
+        (conf.delete_percent, 100, "from 0 to 100"),
+    )
+    for read, most, words in counts:
+        try:
+            sound = 0 <= read() <= most
+        except (TypeError, ValueError):
+            sound = False
+        if not sound:
+            name = f"DATA_SYNC_{read.__name__.upper()}"
+            yield Error(
+                f"{name} is {getattr(settings, name)!r}, not a number {words}.",
+                hint="Leave it out for the default.",
+                id="data_sync.E020",
+            )
 
 
 def _check_secrets() -> Iterator[Error]:

@@ -144,6 +144,16 @@ def confirm_deletes() -> int:
     return int(_setting("CONFIRM_DELETES", 10))
 
 
+def delete_limit() -> int:
+    """`DATA_SYNC_DELETE_LIMIT`: of how many rows of a model a changeset may propose the delete unblocked; 1000."""
+    return int(_setting("DELETE_LIMIT", 1000))
+
+
+def delete_percent() -> int:
+    """`DATA_SYNC_DELETE_PERCENT`: the same, in percent of the model's rows here; 50."""
+    return int(_setting("DELETE_PERCENT", 50))
+
+
 def four_eyes() -> bool:
     """`DATA_SYNC_FOUR_EYES`: whether the approver must be another person than the requester; False."""
     return bool(_setting("FOUR_EYES", False))

@@ -26,18 +26,23 @@ from django.db import connections, models
 from data_sync import registry
 from data_sync.core.states import ChangesetState, Decision, PullState
 from data_sync.models import Change, Changeset, DataPull
-from data_sync.services import actors, apply, approval, pull, review, sources
+from data_sync.services import actors, apply, approval, limits, pull, review, sources
 
 Contents = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
 
 class Environments:
-    """A source and a target, and the four steps between them."""
+    """A source and a target, and the four steps between them.
+
+    Tables are of a few rows, of which tests have most deleted: the source's limit is 100 % of them. Empty sides and
+    rows that go along hold a changeset back as everywhere.
+    """
 
     def __init__(self, url: str, key: str, folder: Path) -> None:
         self.actor = actors.command_line()
         self.url = url
         self.source = sources.add_source("Staging", url, key, self.actor)
+        limits.change_limits(self.source, self.actor, {limits.ALL: {"percent": 100}})
         self.source_media = folder / "source-media"
         self.media = folder / "media"
         self.staging = folder / "data_sync_staging"
@@ -86,13 +91,20 @@ class Environments:
         """All that can be applied."""
         self.accept(changeset, *changeset.changes.filter(has_problems=False).values_list("number", flat=True))
 
+    def let_through(self, changeset: Changeset) -> Changeset:
+        """Overrides the guards that hold it, if any do."""
+        if changeset.state == ChangesetState.BLOCKED:
+            approval.override(changeset.pk, self.actor, "a test of something else")
+            changeset.refresh_from_db()
+        return changeset
+
     def approve(self, changeset: Changeset) -> Changeset:
         changeset.refresh_from_db()
         return approval.approve(changeset.pk, self.actor, revision=changeset.revision)
 
     def approved(self, *labels: str) -> Changeset:
-        """Pulls, accepts everything and approves."""
-        changeset = self.changeset(*labels)
+        """Pulls, accepts everything and approves, whatever guards say."""
+        changeset = self.let_through(self.changeset(*labels))
         self.accept_all(changeset)
         return self.approve(changeset)
 

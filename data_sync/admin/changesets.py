@@ -20,7 +20,7 @@ from data_sync.models import Changeset
 
 from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
 from .dates import DatedList, moment
-from .markup import COLUMNS, badge, conflict_count, counts, operation_words
+from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
 from .pages import Crumb, ScreensAdmin
 
 PERMISSIONS = {
@@ -132,7 +132,7 @@ class ChangesetAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_badge(self, changeset: Changeset) -> SafeString:
-        return badge(changeset.state, changeset.get_state_display())
+        return state_badge(changeset)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:

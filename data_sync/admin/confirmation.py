@@ -69,6 +69,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         accepted_conflicts=_accepted(changeset, "conflicts"),
         disagreements=disagreements_of(changeset),
         unfit=_unfit(changeset),
+        override=approval.overridden(changeset),
         too_long=fitting.unfitting(changeset, tasks.deadline()),
         needs_others=approval.needs_others(changeset, actor),
         may_rehearse=may_rehearse(changeset, actor),

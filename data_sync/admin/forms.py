@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from data_sync import registry
 from data_sync.models import DataSource
 from data_sync.services.keys import OVERLAP_DAYS
+from data_sync.services.reasons import LONGEST
 from data_sync.services.sources import REFERENCE_PREFIX
 
 
@@ -139,11 +140,12 @@ class ReasonForm(forms.Form):
         label=_("Reason"),
         widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 3}),
         help_text=_("Kept in the changeset's history."),
-        max_length=2000,
+        max_length=LONGEST,
     )
     revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
     state = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, required: bool = True, **options: Any) -> None:
+        """`required`: a reason has to be given, and what was seen has to be said."""
         super().__init__(*args, **options)
-        self.fields["reason"].required = required
+        self.fields["reason"].required = self.fields["revision"].required = required

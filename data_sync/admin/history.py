@@ -14,6 +14,7 @@ from data_sync.core.states import Decision
 from data_sync.models import Change, Changeset, Event
 
 from .filters import FLAGS
+from .guards import guard_words
 from .markup import COLUMNS, operation_words
 from .names import model_name
 from .pages import get_row, render
@@ -156,7 +157,7 @@ def _lines(event: Event) -> Iterator[str]:
             compared = detail["compared"]
             parts.append(ngettext("%(n)s row compared", "%(n)s rows compared", compared) % {"n": compared})
             yield " · ".join(parts)
-            yield from (guard["message"] for guard in detail["guards"])
+            yield from map(guard_words, detail["guards"])
             yield from (_left_out(label, names) for label, names in detail.get("omitted", {}).items())
         case "decided":
             yield _selected(detail["selection"])
@@ -183,7 +184,7 @@ def _lines(event: Event) -> Iterator[str]:
             yield from (_comment(one) for one in detail.get("comments", ()))
         case "overridden":
             yield detail["reason"]
-            yield from (guard["message"] for guard in detail["guards"])
+            yield from map(guard_words, detail["guards"])
         case "rejected" | "stale" | "failed":
             yield detail["reason"]
 

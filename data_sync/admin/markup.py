@@ -5,10 +5,15 @@ from __future__ import annotations
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from data_sync.core.states import ChangesetState, Decision, Operation, Outcome, PullState
 from data_sync.models import Changeset
 
+from .guards import guard_words
+
+TOLD = 5
+"""So many guards of a changeset are told in a list."""
 STATE_SHAPES = {
     ChangesetState.PENDING: "○",
     ChangesetState.BLOCKED: "▲",
@@ -48,6 +53,24 @@ def badge(state: str, words: object) -> SafeString:
         state,
         shapes.get(state, "·"),
         words,
+    )
+
+
+def state_badge(changeset: Changeset) -> SafeString:
+    """The state, with a sign where guards hold it or did, and on pointing at it which."""
+    state = badge(changeset.state, changeset.get_state_display())
+    if not changeset.guards:
+        return state
+    words = [guard_words(guard) for guard in changeset.guards[:TOLD]]
+    more = len(changeset.guards) - TOLD
+    if more > 0:
+        words.append(ngettext("and %(n)s more", "and %(n)s more", more) % {"n": more})
+    return format_html(
+        '{} <span class="ds-warn" title="{}"><span aria-hidden="true">⚠</span>'
+        '<span class="visually-hidden">{}</span></span>',
+        state,
+        " ".join(words),
+        ngettext("%(n)s guard", "%(n)s guards", len(changeset.guards)) % {"n": len(changeset.guards)},
     )
 
 

@@ -74,6 +74,7 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         large_files=overview.total_of(changeset.summary, "large_files"),
         disagreements=disagreements_of(changeset),
         closing=_closing(changeset),
+        override=approval.overridden(changeset),
         decisions=counts.decisions(),
         total=counts.number(),
         operations=Change.OPERATIONS,
@@ -112,6 +113,7 @@ def print_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResp
         decisions=overview.Counts.of(changeset).decisions(),
         is_closed=changeset.state not in revision.DECIDABLE,
         is_print=True,
+        override=approval.overridden(changeset),
         page_name="print",
         **admin.permissions(request),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset, DataPull, DataSource
 from data_sync.services import credentials, pull, sources
 
+from . import limits
 from .dates import moment
 from .forms import SourceForm
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
@@ -37,6 +39,7 @@ class DataSourceAdmin(ScreensAdmin):
             "add": ("add/", self.add),
             "change": ("<int:pk>/change/", self.detail),
             "edit": ("<int:pk>/edit/", self.edit),
+            "limits": ("<int:pk>/limits/", partial(limits.edit, self)),
             "delete": ("<int:pk>/delete/", self.remove),
             "test": ("<int:pk>/test/", self.posted(self.test)),
             "pull": ("<int:pk>/pull/", self.posted(self.pull_now)),
@@ -81,6 +84,7 @@ class DataSourceAdmin(ScreensAdmin):
             source=source,
             checks=checks,
             key=_key_words(source.key),
+            limits=limits.shown(source),
             pulls=source.pulls.select_related("changeset").order_by("-pk")[:10],
             may_pull=request.user.has_perm("data_sync.pull_datasource"),
             may_change=request.user.has_perm("data_sync.change_datasource"),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
+from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 from data_sync.services import apply as applying
 from data_sync.services import approval, consequences
@@ -106,20 +107,25 @@ def reject(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
 
 
 def override(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks before the guards are overridden, with their figures, and does so: for what was shown, with a reason."""
     actor = actor_of(request)
     actor.require("data_sync.override_changeset_guard")
+    changeset = get_row(Changeset, pk)
+    if changeset.state != ChangesetState.BLOCKED:
+        state = changeset.get_state_display()
+        messages.error(
+            request, _("Changeset %(number)s is %(state)s: no guard holds it.") % {"number": pk, "state": state}
+        )
+        return redirect(admin.url("change", pk))
     return _with_reason(
         admin,
         request,
         pk,
+        template="override.html",
         title=_("Let changeset %(number)s through") % {"number": pk},
-        explanation=_(
-            "Guards have stopped it. Say why it is right all the same; "
-            "after that it can be reviewed and approved like any other."
-        ),
         submit=_("Let it through"),
         is_required=True,
-        step=lambda given: approval.override(pk, actor, given["reason"]),
+        step=lambda given: approval.override(pk, actor, given["reason"], revision=given["revision"]),
     )
 
 
@@ -129,11 +135,12 @@ def _with_reason(
     pk: int,
     *,
     title: str,
-    explanation: str,
     submit: str,
     is_required: bool,
     step: Callable[[dict[str, Any]], None],
     is_danger: bool = False,
+    explanation: str = "",
+    template: str = "form.html",
 ) -> HttpResponse:
     """A page that asks for a reason, and its answer. `step` gets the reason, and which revision and state were seen."""
     changeset = get_row(Changeset, pk)
@@ -154,13 +161,14 @@ def _with_reason(
     return render(
         request,
         admin,
-        "form.html",
+        template,
         title=title,
         crumbs=admin.crumbs(changeset, title),
         form=form,
+        changeset=changeset,
         explanation=explanation,
-        guards=changeset.guards if is_required else [],
         submit=submit,
         is_danger=is_danger,
         cancel=admin.url("change", pk),
+        page_name="reason",
     )

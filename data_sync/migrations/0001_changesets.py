@@ -22,6 +22,8 @@ class Migration(migrations.Migration):
                 ('url', models.URLField(help_text='The prefix under which the other environment includes data_sync.urls, without end slash.', max_length=500, verbose_name='URL')),
                 ('key', models.TextField(blank=True, editable=False, verbose_name='export key')),
                 ('google_audience', models.CharField(blank=True, max_length=500, verbose_name='Google audience')),
+                ('delete_limit', models.PositiveIntegerField(editable=False, help_text="Of how many rows of a model at most deletes go to review unblocked; null: the setting's.", null=True, verbose_name='rows deleted')),
+                ('delete_percent', models.PositiveSmallIntegerField(editable=False, help_text="The same, in percent of a model's rows here.", null=True, verbose_name='percent deleted')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
             ],
             options={
@@ -87,7 +89,7 @@ class Migration(migrations.Migration):
                 ('leaf_key', models.BinaryField(default=b'', editable=False, help_text='Key of what stands for redacted fields in digests; never shown.')),
                 ('shapes', data_sync.models.fields.CanonicalJSONField(default=dict, editable=False, help_text='Per model: digest of what was compared of it, for baselines.')),
                 ('summary', data_sync.models.fields.CanonicalJSONField(default=list, editable=False, help_text='Per model: label, name, compared, create, update, delete, cascades, problems.')),
-                ('guards', data_sync.models.fields.CanonicalJSONField(default=list, editable=False, help_text='Why the changeset was blocked: code, model, message, counts.')),
+                ('guards', data_sync.models.fields.CanonicalJSONField(default=list, editable=False, help_text='Why the changeset was blocked: code, model, message, counts, limit.')),
                 ('content_seal', models.CharField(editable=False, max_length=80)),
                 ('revision', models.PositiveIntegerField(default=0, editable=False)),
                 ('undoable', data_sync.models.fields.CanonicalJSONField(default=dict, editable=False, help_text='The latest decision on many changes: revision, decision, count, actor.')),
@@ -291,6 +293,23 @@ class Migration(migrations.Migration):
                 'db_table': 'data_sync_baseline',
                 'default_permissions': (),
                 'constraints': [models.UniqueConstraint(fields=('source', 'model', 'first'), name='data_sync_baseline_range')],
+            },
+        ),
+        migrations.CreateModel(
+            name='DeleteLimit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('model', models.CharField(max_length=201, verbose_name='model')),
+                ('limit', models.PositiveIntegerField(null=True, verbose_name='rows')),
+                ('percent', models.PositiveSmallIntegerField(null=True, verbose_name='percent')),
+                ('source', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='delete_limits', to='data_sync.datasource')),
+            ],
+            options={
+                'verbose_name': 'delete limit',
+                'verbose_name_plural': 'delete limits',
+                'db_table': 'data_sync_delete_limit',
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('source', 'model'), name='data_sync_delete_limit_model')],
             },
         ),
         migrations.CreateModel(

@@ -5,6 +5,7 @@ from .baselines import Baseline
 from .changesets import Change, Changeset
 from .exchange import DataSource, ExportKey
 from .files import FileChecksum, PromotedFile
+from .guards import DeleteLimit
 from .heartbeats import ApplyHeartbeat, PullHeartbeat
 from .pulls import DataPull, KeptAnswer
 from .reviews import Comment, Viewing
@@ -17,6 +18,7 @@ __all__ = [
     "Comment",
     "DataPull",
     "DataSource",
+    "DeleteLimit",
     "Event",
     "ExportKey",
     "FileChecksum",

@@ -79,7 +79,7 @@ class Changeset(models.Model):
     guards = CanonicalJSONField(
         default=list,
         editable=False,
-        help_text=_("Why the changeset was blocked: code, model, message, counts."),
+        help_text=_("Why the changeset was blocked: code, model, message, counts, limit."),
     )
     content_seal = models.CharField(max_length=80, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)

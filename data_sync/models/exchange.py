@@ -23,6 +23,18 @@ class DataSource(models.Model):
     )
     key = models.TextField(_("export key"), blank=True, editable=False)
     google_audience = models.CharField(_("Google audience"), max_length=500, blank=True)
+    delete_limit = models.PositiveIntegerField(
+        _("rows deleted"),
+        null=True,
+        editable=False,
+        help_text=_("Of how many rows of a model at most deletes go to review unblocked; null: the setting's."),
+    )
+    delete_percent = models.PositiveSmallIntegerField(
+        _("percent deleted"),
+        null=True,
+        editable=False,
+        help_text=_("The same, in percent of a model's rows here."),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:

@@ -49,7 +49,13 @@ class Agreement:
             words = f"{difference['field']} {difference['difference']}".strip()
             named.setdefault(difference["model"], []).append(words)
         return [
-            {"code": "schema_difference", "model": label, "message": self._message(label, words)}
+            {
+                "code": "schema_difference",
+                "model": label,
+                "message": self._message(label, words),
+                "counts": {},
+                "limit": None,
+            }
             for label, words in named.items()
         ]
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from data_sync import conf
 from data_sync.core.errors import ChangeFailed, InvalidTransition, NotAcknowledged, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, Decision, RenameChoice
-from data_sync.models import Changeset
+from data_sync.models import Changeset, Event
 from data_sync.models.time import UtcNow
 
 from . import audit
@@ -18,6 +18,7 @@ from .freeing import free_lost_apply
 from .keeping import refuse_held
 from .outcomes import forget_outcomes
 from .plan import Plan
+from .reasons import sound_reason
 from .requirements import more_like, named, refuse_replacement, unmet_requirements
 from .review import decision_counts
 from .seals import current_approval_seal, current_content_seal
@@ -153,12 +154,27 @@ def reject(changeset_id: int, actor: Actor, reason: str = "", *, revision: int |
         audit.record(changeset_id, actor, "rejected", {"reason": reason})
 
 
-def override(changeset_id: int, actor: Actor, reason: str) -> None:
-    """Lets a blocked changeset through its guards. The reason is kept; an empty one is refused."""
+def override(changeset_id: int, actor: Actor, reason: str, *, revision: int | None = None) -> None:
+    """Lets a blocked changeset through the guards that hold it, and through no others: they stay with it, and the event
+    has them with their figures, and the reason. Deletes that are rejected do not lift a guard; this does.
+
+    Raises `InvalidInput` for a reason that says nothing or cannot be kept, and `RevisionConflict` where somebody has
+    decided since the `revision` that was seen, if that is given.
+    """
     actor.require("data_sync.override_changeset_guard")
-    if not reason.strip():
-        raise InvalidTransition("Say why the guard does not apply here; the reason is kept with the changeset.")
+    reason = sound_reason(reason)
     with transaction.atomic():
+        seen = {} if revision is None else {"revision": revision}
+        blocked = Changeset.objects.filter(pk=changeset_id, state=ChangesetState.BLOCKED.value)
+        if blocked.exists() and not blocked.filter(**seen).update(state_reason=""):
+            raise RevisionConflict(
+                f"Changeset {changeset_id} was decided on meanwhile. It is still blocked; look again."
+            )
         move(changeset_id, [ChangesetState.BLOCKED], ChangesetState.PENDING, state_reason="")
         guards = Changeset.objects.get(pk=changeset_id).guards
-        audit.record(changeset_id, actor, "overridden", {"reason": reason.strip(), "guards": guards})
+        audit.record(changeset_id, actor, "overridden", {"reason": reason, "guards": guards})
+
+
+def overridden(changeset: Changeset) -> Event | None:
+    """The event that let a changeset through its guards, if somebody has."""
+    return changeset.events.filter(action="overridden").last() if changeset.guards else None

@@ -16,6 +16,7 @@ from data_sync.models import Change, Changeset
 from data_sync.orm.snapshot import snapshot
 
 from .actors import Actor
+from .approval import overridden
 from .audit import event_content
 from .content import change_content
 from .redaction import redaction_of
@@ -106,6 +107,8 @@ def _head(changeset: Changeset) -> dict[str, Any]:
             "rename": changeset.renames,
         },
         "conflicts": changeset.conflicts,
+        "guards": changeset.guards,
+        "override": override_document(changeset),
         "omitted": changeset.omitted,
         "redacted": changeset.redacted,
         "seal": changeset.content_seal,
@@ -113,6 +116,12 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "revision": changeset.revision,
         "applied_at": _utc(changeset.applied_at),
     }
+
+
+def override_document(changeset: Changeset) -> dict[str, Any] | None:
+    """Who let it through its guards, when and why; None where nobody has."""
+    event = overridden(changeset)
+    return None if event is None else {"actor": event.actor, "at": _utc(event.at), "reason": event.detail["reason"]}
 
 
 def _utc(at: datetime | None) -> str | None:

@@ -75,7 +75,7 @@ def change_source(
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
-        _change(_locked(source), actor, name, url, key, google_audience)
+        _change(locked(source), actor, name, url, key, google_audience)
     source.refresh_from_db()
     return source
 
@@ -124,7 +124,7 @@ def remove_source(source: DataSource, actor: Actor) -> None:
         DataSource.objects.filter(pk=source.pk).delete()
 
 
-def _locked(source: DataSource) -> DataSource:
+def locked(source: DataSource) -> DataSource:
     """The stored source, locked: a pull that is asked for meanwhile waits, and then reads what became of it."""
     # Writes first, for SQLite. On PostgreSQL it takes the stronger lock to keep new pulls from referring to the row.
     DataSource.objects.filter(pk=source.pk).update(name=F("name"))

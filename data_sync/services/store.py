@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
+from data_sync import conf
 from data_sync.core import canonical
+from data_sync.core.distinct import Distinct
 from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.source import Outside
 from data_sync.core.states import ChangesetState, Operation
@@ -28,6 +31,8 @@ from .agreement import Agreement
 from .classify import classified
 from .comparison import Comparison
 from .content import CONTENT, change_content, content_text
+from .guards import Rows, guards_of, reason_of
+from .limits import limits_of
 from .progress import Advance
 
 BATCH = 400
@@ -71,10 +76,12 @@ _IS_JSON = {
 
 @dataclass(slots=True)
 class Prepared:
-    """What is ready to be stored. `models` has, per model, label, name, compared, kept and each of `COUNTS`."""
+    """What is ready to be stored. `models` has, per model, label, name, compared, kept and each of `COUNTS`; `along`,
+    by label, how many rows that are no changes would be deleted along with others."""
 
     content_seal: str
     models: list[dict[str, Any]] = field(default_factory=list)
+    along: dict[str, int] = field(default_factory=dict)
 
     def total(self, what: str) -> int:
         return sum(row[what] for row in self.models)
@@ -86,8 +93,9 @@ def prepare(comparison: Comparison, outside: Outside, source: DataSource | None,
     `advance` is told after each batch of how many.
     """
     per_model = {label: _row(label, comparison) for label in comparison.schemas}
-    seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, advance))
-    return Prepared(content_seal=seal, models=list(per_model.values()))
+    with closing(Distinct(conf.spool_dir())) as along:
+        seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, along, advance))
+        return Prepared(content_seal=seal, models=list(per_model.values()), along=along.counts())
 
 
 def _prepared(
@@ -95,6 +103,7 @@ def _prepared(
     outside: Outside,
     source: DataSource | None,
     per_model: dict[str, dict[str, Any]],
+    along: Distinct,
     advance: Advance,
 ) -> Iterator[str]:
     """The canonical text of each change's content, as it is made ready."""
@@ -102,6 +111,7 @@ def _prepared(
         kept = []
         for change in batch:
             _count(per_model[change.model], change)
+            along.add(_along(change))
             values = {name: _value(change, name) for name in _IS_JSON}
             kept.append((change.number, json.dumps(list(values.values()))))
             if comparison.redaction.of(change.model):
@@ -140,6 +150,14 @@ def _count(row: dict[str, Any], change: Change) -> None:
     )
 
 
+def _along(change: Change) -> Iterator[tuple[str, str]]:
+    """The rows that a delete would delete along, one that cannot be applied none."""
+    if change.operation == Operation.DELETE and not change.has_problems:
+        for cascade in change.cascades:
+            if cascade["effect"] == "delete":
+                yield cascade["model"], cascade["pk"]
+
+
 def _row(label: str, comparison: Comparison) -> dict[str, Any]:
     return {
         "label": label,
@@ -156,7 +174,7 @@ def store_changeset(
     """Stores the changes, one row each, inside the caller's transaction. Nothing differs: no changeset."""
     if not comparison.total:
         return None
-    guards = [*agreement.guards(), *_empty_sides(comparison)]
+    guards = [*agreement.guards(), *guards_of(_rows(comparison, prepared), limits_of(pull.source))]
     counts = {operation.value: prepared.total(operation.value) for operation in Operation}
     changeset = Changeset.objects.create(
         pull=pull,
@@ -164,7 +182,7 @@ def store_changeset(
         source_name=pull.source_name,
         model_labels=list(agreement.schemas),
         state=ChangesetState.BLOCKED.value if guards else ChangesetState.PENDING.value,
-        state_reason=" ".join(guard["message"] for guard in guards),
+        state_reason=reason_of(guards),
         requested_by=pull.requested_by,
         actor=pull.actor,
         compared=prepared.total("compared"),
@@ -204,18 +222,17 @@ def store_changeset(
     return changeset
 
 
-def _empty_sides(comparison: Comparison) -> list[dict[str, Any]]:
-    """The source has no rows of a model at all: that may be right, but a person has to say so."""
-    return [
-        {
-            "code": "empty_side",
-            "model": label,
-            "rows": comparison.here[label],
-            "message": f"The source has no rows of {label}; here there are {comparison.here[label]}. "
-            "If that is right, override the guard and say why; if not, mend the source and pull again.",
-        }
-        for label in comparison.schemas
-        if comparison.there[label] == 0
-        and comparison.here[label] > 0
-        and comparison.kept[label] < comparison.here[label]
-    ]
+def _rows(comparison: Comparison, prepared: Prepared) -> Iterator[Rows]:
+    """What the guards look at: per model that was compared, or that deletes reach."""
+    for row in prepared.models:
+        label = row["label"]
+        yield Rows(
+            label=label,
+            here=comparison.here[label],
+            there=comparison.there[label],
+            deletes=row["delete"],
+            along=prepared.along.get(label, 0),
+        )
+    for label, along in prepared.along.items():
+        if label not in comparison.schemas:
+            yield Rows(label=label, along=along)

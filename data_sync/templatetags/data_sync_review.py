@@ -7,7 +7,7 @@ be imported there, is imported by the tags only.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.utils.safestring import SafeString
@@ -40,6 +40,21 @@ def operation_words(operation: str) -> str:
     from data_sync.admin import markup
 
     return markup.operation_words(operation)
+
+
+@register.filter
+def guard_words(guard: dict[str, Any]) -> str:
+    """What holds a changeset back, with its figures."""
+    from data_sync.admin import guards
+
+    return guards.guard_words(guard)
+
+
+@register.filter
+def remedies(guards_of_changeset: list[dict[str, Any]]) -> list[str]:
+    from data_sync.admin import guards
+
+    return guards.remedies(guards_of_changeset)
 
 
 @register.filter

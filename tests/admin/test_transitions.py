@@ -307,10 +307,10 @@ def test_a_blocked_changeset_says_why_and_is_let_through_with_a_reason_only(clie
     stored = changeset([making.delete(1)], state="blocked", guards=[guard])
 
     page = client.get(url(stored, "change"))
-    without = client.post(url(stored, "override"), {"reason": " "})
+    without = client.post(url(stored, "override"), {"reason": " ", "revision": "0"})
     stored.refresh_from_db()
     state_without = stored.state
-    client.post(url(stored, "override"), {"reason": "It was emptied on purpose."})
+    client.post(url(stored, "override"), {"reason": "It was emptied on purpose.", "revision": "0"})
     stored.refresh_from_db()
 
     assert "The source has no rows." in text(page)

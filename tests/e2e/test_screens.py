@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from data_sync.services.guards import Limit, Limits, Rows, guards_of
 from tests.admin import making
 from tests.admin.making import changeset, create, delete, update
 from tests.leasing import beat
@@ -16,6 +17,10 @@ from .test_review_page import everything
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+HELD = guards_of(
+    [Rows(label="testapp.term", here=800, there=388, deletes=412), Rows(label="testapp.comment", along=17)],
+    Limits(default=Limit(rows=400, percent=50)),
+)
 PICTURES = Path(__file__).resolve().parents[2] / "test-results" / "screens"
 
 
@@ -28,6 +33,7 @@ def screens() -> dict[str, str]:
         "source-add": "datasource/add/",
         "source": f"datasource/{source.pk}/change/",
         "source-edit": f"datasource/{source.pk}/edit/",
+        "source-limits": f"datasource/{source.pk}/limits/",
         "source-remove": f"datasource/{source.pk}/delete/",
         "keys": "exportkey/",
         "key-add": "exportkey/add/",
@@ -59,7 +65,7 @@ def screens() -> dict[str, str]:
     paths["confirm-unfit"] = f"changeset/{changeset([create(1, **decided)]).pk}/apply/"
     paths["confirm"] = f"changeset/{confirm.pk}/apply/"
     for state, values in {
-        "blocked": {"guards": [{"code": "empty_side", "message": "The source has no rows of term."}]},
+        "blocked": {"guards": HELD},
         "approved": {"approved_at": now},
         "superseded": {"state_reason": "Superseded by changeset 7."},
         "rejected": {"state_reason": "Not this year."},
@@ -74,6 +80,9 @@ def screens() -> dict[str, str]:
         paths[f"review-{state}"] = f"changeset/{stored.pk}/change/"
         if outcome:
             paths[f"result-{state}"] = f"changeset/{stored.pk}/result/"
+        if state == "blocked":
+            paths["override"] = f"changeset/{stored.pk}/override/"
+            paths["review-blocked-print"] = f"changeset/{stored.pk}/print/"
     return paths
 
 

@@ -8,7 +8,7 @@ from django.db import connections, models, transaction
 
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset
-from data_sync.services import approval, pull
+from data_sync.services import pull
 from tests.environments import Environments
 
 SIDES = ("source", "default")
@@ -41,21 +41,14 @@ def bring(environments: Environments, *labels: str) -> Changeset:
 def pending(environments: Environments, *labels: str) -> Changeset:
     """Pulls; a guard that holds the changeset back is overridden."""
     with environments.untouched():
-        return _let_through(environments, environments.changeset(*labels))
+        return environments.let_through(environments.changeset(*labels))
 
 
 def without_renames(environments: Environments) -> Changeset:
     """Pulls, and has a row whose key alone is new come as another one."""
     asked = pull.request_pull(environments.source, [], environments.actor, find_renames=False)
     with environments.untouched():
-        return _let_through(environments, Changeset.objects.get(pull=pull.run_pull(asked.pk)))
-
-
-def _let_through(environments: Environments, changeset: Changeset) -> Changeset:
-    if changeset.state == ChangesetState.BLOCKED:
-        approval.override(changeset.pk, environments.actor, "a test")
-        changeset.refresh_from_db()
-    return changeset
+        return environments.let_through(Changeset.objects.get(pull=pull.run_pull(asked.pk)))
 
 
 def applied(environments: Environments, changeset: Changeset) -> Changeset:

@@ -7,6 +7,7 @@ import pytest
 from data_sync.core.errors import InvalidTransition
 from data_sync.models import Changeset
 from data_sync.services import review
+from data_sync.services.guards import Limit, Limits, Rows, guards_of, reason_of
 from tests.admin import making
 
 from .conftest import Run
@@ -183,17 +184,39 @@ def test_the_command_line_cannot_approve_where_four_eyes_are_required(
 
 
 def test_a_guard_is_overridden_with_a_reason_that_is_kept(run: Run) -> None:
-    guards = [{"code": "empty_side", "model": "testapp.term", "rows": 3, "message": "The source has no rows."}]
-    changeset = making.changeset([making.delete(1)], state="blocked", guards=guards, state_reason="The source …")
-    shown = run("show", changeset.pk)
-    assert "data_sync override" in shown.out
+    guards = guards_of(
+        [Rows(label="testapp.term", here=800, there=388, deletes=412)], Limits(default=Limit(rows=1000, percent=50))
+    )
+    words = "412 of 800 rows of testapp.term (51 %) would be deleted; the limit is 50 %."
+    reason = reason_of(guards)
+    changeset = making.changeset([making.delete(1)], state="blocked", guards=guards, state_reason=reason)
+    for ran in (run("show", changeset.pk), run("list")):
+        assert words in joined(ran.out) and f"data_sync override {changeset.pk} --reason TEXT" in joined(ran.out)
+    assert run("list", "--json").document["changesets"][0]["guards"] == [
+        {"code": "too_many_deletes_percent", "model": "testapp.term"}
+    ]
+    document = run("show", changeset.pk, "--json").document
+    assert (document["guards"], document["override"]) == (guards, None)
     refused = run("override", changeset.pk, "--reason", "  ")
-    assert refused.code == 1
+    assert refused.code == 1 and "Say why" in refused.err
+    making.user("ada", "approve_changeset", "view_changeset")
+    refused = run("override", changeset.pk, "--reason", "I want to.", "--as", "ada")
+    assert refused.code == 1 and "override_changeset_guard" in refused.err
     ran = run("override", changeset.pk, "--reason", "We start anew.", "--json")
-    assert ran.document == {"changeset": changeset.pk, "state": "pending", "guards": guards}
-    assert changeset.events.get().detail["reason"] == "We start anew."
+    event = changeset.events.get()
+    override = {"actor": "command line", "at": event.at.isoformat(), "reason": "We start anew."}
+    assert ran.document == {"changeset": changeset.pk, "state": "pending", "guards": guards, "override": override}
     again = run("override", changeset.pk, "--reason", "Again.")
     assert again.code == 1 and "pending" in again.err
+    # It stays with the changeset.
+    assert run("show", changeset.pk, "--json").document["override"] == override
+    shown = joined(run("show", changeset.pk).out)
+    assert "Guards overridden by command line" in shown and "We start anew." in shown and words in shown
+
+
+def joined(text: str) -> str:
+    """Without the line breaks of a narrow terminal."""
+    return " ".join(text.split())
 
 
 # Conflicts, renames, and what belongs together

@@ -67,6 +67,8 @@ def test_a_blocked_changeset_says_why_and_what_to_do(run: Run, environments: Env
     changeset = Changeset.objects.get()
     assert (ran.code, changeset.state) == (2, "blocked")
     assert f"data_sync override {changeset.pk} --reason" in ran.out
+    assert changeset.guards[0]["message"] in " ".join(ran.out.split())
+    assert run("pull", "Staging", "--json").document["guards"] == changeset.guards
 
 
 def test_only_the_models_named_are_compared(run: Run, environments: Environments) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from data_sync.models import DataSource, ExportKey
+from data_sync.models import DataSource, DeleteLimit, Event, ExportKey
 from data_sync.services import credentials
 from tests.admin import making
 
@@ -83,6 +83,45 @@ def test_a_source_that_is_being_pulled_from_is_not_removed(run: Run) -> None:
     ran = run("source", "remove", "Staging")
     assert ran.code == 1 and "cancel it" in ran.err
     assert DataSource.objects.exists()
+
+
+def test_limits_of_deletes_are_set_shown_and_taken_back(run: Run) -> None:
+    source = making.source()
+    assert run("source", "limit", "Staging", "--json").document == {
+        "name": "Staging",
+        "rows": 1000,
+        "percent": 50,
+        "models": {},
+    }
+    assert run("source", "limit", "Staging", "--rows", "20").code == 0
+    words = ["--model", "testapp.Tag", "--percent", "0"]
+    document = run("source", "limit", "Staging", *words, "--json").document
+    assert (document["rows"], document["percent"]) == (20, 50)
+    assert document["models"] == {"testapp.tag": {"rows": 20, "percent": 0}}
+    shown = run("source", "limit", "Staging").out
+    assert "20 rows or 0 % of testapp.tag" in shown and "20 rows or 50 % of any other model" in shown
+    run("source", "limit", "Staging", "--model", "testapp.tag", "--percent", "default")
+    assert run("source", "limit", "Staging", "--json").document["models"] == {}
+    assert Event.objects.filter(chain=f"source:{source.pk}", action="limits_changed").count() == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--percent", "101"], "from 0 to 100"),
+        (["--rows", "-1"], "-1"),
+        (["--rows", "many"], "neither a number"),
+        (["--model", "testapp.nothing", "--rows", "1"], "no registered model"),
+        (["--model", "testapp.tag"], "--rows N"),
+        (["--rows", "1", "--as", "ada"], "change_datasource"),
+    ],
+)
+def test_limits_that_make_no_sense_or_are_not_allowed_are_refused(run: Run, words: list[str], reason: str) -> None:
+    making.source()
+    making.user("ada", "view_datasource", "pull_datasource")
+    ran = run("source", "limit", "Staging", *words)
+    assert ran.code == 1 and reason in ran.err
+    assert not Event.objects.exists() and not DeleteLimit.objects.exists()
 
 
 def test_lists_say_how_to_begin(run: Run) -> None:

@@ -39,6 +39,7 @@ def verbs(parser: argparse.ArgumentParser, *before: str) -> Iterator[tuple[str, 
 VERBS = dict(verbs(Command().create_parser("manage.py", "data_sync")))
 WORDS = {
     "source add": ["another", "https://staging.example.org", "--key", "env:DATA_SYNC_KEY_X"],
+    "source limit": ["Staging", "--rows", "7"],
     "source remove": ["Staging"],
     "key create": ["another"],
     "key rotate": ["production"],

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from data_sync.core.errors import InvalidTransition
-from data_sync.core.states import ChangesetState, Operation
 from data_sync.models import Change, Changeset
-from data_sync.services import approval, review
+from data_sync.services import review
 from tests.environments import Environments
 from tests.testapp.models import (
     Category,
@@ -240,21 +239,3 @@ def test_a_change_has_a_diff_or_a_changed_file(environments: Environments) -> No
         files = any(sides["before"] != sides["after"] for sides in change.files.values())
         assert change.diff or files, change
         assert change.before_digest != change.after_digest
-
-
-def test_a_blocked_changeset_can_be_overridden_with_a_reason(environments: Environments) -> None:
-    environments.add(Country, code="FR", only="default")
-    changeset = environments.changeset()
-    environments.accept_all(changeset)
-    for empty in ("", "  "):
-        with pytest.raises(InvalidTransition, match="Say why"):
-            approval.override(changeset.pk, environments.actor, empty)
-    approval.override(changeset.pk, environments.actor, "The country list is gone on purpose.")
-    changeset.refresh_from_db()
-    assert changeset.state == ChangesetState.PENDING
-    event = changeset.events.get(action="overridden")
-    assert event.detail["reason"] == "The country list is gone on purpose."
-    assert event.detail["guards"][0]["rows"] == 1
-    environments.apply(environments.approve(changeset))
-    assert not Country.objects.exists()
-    assert changeset.changes.get().operation == Operation.DELETE

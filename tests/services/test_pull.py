@@ -198,7 +198,7 @@ def test_a_model_without_rows_at_the_source_blocks_the_changeset(environments: E
     changeset = environments.changeset()
     assert changeset.state == ChangesetState.BLOCKED
     assert "The source has no rows of testapp.country; here there are 2." in changeset.state_reason
-    assert [(guard["code"], guard["model"], guard["rows"]) for guard in changeset.guards] == [
+    assert [(guard["code"], guard["model"], guard["counts"]["here"]) for guard in changeset.guards] == [
         ("empty_side", "testapp.country", 2)
     ]
     environments.accept_all(changeset)

@@ -63,7 +63,8 @@ def pull_source(call: Call) -> Answer:
             "compared": pull.compared,
             "conflicts": 0 if changeset is None else changeset.conflicts,
         }
-        | ({"schema": differences} if differences else {}),
+        | ({"schema": differences} if differences else {})
+        | ({"guards": changeset.guards} if changeset is not None and changeset.guards else {}),
         text=_found(pull, changeset),
         code=0 if changeset is None else FOUND,
     )
@@ -141,9 +142,20 @@ def _found(pull: DataPull, changeset: Changeset | None) -> Stream:
     if changeset is None:
         return
     if changeset.state == ChangesetState.BLOCKED:
-        yield from wrapped(f"Changeset {changeset.pk} is blocked. {line(changeset.state_reason)}", "")
-        yield f"If that is meant: data_sync override {changeset.pk} --reason TEXT"
+        yield f"Changeset {changeset.pk} is blocked:"
+        yield from guard_lines(changeset.guards)
+        yield override_hint(changeset)
     yield f"Review it: data_sync show {changeset.pk}"
+
+
+def guard_lines(guards: list[dict[str, Any]]) -> Stream:
+    """Why a changeset is, or was, blocked: a guard a line."""
+    for guard in guards:
+        yield from wrapped(line(guard["message"]), "    ", "  · ")
+
+
+def override_hint(changeset: Changeset) -> str:
+    return f"Mend the source and pull again; or, if it is right: data_sync override {changeset.pk} --reason TEXT"
 
 
 def _differences(differences: list[dict[str, str]]) -> Stream:

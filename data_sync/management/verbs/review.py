@@ -10,10 +10,12 @@ from data_sync.core.errors import InvalidInput, InvalidTransition, NotAcknowledg
 from data_sync.core.states import ChangesetState, Decision, Operation, RenameChoice
 from data_sync.models import Changeset
 from data_sync.services import approval, review
+from data_sync.services.document import override_document
 from data_sync.services.review import Decided, Selection
 
 from ..text.words import count, line, listing
 from .call import Answer, Call, Verbs, changeset_of, number
+from .pulls import guard_lines
 from .selection import add_filters, require_changes, selection_of
 from .show import decisions_text
 
@@ -186,12 +188,16 @@ def approve_changeset(call: Call) -> Answer:
 def override_guards(call: Call) -> Answer:
     changeset = changeset_of(call)
     approval.override(changeset.pk, call.actor, call.options["reason"])
-    guards = [line(guard["message"]) for guard in changeset.guards]
     return Answer(
         document={
             "changeset": changeset.pk,
             "state": ChangesetState.PENDING.value,
             "guards": changeset.guards,
+            "override": override_document(changeset),
         },
-        text=[f"Changeset {changeset.pk} may be reviewed and approved. Overridden: {listing(guards)}"],
+        text=[
+            f"Changeset {changeset.pk} may be reviewed and approved. Overridden:",
+            *guard_lines(changeset.guards),
+            f"Review it: data_sync show {changeset.pk}",
+        ],
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset, DataPull
-from data_sync.services import consequences, review, revision
+from data_sync.services import approval, consequences, review, revision
 from data_sync.services.content import change_content
+from data_sync.services.document import override_document
 from data_sync.services.moved import Moved, moved_rows
 from data_sync.services.progress import progress
 from data_sync.services.pull import is_abandoned
@@ -21,7 +22,7 @@ from ..text.changes import Manner, describe, since_the_pull
 from ..text.table import table, wrapped
 from ..text.words import bounded, count, line, listing, moment
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
-from .pulls import counts, counts_text, signs_text, summary_table
+from .pulls import counts, counts_text, guard_lines, override_hint, signs_text, summary_table
 from .selection import add_filters, require_changes, selection_of
 
 BATCH = 200
@@ -45,10 +46,10 @@ def list_changesets(call: Call) -> Answer:
     active = list(DataPull.objects.filter(active_source__isnull=False).select_related("heartbeat").order_by("pk"))
     if not call.actor.may("data_sync.view_datapull"):
         active = []
-    changesets = list(Changeset.objects.defer("summary", "guards").order_by("-pk"))
+    changesets = list(Changeset.objects.defer("summary").order_by("-pk"))
     return Answer(
         document={
-            "changesets": [_head(changeset) for changeset in changesets],
+            "changesets": [_head(changeset) | {"guards": _codes(changeset)} for changeset in changesets],
             "pulls": [
                 {
                     "pull": pull.pk,
@@ -80,6 +81,13 @@ def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
     for changeset in changesets[:EXPLAINED]:
         if changeset.state_reason:
             yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
+        if changeset.state == ChangesetState.BLOCKED:
+            yield f"    {override_hint(changeset)}"
+
+
+def _codes(changeset: Changeset) -> list[dict[str, str]]:
+    """Which guards held it, or hold it still; `show` has their figures."""
+    return [{"code": guard["code"], "model": guard.get("model", "")} for guard in changeset.guards]
 
 
 def _row(changeset: Changeset) -> list[str]:
@@ -113,6 +121,7 @@ def _document(changeset: Changeset, selection: review.Selection) -> Stream:
         "changeset": _head(changeset),
         "models": changeset.summary,
         "guards": changeset.guards,
+        "override": override_document(changeset),
         "omitted": changeset.omitted,
         "redacted": changeset.redacted,
         "decisions": review.decision_counts(changeset),
@@ -179,13 +188,20 @@ def _text(call: Call, changeset: Changeset, selection: review.Selection) -> Stre
 
 def _heading(changeset: Changeset) -> Stream:
     yield f"Changeset {changeset.pk} from {line(changeset.source_name)}: {changeset.state}"
-    if changeset.state_reason:
+    if changeset.state == ChangesetState.BLOCKED:
+        yield from guard_lines(changeset.guards)
+    elif changeset.state_reason:
         yield from wrapped(line(changeset.state_reason), "    ")
     rows = count(changeset.compared, "row")
     yield f"Pulled {moment(changeset.created_at)} by {line(changeset.actor)}; {rows} compared."
     yield f"{counts_text(changeset)}. {decisions_text(changeset)}."
     yield ""
     yield from summary_table(changeset.summary)
+    event = approval.overridden(changeset)
+    if event is not None:
+        who = f"{line(event.actor)}, {moment(event.at)}: {line(event.detail['reason'])}"
+        yield from wrapped(f"Guards overridden by {who}", "    ", "")
+        yield from guard_lines(changeset.guards)
     for label, names in changeset.omitted.items():
         yield from wrapped(f"{label}: left out, because the two sides do not agree on it: {listing(names)}", "    ")
 
@@ -209,7 +225,7 @@ def _closing(changeset: Changeset) -> Stream:
         case ChangesetState.PENDING:
             yield f"Decide: data_sync accept {changeset.pk} --all, or --change N; then data_sync approve {changeset.pk}"
         case ChangesetState.BLOCKED:
-            yield f"Blocked. If it is right nevertheless: data_sync override {changeset.pk} --reason TEXT"
+            yield f"Blocked. {override_hint(changeset)}"
         case ChangesetState.APPROVED:
             yield f"Approved. Apply it: data_sync apply {changeset.pk}"
         case _:

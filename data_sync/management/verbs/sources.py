@@ -1,7 +1,8 @@
-"""`source add`, `list`, `rotate` and `remove`: where this environment pulls from."""
+"""`source add`, `list`, `limit`, `rotate` and `remove`: where this environment pulls from."""
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import sys
 from typing import Any
@@ -10,10 +11,14 @@ from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import InvalidInput
 from data_sync.models import DataPull, DataSource
-from data_sync.services import credentials, rotation, sources
+from data_sync.services import credentials, limits, rotation, sources
+from data_sync.services.guards import Limit
 
 from ..text.words import count, line, listing, moment
 from .call import Answer, Call, Verbs, source_of
+
+DEFAULT = "default"
+"""What takes a limit back, so that the source's or the setting's counts again."""
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -35,6 +40,13 @@ def add_verbs(verbs: Verbs) -> None:
     group.add("list", list_sources, "List the sources")
     rotate = group.add("rotate", rotate_keys, "Encrypt the stored keys anew, with what encrypts now")
     rotate.add_argument("name", nargs="?", metavar="NAME", help="of this source only; default all")
+    limit = group.add("limit", limit_deletes, "Show or set how many deletes of a source's rows go unasked")
+    limit.add_argument("name", metavar="NAME")
+    limit.add_argument("--model", metavar="A.B", help="of this model only; default of every model of the source")
+    limit.add_argument("--rows", type=_limit, metavar="N", help=f"at most so many rows; “{DEFAULT}” takes a limit back")
+    limit.add_argument(
+        "--percent", type=_limit, metavar="P", help=f"at most so many percent of the rows here; or “{DEFAULT}”"
+    )
     remove = group.add("remove", remove_source, "Remove a source; its changesets stay")
     remove.add_argument("name", metavar="NAME")
 
@@ -82,6 +94,47 @@ def rotate_keys(call: Call) -> Answer:
         text=[f"Encrypted {count(len(done.rotated), 'key')} anew; {len(done.current)} needed nothing."],
         failure=failure,
     )
+
+
+def limit_deletes(call: Call) -> Answer:
+    """Without --rows and --percent: what the limits are."""
+    source = source_of(call.options["name"])
+    label = (call.options["model"] or limits.ALL).lower()
+    given = {name: call.options[name] for name in limits.MOST if call.options[name] is not None}
+    if given:
+        limits.change_limits(source, call.actor, {label: {name: _value(text) for name, text in given.items()}})
+    elif call.options["model"] is not None:
+        raise InvalidInput("Say which limit: --rows N, --percent P, or both.")
+    elif not call.actor.may("data_sync.change_datasource"):
+        call.actor.require("data_sync.view_datasource")
+    found = limits.limits_of(source)
+    return Answer(
+        document={
+            "name": source.name,
+            "rows": found.default.rows,
+            "percent": found.default.percent,
+            "models": {label: {"rows": of.rows, "percent": of.percent} for label, of in found.models.items()},
+        },
+        text=[
+            f"Blocked until somebody overrides it is what would delete more from {line(source.name)} than",
+            *(f"    {_limit_words(of)} of {line(label)}" for label, of in found.models.items()),
+            f"    {_limit_words(found.default)} of {'any other' if found.models else 'any'} model",
+        ],
+    )
+
+
+def _limit(text: str) -> str:
+    if text != DEFAULT and not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number such as 50 nor “{DEFAULT}”")
+    return text
+
+
+def _value(text: str) -> int | None:
+    return None if text == DEFAULT else int(text)
+
+
+def _limit_words(limit: Limit) -> str:
+    return f"{count(limit.rows, 'row')} or {limit.percent} %"
 
 
 def remove_source(call: Call) -> Answer:
