@@ -8,6 +8,7 @@ from .files import FileChecksum, PromotedFile
 from .heartbeats import ApplyHeartbeat, PullHeartbeat
 from .pulls import DataPull, KeptAnswer
 from .reviews import Comment, Viewing
+from .trust import Trust
 
 __all__ = [
     "ApplyHeartbeat",
@@ -23,5 +24,6 @@ __all__ = [
     "KeptAnswer",
     "PromotedFile",
     "PullHeartbeat",
+    "Trust",
     "Viewing",
 ]
