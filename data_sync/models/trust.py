@@ -28,7 +28,9 @@ class Trust(models.Model):
     actor = models.CharField(max_length=200)
     unrestricted = models.BooleanField(
         default=False,
-        help_text=_("Whether the command line switched it on, which needs no permissions. A missing user says nothing."),
+        help_text=_(
+            "Whether the command line switched it on, which needs no permissions. A missing user says nothing."
+        ),
     )
     since = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)

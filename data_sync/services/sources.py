@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import assert_never
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import DataSyncError, InvalidInput, InvalidTransition
@@ -18,9 +17,10 @@ from data_sync.orm.read import LocalSource
 from data_sync.sources.addresses import SourceUrl, parse_url
 from data_sync.sources.http import HttpSource, SourceFailed
 
-from . import credentials
+from . import credentials, trust
 from .actors import Actor
 from .baselines import forget
+from .source_rows import locked
 
 REFERENCE_PREFIX = "DATA_SYNC_KEY_"
 """How a variable's name begins that a person with the permission to add sources may refer to."""
@@ -62,18 +62,19 @@ def change_source(
 
     Another scheme, host or port needs the key again: otherwise whoever may change a source could have
     its key sent to a host of their own. Raises `NotPermitted` and `InvalidInput`; and `InvalidTransition` for
-    another URL while a pull is active, which would store as agreed what it reads at the old one.
+    another URL while a pull is active, which would store as agreed what it reads at the old one. Another URL or key ends
+    trust in the source.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
-        _change(_locked(source), actor, name, url, key)
+        _change(locked(source), actor, name, url, key)
     source.refresh_from_db()
     return source
 
 
 @sensitive_variables("key")
 def _change(changed: DataSource, actor: Actor, name: str | None, url: str | None, key: str | None) -> None:
-    old_url = changed.url
+    old_url, old_key = changed.url, changed.key
     if name is not None:
         changed.name = _name(name)
     if url is not None:
@@ -89,6 +90,11 @@ def _change(changed: DataSource, actor: Actor, name: str | None, url: str | None
         _refuse_active_pull(changed)
         # What was agreed on with another environment is no base.
         forget(changed)
+    # A stored key is never the same text again; a reference may be given anew, and is the same.
+    altered = [what for what, old, new in (("URL", old_url, changed.url), ("key", old_key, changed.key)) if new != old]
+    if altered:
+        # Who trusted it did not trust another environment, or another door to it.
+        trust.end(changed, actor, f"{actor.label} changed the source's {' and '.join(altered)}.")
     _save(changed)
 
 
@@ -96,17 +102,10 @@ def remove_source(source: DataSource, actor: Actor) -> None:
     """Removes a source; its pulls and changesets stay. Raises `InvalidTransition` while a pull is active."""
     actor.require("data_sync.delete_datasource")
     with transaction.atomic():
-        # Writes first, which locks the row: a pull that starts meanwhile waits, and then finds no source.
-        DataSource.objects.filter(pk=source.pk).update(name=F("name"))
+        # A pull that starts meanwhile waits, and then finds no source.
+        trust.end(locked(source), actor, f"{actor.label} removed the source.")
         _refuse_active_pull(source)
         DataSource.objects.filter(pk=source.pk).delete()
-
-
-def _locked(source: DataSource) -> DataSource:
-    """The stored source, locked: a pull that is asked for meanwhile waits, and then reads what became of it."""
-    # Writes first, for SQLite. On PostgreSQL it takes the stronger lock to keep new pulls from referring to the row.
-    DataSource.objects.filter(pk=source.pk).update(name=F("name"))
-    return DataSource.objects.select_for_update().get(pk=source.pk)
 
 
 def _refuse_active_pull(source: DataSource) -> None:

@@ -7,7 +7,7 @@ database for everybody else, only writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS
 from data_sync.core import canonical
 from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.source import Outside
-from data_sync.core.states import ChangesetState, Operation
+from data_sync.core.states import AutoApply, ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
 from data_sync.models.fields import CanonicalJSONField
 from data_sync.orm.batches import batches
@@ -29,6 +29,7 @@ from .classify import classified
 from .comparison import Comparison
 from .content import CONTENT, content_text
 from .progress import Advance
+from .trust import is_wanted
 
 BATCH = 400
 COUNTS = (
@@ -71,7 +72,8 @@ _IS_JSON = {
 
 @dataclass(slots=True)
 class Prepared:
-    """What is ready to be stored. `models` has, per model, label, name, compared, kept and each of `COUNTS`."""
+    """What is ready to be stored. `models` has, per model, label, name, compared, kept, whether nothing was agreed on
+    with the source before (`is_new`), and each of `COUNTS`."""
 
     content_seal: str
     models: list[dict[str, Any]] = field(default_factory=list)
@@ -80,12 +82,19 @@ class Prepared:
         return sum(row[what] for row in self.models)
 
 
-def prepare(comparison: Comparison, outside: Outside, source: DataSource | None, advance: Advance) -> Prepared:
+def prepare(
+    comparison: Comparison,
+    outside: Outside,
+    source: DataSource | None,
+    advance: Advance,
+    *,
+    has_baselines: Callable[[str], bool],
+) -> Prepared:
     """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns.
 
     `advance` is told after each batch of how many.
     """
-    per_model = {label: _row(label, comparison) for label in comparison.schemas}
+    per_model = {label: _row(label, comparison) | {"is_new": not has_baselines(label)} for label in comparison.schemas}
     seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, advance))
     return Prepared(content_seal=seal, models=list(per_model.values()))
 
@@ -175,6 +184,7 @@ def store_changeset(
         summary=prepared.models,
         guards=guards,
         content_seal=prepared.content_seal,
+        auto_state=AutoApply.DUE.value if is_wanted(pull) else "",
     )
     later = [column.get_prep_value(column.get_default()) for column in _DECIDED_LATER]
     rows = ([changeset.pk, *json.loads(row), *later] for row in comparison.differences.kept())
