@@ -1,8 +1,8 @@
 """Applying without review: whether a changeset of a trusted source may be, decided once, and on whose authority.
 
-A pull stores that its changeset is `due` for it, in the transaction that stores the changeset. Whoever has the apply done
-next settles it: all changes are accepted, approved and asked to be applied, in one transaction, or the changeset is left
-for review and says why. A worker that is killed on the way leaves it due.
+A pull stores that its changeset is `due` for it, in the transaction that stores the changeset. The worker of its apply
+settles it: all changes are accepted, approved and asked to be applied, in one transaction, or the changeset is left for
+review and says why. A worker that is killed on the way leaves it due.
 """
 
 from __future__ import annotations

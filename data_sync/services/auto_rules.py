@@ -146,7 +146,8 @@ def _conflict(limits: Limits, facts: Facts) -> Iterator[str]:
 
 def _unknown_base(limits: Limits, facts: Facts) -> Iterator[str]:
     if facts.unknown_base:
-        yield f"{_count(facts.unknown_base, 'change')} of unknown base: nobody can tell whether the row was edited here."
+        changes = _count(facts.unknown_base, "change")
+        yield f"{changes} of unknown base: nobody can tell whether the row was edited here."
 
 
 def _cascade(limits: Limits, facts: Facts) -> Iterator[str]:

@@ -62,8 +62,8 @@ def change_source(
 
     Another scheme, host or port needs the key again: otherwise whoever may change a source could have
     its key sent to a host of their own. Raises `NotPermitted` and `InvalidInput`; and `InvalidTransition` for
-    another URL while a pull is active, which would store as agreed what it reads at the old one. Another URL or key ends
-    trust in the source.
+    another URL while a pull is active, which would store as agreed what it reads at the old one. Another URL or key
+    ends trust in the source.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
