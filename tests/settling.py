@@ -1,4 +1,4 @@
-"""``python -m tests.settling CHANGESET MOMENT``: a worker that is killed while it decides on applying without review."""
+"""``python -m tests.settling CHANGESET MOMENT``: a worker that is killed while it settles a changeset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`source add`, `source list`, `source remove`: where this environment pulls from."""
+"""`source add`, `source list`, `source remove`: where this environment pulls from; `trusting` has the rest."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import InvalidInput
 from data_sync.models import DataPull, DataSource
-from data_sync.services import credentials, sources
+from data_sync.services import credentials, sources, trust
 
 from ..text.words import line, moment
+from . import trusting
 from .call import Answer, Call, Verbs, source_of
 
 
@@ -29,6 +30,7 @@ def add_verbs(verbs: Verbs) -> None:
     group.add("list", list_sources, "List the sources")
     remove = group.add("remove", remove_source, "Remove a source; its changesets stay")
     remove.add_argument("name", metavar="NAME")
+    trusting.add_verbs(group)
 
 
 @sensitive_variables()
@@ -48,6 +50,12 @@ def list_sources(call: Call) -> Answer:
     for source, pull in found:
         pulled = "never pulled" if pull is None else f"last pull {pull.pk}, {moment(pull.created_at)}: {pull.state}"
         text += [line(source.name), f"    {line(source.url)}", f"    key: {_key(source)}; {pulled}"]
+        standing = trust.standing(source)
+        if standing is not None:
+            text += [
+                "    trusted: its changes apply without review",
+                *(f"        {words}" for words in trusting.trust_text(standing)),
+            ]
     return Answer(
         document={"sources": [_document(source) for source, _ in found]},
         text=text or ["There are no sources. Add one: data_sync source add NAME URL --key -"],
@@ -70,7 +78,8 @@ def _key(source: DataSource) -> str:
 
 
 def _document(source: DataSource) -> dict[str, Any]:
-    return {"name": source.name, "url": source.url, "key": credentials.describe(source.key)}
+    told = {"name": source.name, "url": source.url, "key": credentials.describe(source.key)}
+    return told | trusting.standing_document(source)
 
 
 @sensitive_variables()
