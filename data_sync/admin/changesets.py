@@ -11,11 +11,12 @@ from django.contrib.admin import ChoicesFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from data_sync.core.states import ChangesetState
+from data_sync.core.states import AutoApply, ChangesetState
 from data_sync.models import Changeset
 
 from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
@@ -76,7 +77,16 @@ class RiskFilter(admin.SimpleListFilter):
 
 @admin.register(Changeset)
 class ChangesetAdmin(ScreensAdmin):
-    list_display = ("number", "state_badge", "change_counts", "conflict_count", "source_name", "actor", "pulled_at")
+    list_display = (
+        "number",
+        "state_badge",
+        "change_counts",
+        "conflict_count",
+        "by_itself",
+        "source_name",
+        "actor",
+        "pulled_at",
+    )
     list_display_links = ("number",)
     list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
@@ -141,6 +151,13 @@ class ChangesetAdmin(ScreensAdmin):
     @admin.display(description=gettext_lazy("conflicts"), ordering="conflicts")
     def conflict_count(self, changeset: Changeset) -> SafeString:
         return conflict_count(changeset.conflicts)
+
+    @admin.display(description=gettext_lazy("by itself"), ordering="auto_state")
+    def by_itself(self, changeset: Changeset) -> SafeString:
+        if changeset.auto_state != AutoApply.LEFT:
+            return format_html("{}", changeset.get_auto_state_display() or "–")
+        reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
+        return format_html('<span title="{}">{}</span>', reasons, changeset.get_auto_state_display())
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def pulled_at(self, changeset: Changeset) -> str:

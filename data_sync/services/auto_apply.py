@@ -22,7 +22,7 @@ from .actors import Actor
 from .apply import approve_and_request
 from .auto_facts import facts_of, standing_facts
 from .auto_rules import reasons
-from .due import AUTO_DUE
+from .due import ABANDONED_AUTO, AUTO_DUE
 from .revision import raise_revision
 from .source_rows import locked
 from .undoing import replaced
@@ -36,6 +36,16 @@ SYSTEM = Actor(label="auto-apply")
 def due_of(pull: DataPull) -> int | None:
     """The changeset of a pull that is over, if it is still to be looked at here."""
     return Changeset.objects.filter(AUTO_DUE, pull=pull).values_list("pk", flat=True).first()
+
+
+def is_due(changeset: Changeset) -> bool:
+    """Whether it is still to be looked at."""
+    return changeset.auto_state == AutoApply.DUE and changeset.state in (ChangesetState.PENDING, ChangesetState.BLOCKED)
+
+
+def is_abandoned(changeset: Changeset) -> bool:
+    """Whether it is still to be looked at, and nobody does or will, as far as can be told."""
+    return Changeset.objects.filter(ABANDONED_AUTO, pk=changeset.pk).exists()
 
 
 def settle(changeset_id: int, *, deadline: float | None = None) -> bool:
