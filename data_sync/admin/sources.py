@@ -32,7 +32,7 @@ OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED,
 
 @admin.register(DataSource)
 class DataSourceAdmin(ScreensAdmin):
-    list_display = ("name", "host", "trust", "last_pull", "open_changesets")
+    list_display = ("name", "host", "trusted", "last_pull", "open_changesets")
     search_fields = ("name", "url")
 
     def screens(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class DataSourceAdmin(ScreensAdmin):
         return urlsplit(source.url).netloc
 
     @admin.display(description=gettext_lazy("trust"))
-    def trust(self, source: DataSource) -> SafeString:
+    def trusted(self, source: DataSource) -> SafeString:
         return trusting.trust_words(source)
 
     @admin.display(description=gettext_lazy("last pull"), ordering="pulled_at")
