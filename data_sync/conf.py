@@ -94,12 +94,12 @@ def task_deadline() -> float | None:
 
 def auto_apply() -> bool:
     """`DATA_SYNC_AUTO_APPLY`: whether sources that are trusted are applied without review; True. False stops all."""
-    return _is_on("AUTO_APPLY", True)
+    return _is_on(_setting("AUTO_APPLY", True))
 
 
 def force_sync() -> bool:
     """`DATA_SYNC_FORCE_SYNC`: whether work is done in the request, whatever queue there is; False."""
-    return _is_on("FORCE_SYNC", False)
+    return _is_on(_setting("FORCE_SYNC", False))
 
 
 def base_url() -> str:
@@ -142,8 +142,7 @@ def gae_service() -> str:
     return _text(_setting("GAE_SERVICE", None), os.environ.get("GAE_SERVICE", ""))
 
 
-def _is_on(name: str, default: bool) -> bool:
-    value = _setting(name, default)
+def _is_on(value: Any) -> bool:
     # As environment variables say it: the text "False" must not mean yes.
     return value.strip().lower() in ("1", "true", "yes", "on") if isinstance(value, str) else bool(value)
 

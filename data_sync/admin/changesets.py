@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from data_sync.core.states import AutoApply, ChangesetState
+from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
 from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
@@ -142,7 +142,13 @@ class ChangesetAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_badge(self, changeset: Changeset) -> SafeString:
-        return badge(changeset.state, changeset.get_state_display())
+        state = badge(changeset.state, changeset.get_state_display())
+        if not changeset.auto_state:
+            return state
+        # Below it: another column would leave too little room for the others.
+        reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
+        words = changeset.get_auto_state_display()
+        return format_html('{}<br><span class="ds-quiet" title="{}">{}</span>', state, reasons, words)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:
@@ -151,13 +157,6 @@ class ChangesetAdmin(ScreensAdmin):
     @admin.display(description=gettext_lazy("conflicts"), ordering="conflicts")
     def conflict_count(self, changeset: Changeset) -> SafeString:
         return conflict_count(changeset.conflicts)
-
-    @admin.display(description=gettext_lazy("by itself"), ordering="auto_state")
-    def by_itself(self, changeset: Changeset) -> SafeString:
-        if changeset.auto_state != AutoApply.LEFT:
-            return format_html("{}", changeset.get_auto_state_display() or "–")
-        reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
-        return format_html('<span title="{}">{}</span>', reasons, changeset.get_auto_state_display())
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def pulled_at(self, changeset: Changeset) -> str:
