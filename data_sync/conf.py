@@ -165,11 +165,14 @@ def task_deadline() -> float | None:
     return None if value is None else float(value)
 
 
+def auto_apply() -> bool:
+    """`DATA_SYNC_AUTO_APPLY`: whether sources that are trusted are applied without review; True. False stops all."""
+    return _is_on(_setting("AUTO_APPLY", True))
+
+
 def force_sync() -> bool:
     """`DATA_SYNC_FORCE_SYNC`: whether work is done in the request, whatever queue there is; False."""
-    value = _setting("FORCE_SYNC", False)
-    # As environment variables say it: the text "False" must not mean yes.
-    return value.strip().lower() in ("1", "true", "yes", "on") if isinstance(value, str) else bool(value)
+    return _is_on(_setting("FORCE_SYNC", False))
 
 
 def base_url() -> str:
@@ -210,6 +213,11 @@ def gae_version() -> str:
 def gae_service() -> str:
     """`DATA_SYNC_GAE_SERVICE`: the App Engine service that tasks go to; the environment variable `GAE_SERVICE`."""
     return _text(_setting("GAE_SERVICE", None), os.environ.get("GAE_SERVICE", ""))
+
+
+def _is_on(value: Any) -> bool:
+    # As environment variables say it: the text "False" must not mean yes.
+    return value.strip().lower() in ("1", "true", "yes", "on") if isinstance(value, str) else bool(value)
 
 
 def _text(value: Any, default: str = "") -> str:

@@ -11,6 +11,7 @@ from django.contrib.admin import ChoicesFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -76,7 +77,16 @@ class RiskFilter(admin.SimpleListFilter):
 
 @admin.register(Changeset)
 class ChangesetAdmin(ScreensAdmin):
-    list_display = ("number", "state_badge", "change_counts", "conflict_count", "source_name", "actor", "pulled_at")
+    list_display = (
+        "number",
+        "state_badge",
+        "change_counts",
+        "conflict_count",
+        "by_itself",
+        "source_name",
+        "actor",
+        "pulled_at",
+    )
     list_display_links = ("number",)
     list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
@@ -132,7 +142,13 @@ class ChangesetAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("state"), ordering="state")
     def state_badge(self, changeset: Changeset) -> SafeString:
-        return state_badge(changeset)
+        state = state_badge(changeset)
+        if not changeset.auto_state:
+            return state
+        # Below it: another column would leave too little room for the others.
+        reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
+        words = changeset.get_auto_state_display()
+        return format_html('{}<br><span class="ds-quiet" title="{}">{}</span>', state, reasons, words)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:

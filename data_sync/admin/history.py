@@ -109,6 +109,10 @@ def _words(event: Event) -> str:
             return _("Commented")
         case "approved":
             return _("Approved")
+        case "auto_approved":
+            return _("All changes accepted without review")
+        case "left_for_review":
+            return _("Left for review")
         case "withdrawn":
             return _("Approval withdrawn")
         case "rejected":
@@ -175,6 +179,10 @@ def _lines(event: Event) -> Iterator[str]:
             }
         case "commented":
             yield detail["text"]
+        case "auto_approved":
+            yield _limits(detail["policy"])
+        case "left_for_review":
+            yield from (reason["message"] for reason in detail["reasons"])
         case "approved":
             yield _counted(Change.DECISIONS, detail["counts"])
         case "applied":
@@ -187,6 +195,15 @@ def _lines(event: Event) -> Iterator[str]:
             yield from map(guard_words, detail["guards"])
         case "rejected" | "stale" | "failed":
             yield detail["reason"]
+
+
+def _limits(policy: Mapping[str, Any]) -> str:
+    """What the source was trusted with."""
+    words = [", ".join(policy["models"]), ", ".join(operation_words(one) for one in policy["operations"])]
+    words.append(_("at most %(n)s changes") % {"n": policy["max_changes"]})
+    if policy["max_deletes"]:
+        words.append(_("at most %(n)s deletes") % {"n": policy["max_deletes"]})
+    return _("Within what the source is trusted with: %(limits)s") % {"limits": " · ".join(words)}
 
 
 def _comment(one: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,9 +17,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted
-from data_sync.core.states import PullState
+from data_sync.core.states import AutoApply, PullState
 from data_sync.models import DataPull, DataSource
-from data_sync.services import pull
+from data_sync.services import auto_apply, pull
 from data_sync.services.progress import Progress, progress
 
 from .agreement import Disagreement, disagreements
@@ -28,8 +29,11 @@ from .forms import PullForm
 from .markup import badge, counts
 from .names import model_name
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
+from .trusting import FOLLOWED
 
 PERMISSION = "data_sync.pull_datasource"
+SETTLING, UNSETTLED = "settling", "unsettled"
+"""The stages between a pull and what becomes of its changeset without review: somebody looks at it; nobody does."""
 
 
 @admin.register(DataPull)
@@ -95,6 +99,9 @@ class DataPullAdmin(ScreensAdmin):
     def detail(self, request: HttpRequest, pk: int) -> HttpResponse:
         self.require_view(request)
         row = get_row(DataPull, pk, "changeset", "source", "heartbeat")
+        onward = self._onward(request, row)
+        if onward:
+            return redirect(onward)
         state = PullState(row.state)
         seen = progress(row)
         return render(
@@ -105,6 +112,7 @@ class DataPullAdmin(ScreensAdmin):
             pull=row,
             changeset=getattr(row, "changeset", None),
             is_active=state.is_active,
+            is_settling=_is_settling(row),
             stage=_stage(row),
             progress=progress_words(row, seen),
             seen=seen,
@@ -113,6 +121,15 @@ class DataPullAdmin(ScreensAdmin):
             wanted=[model_name(label) for label in row.model_labels],
             may_pull=self.has_add_permission(request),
         )
+
+    def _onward(self, request: HttpRequest, row: DataPull) -> str:
+        """Where whoever asked with "Pull and apply" is led on to: what became of the changeset, or why it waits."""
+        changeset = getattr(row, "changeset", None)
+        if FOLLOWED not in request.GET or changeset is None or _is_settling(row):
+            return ""
+        page = "result" if changeset.auto_state == AutoApply.APPROVED else "change"
+        route = f"admin:data_sync_changeset_{page}"
+        return reverse(route, args=(changeset.pk,), current_app=self.admin_site.name)
 
     def _disagreements(self, row: DataPull) -> list[Disagreement]:
         changeset = getattr(row, "changeset", None)
@@ -124,7 +141,7 @@ class DataPullAdmin(ScreensAdmin):
     def status(self, request: HttpRequest, pk: int) -> HttpResponse:
         """For the script that follows a pull."""
         self.require_view(request)
-        row = get_row(DataPull, pk, "heartbeat")
+        row = get_row(DataPull, pk, "heartbeat", "changeset")
         seen = progress(row)
         return JsonResponse(progress_document(seen, progress_words(row, seen), _stage(row)))
 
@@ -177,13 +194,23 @@ def _only_source() -> int | None:
     return sources[0] if len(sources) == 1 else None
 
 
+def _is_settling(row: DataPull) -> bool:
+    """Whether it is over, and its changeset is still to be looked at for applying without review."""
+    changeset = getattr(row, "changeset", None)
+    return changeset is not None and auto_apply.is_due(changeset)
+
+
 def _stage(row: DataPull) -> str:
+    if _is_settling(row):
+        return UNSETTLED if auto_apply.is_abandoned(row.changeset) else SETTLING
     return ABANDONED if PullState(row.state).is_active and pull.is_abandoned(row) else row.state
 
 
 def progress_words(row: DataPull, seen: Progress) -> str:
     if row.state == PullState.QUEUED:
         return _("Waiting to start")
+    if _is_settling(row):
+        return _("Looking whether it applies without review")
     if not PullState(row.state).is_active:
         return str(row.get_state_display())
     match seen.phase:

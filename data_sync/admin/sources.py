@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -21,7 +22,7 @@ from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset, DataPull, DataSource
 from data_sync.services import credentials, pull, sources
 
-from . import limits
+from . import limits, trusting
 from .dates import moment
 from .forms import SourceForm
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
@@ -31,7 +32,7 @@ OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED,
 
 @admin.register(DataSource)
 class DataSourceAdmin(ScreensAdmin):
-    list_display = ("name", "host", "last_pull", "open_changesets")
+    list_display = ("name", "host", "trusted", "last_pull", "open_changesets")
     search_fields = ("name", "url")
 
     def screens(self) -> dict[str, Any]:
@@ -43,6 +44,9 @@ class DataSourceAdmin(ScreensAdmin):
             "delete": ("<int:pk>/delete/", self.remove),
             "test": ("<int:pk>/test/", self.posted(self.test)),
             "pull": ("<int:pk>/pull/", self.posted(self.pull_now)),
+            "pull_and_apply": ("<int:pk>/pull-and-apply/", self.posted(partial(trusting.pull_and_apply, self))),
+            "trust": ("<int:pk>/trust/", partial(trusting.trust_page, self)),
+            "untrust": ("<int:pk>/untrust/", self.posted(partial(trusting.untrust, self))),
         }
 
     # Whoever may view a source sees its page; services ask for these permissions again.
@@ -56,7 +60,7 @@ class DataSourceAdmin(ScreensAdmin):
         of_this = {"source": OuterRef("pk")}
         done = DataPull.objects.filter(**of_this, state=PullState.DONE)
         waiting = Changeset.objects.filter(**of_this, state__in=OPEN)
-        return DataSource.objects.annotate(
+        return DataSource.objects.select_related("trust").annotate(
             pulled_at=Subquery(done.order_by("-finished_at").values("finished_at")[:1]),
             open_count=Coalesce(Subquery(waiting.order_by().values("source").annotate(n=Count("pk")).values("n")), 0),
         )
@@ -64,6 +68,10 @@ class DataSourceAdmin(ScreensAdmin):
     @admin.display(description=gettext_lazy("host"), ordering="url")
     def host(self, source: DataSource) -> str:
         return urlsplit(source.url).netloc
+
+    @admin.display(description=gettext_lazy("trust"))
+    def trusted(self, source: DataSource) -> SafeString:
+        return trusting.trust_words(source)
 
     @admin.display(description=gettext_lazy("last pull"), ordering="pulled_at")
     def last_pull(self, source: Any) -> Any:
@@ -75,7 +83,7 @@ class DataSourceAdmin(ScreensAdmin):
 
     def detail(self, request: HttpRequest, pk: int, checks: list[sources.Check] | None = None) -> HttpResponse:
         self.require_view(request)
-        source = get_row(DataSource, pk)
+        source = get_row(DataSource, pk, "trust")
         return render(
             request,
             self,
@@ -89,6 +97,7 @@ class DataSourceAdmin(ScreensAdmin):
             may_pull=request.user.has_perm("data_sync.pull_datasource"),
             may_change=request.user.has_perm("data_sync.change_datasource"),
             may_delete=request.user.has_perm("data_sync.delete_datasource"),
+            **trusting.trust_context(request, source),
         )
 
     def test(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -58,3 +58,11 @@ class ChangesetState(StrEnum):
     REJECTED = "rejected"
     SUPERSEDED = "superseded"
     REVERTED = "reverted"
+
+
+class AutoApply(StrEnum):
+    """How far a changeset is that was to be applied by itself. One attempt: `due` becomes one of the others, once."""
+
+    DUE = "due"
+    APPROVED = "approved"
+    LEFT = "left"

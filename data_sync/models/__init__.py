@@ -9,6 +9,7 @@ from .guards import DeleteLimit
 from .heartbeats import ApplyHeartbeat, PullHeartbeat
 from .pulls import DataPull, KeptAnswer
 from .reviews import Comment, Viewing
+from .trust import Trust
 
 __all__ = [
     "ApplyHeartbeat",
@@ -25,5 +26,6 @@ __all__ = [
     "KeptAnswer",
     "PromotedFile",
     "PullHeartbeat",
+    "Trust",
     "Viewing",
 ]

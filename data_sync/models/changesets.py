@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from data_sync.core.states import ChangesetState, Decision, Operation, Outcome, RenameChoice
+from data_sync.core.states import AutoApply, ChangesetState, Decision, Operation, Outcome, RenameChoice
 
 from .exchange import DataSource
 from .fields import CanonicalJSONField
@@ -21,6 +21,9 @@ class Changeset(models.Model):
 
     `submitted_at` is when its apply was last handed to a queue, `submissions` how often. `attempt` counts workers,
     `losses` those in succession that were lost at it; `token` is the present one's.
+
+    `auto_state` says whether it was to be applied by itself, as its source is trusted, and what came of that;
+    `auto_revision` is the revision that the acceptance of all its changes made then.
     """
 
     STATES = (
@@ -34,6 +37,12 @@ class Changeset(models.Model):
         (ChangesetState.REJECTED.value, _("rejected")),
         (ChangesetState.SUPERSEDED.value, _("superseded")),
         (ChangesetState.REVERTED.value, _("reverted")),
+    )
+
+    AUTO_STATES = (
+        (AutoApply.DUE.value, _("being looked at")),
+        (AutoApply.APPROVED.value, _("approved by itself")),
+        (AutoApply.LEFT.value, _("left for review")),
     )
 
     pull = models.OneToOneField(
@@ -105,6 +114,13 @@ class Changeset(models.Model):
         editable=False,
         help_text=_("Whether the command line asked, which needs no permissions. A missing user says nothing."),
     )
+    auto_state = models.CharField(_("by itself"), max_length=8, choices=AUTO_STATES, blank=True, editable=False)
+    auto_reasons = CanonicalJSONField(
+        default=list,
+        editable=False,
+        help_text=_("Why it was not applied by itself: code, message."),
+    )
+    auto_revision = models.PositiveIntegerField(null=True, editable=False)
     submitted_at = models.DateTimeField(null=True, editable=False)
     submissions = models.PositiveIntegerField(default=0, editable=False)
     attempt = models.PositiveIntegerField(default=0, editable=False)

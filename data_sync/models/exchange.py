@@ -42,7 +42,10 @@ class DataSource(models.Model):
         verbose_name = _("data source")
         verbose_name_plural = _("data sources")
         ordering = ("name",)
-        permissions = (("pull_datasource", _("Can pull from a data source")),)
+        permissions = (
+            ("pull_datasource", _("Can pull from a data source")),
+            ("trust_datasource", _("Can have a data source's changes applied without review")),
+        )
 
     def __str__(self) -> str:
         return self.name

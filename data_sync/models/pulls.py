@@ -42,6 +42,11 @@ class DataPull(models.Model):
         default=True,
         help_text=_("Offer a row that only its key tells from a deleted one as that row, renamed."),
     )
+    wants_apply = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text=_("Whether the changeset is to be applied at once, if the source is trusted with what is in it."),
+    )
     state = models.CharField(_("state"), max_length=16, choices=STATES, default=PullState.QUEUED.value, editable=False)
     active_source = models.PositiveBigIntegerField(
         null=True,

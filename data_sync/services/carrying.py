@@ -36,7 +36,8 @@ class _Decision(NamedTuple):
 
 
 def carry_decisions(old: Changeset, changeset: Changeset, labels: Collection[str]) -> None:
-    """Copies the decisions on changes of these models, also that they were set to undecided again.
+    """Copies the decisions on changes of these models, also that they were set to undecided again; but none that was
+    made without review.
 
     Both are read by ranges of numbers. To look up each key would be fewer rows, but databases know too little of
     rows that have just been added to choose the index for it.
@@ -44,6 +45,8 @@ def carry_decisions(old: Changeset, changeset: Changeset, labels: Collection[str
     decisions: dict[bytes, _Decision] = {}
     was_decided = ~Q(decision=Decision.UNDECIDED.value) | Q(decided_revision__isnull=False)
     decided = old.changes.filter(was_decided, model__in=labels)
+    if old.auto_revision is not None:
+        decided = decided.exclude(decided_revision=old.auto_revision)
     for rows in _in_ranges(decided, old, "decision", "acknowledged_digest", "rename_choice", "kept", "is_conflict"):
         for row in rows:
             decisions[row["identity"]] = _Decision(

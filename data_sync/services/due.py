@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias, assert_never
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
-from data_sync.core.states import ChangesetState, PullState
+from data_sync.core.states import AutoApply, ChangesetState, PullState
 from data_sync.models import ApplyHeartbeat, Changeset, DataPull, PullHeartbeat
 from data_sync.models.time import UtcNow
 
@@ -27,6 +28,8 @@ APPLY_LEASE_EXPIRED = Q(state=ChangesetState.APPLYING.value) & expired(ApplyHear
 
 _QUEUED = Q(state=PullState.QUEUED.value)
 _REQUESTED = Q(state=ChangesetState.APPROVED.value, apply_requested_at__isnull=False)
+AUTO_DUE = Q(auto_state=AutoApply.DUE.value, state__in=[ChangesetState.PENDING.value, ChangesetState.BLOCKED.value])
+"""Changesets of which it is still to be decided whether they are applied without review."""
 WAITING_PULL = _QUEUED | PULL_LEASE_EXPIRED
 """Pulls that a worker may claim."""
 WAITING_APPLY = _REQUESTED | APPLY_LEASE_EXPIRED
@@ -56,6 +59,8 @@ ABANDONED_PULL = (_QUEUED & _is_overdue("created_at")) | PULL_LEASE_EXPIRED
 """Pulls that nobody is at, or will be, as far as can be told."""
 ABANDONED_APPLY = (_REQUESTED & _is_overdue("apply_requested_at")) | APPLY_LEASE_EXPIRED
 """Applies that were asked for and that nobody is at, or will be."""
+ABANDONED_AUTO = AUTO_DUE & _is_overdue("created_at")
+"""Changesets that are to be looked at, which nobody does."""
 
 
 def _waiting(kind: Kind) -> QuerySet[Any]:
@@ -63,7 +68,7 @@ def _waiting(kind: Kind) -> QuerySet[Any]:
         case "pull":
             return DataPull.objects.filter(WAITING_PULL)
         case "apply":
-            return Changeset.objects.filter(WAITING_APPLY)
+            return Changeset.objects.filter(WAITING_APPLY | AUTO_DUE)
         case _:
             assert_never(kind)
 
@@ -75,6 +80,7 @@ def _due(kind: Kind) -> QuerySet[Any]:
             overdue = _is_overdue("created_at") | (PULL_LEASE_EXPIRED & _is_untold(PullHeartbeat))
         case "apply":
             overdue = _is_overdue("apply_requested_at") | (APPLY_LEASE_EXPIRED & _is_untold(ApplyHeartbeat))
+            overdue |= ABANDONED_AUTO
         case _:
             assert_never(kind)
     return _waiting(kind).filter(overdue)
@@ -89,9 +95,12 @@ def _is_untold(heartbeats: Heartbeats) -> Q:
 def due(limit: int) -> list[tuple[Kind, int]]:
     """What was lost, the oldest first."""
     found: list[tuple[Any, Kind, int]] = []
-    kinds: tuple[tuple[Kind, str], ...] = (("pull", "created_at"), ("apply", "apply_requested_at"))
+    kinds: tuple[tuple[Kind, Any], ...] = (
+        ("pull", F("created_at")),
+        ("apply", Coalesce("apply_requested_at", "created_at")),
+    )
     for kind, asked_at in kinds:
-        rows = _due(kind).order_by(asked_at, "pk").values_list(asked_at, "pk")[:limit]
+        rows = _due(kind).annotate(asked_at=asked_at).order_by("asked_at", "pk").values_list("asked_at", "pk")[:limit]
         found += [(asked, kind, pk) for asked, pk in rows]
     return [(kind, pk) for _, kind, pk in sorted(found, key=lambda row: (row[0], row[2]))[:limit]]
 

@@ -14,7 +14,7 @@ from data_sync.models import DataSource, DeleteLimit
 from . import audit
 from .actors import Actor
 from .guards import Limit, Limits
-from .sources import locked
+from .source_rows import locked
 
 ALL = ""
 """Stands for a source's own limits among those of its models."""

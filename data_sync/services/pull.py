@@ -31,14 +31,22 @@ PATIENCE_SECONDS, RETRY_SECONDS = 60, 0.5
 
 
 def request_pull(
-    source: DataSource, model_labels: Sequence[str], actor: Actor, *, find_renames: bool = True
+    source: DataSource,
+    model_labels: Sequence[str],
+    actor: Actor,
+    *,
+    find_renames: bool = True,
+    wants_apply: bool = False,
 ) -> DataPull:
     """A queued pull of a source: of these models, or of all that it offers. `find_renames`: whether a row that only
-    its key tells from a deleted one is offered as that row, renamed.
+    its key tells from a deleted one is offered as that row, renamed. `wants_apply`: what it finds is to be applied at
+    once, if the source is trusted with that; it takes the permission to apply, too.
 
     Raises `InvalidTransition` while another pull of the source is active, naming it.
     """
     actor.require("data_sync.pull_datasource")
+    if wants_apply:
+        actor.require("data_sync.apply_changeset")
     known = schemas()
     unknown = sorted(set(model_labels) - known.keys())
     if unknown:
@@ -59,6 +67,7 @@ def request_pull(
                     source_name=source.name,
                     model_labels=sorted(set(model_labels)),
                     find_renames=find_renames,
+                    wants_apply=wants_apply,
                     active_source=source.pk,
                     requested_by=actor.user,
                     actor=actor.label,

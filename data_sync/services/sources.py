@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import assert_never
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import DataSyncError, InvalidInput, InvalidTransition
@@ -18,10 +17,11 @@ from data_sync.orm.read import LocalSource
 from data_sync.sources.addresses import SourceUrl, parse_url
 from data_sync.sources.http import HttpSource, SourceFailed
 
-from . import credentials
+from . import credentials, trust
 from .actors import Actor
 from .baselines import forget
 from .source_identity import REFERENCE_PREFIX, audience_of, protected_key
+from .source_rows import locked
 
 __all__ = ["REFERENCE_PREFIX", "Check", "add_source", "change_source", "check_source", "open_source", "remove_source"]
 
@@ -70,8 +70,9 @@ def change_source(
     """Changes what is given and leaves what is None.
 
     Another scheme, host or port needs the key and the audience again: otherwise whoever may change a source could have
-    its key, or tokens for it, sent to a host of their own. Raises `NotPermitted` and `InvalidInput`; and
-    `InvalidTransition` for another URL while a pull is active: it would store as agreed what it reads at the old one.
+    its key, or tokens for it, sent to a host of their own. Another URL, key or audience ends trust in the source. Raises
+    `NotPermitted` and `InvalidInput`; and `InvalidTransition` for another URL while a pull is active: it would store as
+    agreed what it reads at the old one.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
@@ -84,7 +85,7 @@ def change_source(
 def _change(
     changed: DataSource, actor: Actor, name: str | None, url: str | None, key: str | None, audience: str | None
 ) -> None:
-    old_url = changed.url
+    before = (changed.url, changed.key, changed.google_audience)
     if name is not None:
         changed.name = _name(name)
     has_moved = False
@@ -107,10 +108,18 @@ def _change(
         changed.key = protected_key(key, actor)
     if not (changed.key or changed.google_audience):
         raise InvalidInput("A source needs an export key, or a Google audience.")
-    if changed.url != old_url:
+    if changed.url != before[0]:
         _refuse_active_pull(changed)
         # What was agreed on with another environment is no base.
         forget(changed)
+    # A stored key is never the same text again; a reference may be given anew, and is the same.
+    now = (changed.url, changed.key, changed.google_audience)
+    altered = [
+        what for what, old, new in zip(("URL", "key", "Google audience"), before, now, strict=True) if new != old
+    ]
+    if altered:
+        # Who trusted it did not trust another environment, or another door to it.
+        trust.end(changed, actor, f"{actor.label} changed the source's {' and '.join(altered)}.")
     _save(changed)
 
 
@@ -118,17 +127,10 @@ def remove_source(source: DataSource, actor: Actor) -> None:
     """Removes a source; its pulls and changesets stay. Raises `InvalidTransition` while a pull is active."""
     actor.require("data_sync.delete_datasource")
     with transaction.atomic():
-        # Writes first, which locks the row: a pull that starts meanwhile waits, and then finds no source.
-        DataSource.objects.filter(pk=source.pk).update(name=F("name"))
+        # A pull that starts meanwhile waits, and then finds no source.
+        trust.end(locked(source), actor, f"{actor.label} removed the source.")
         _refuse_active_pull(source)
         DataSource.objects.filter(pk=source.pk).delete()
-
-
-def locked(source: DataSource) -> DataSource:
-    """The stored source, locked: a pull that is asked for meanwhile waits, and then reads what became of it."""
-    # Writes first, for SQLite. On PostgreSQL it takes the stronger lock to keep new pulls from referring to the row.
-    DataSource.objects.filter(pk=source.pk).update(name=F("name"))
-    return DataSource.objects.select_for_update().get(pk=source.pk)
 
 
 def _refuse_active_pull(source: DataSource) -> None:

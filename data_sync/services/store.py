@@ -7,7 +7,7 @@ database for everybody else, only writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from data_sync.core import canonical
 from data_sync.core.distinct import Distinct
 from data_sync.core.seal import content_seal_of_texts
 from data_sync.core.source import Outside
-from data_sync.core.states import ChangesetState, Operation
+from data_sync.core.states import AutoApply, ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
 from data_sync.models.fields import CanonicalJSONField
 from data_sync.orm.batches import batches
@@ -34,6 +34,7 @@ from .content import CONTENT, change_content, content_text
 from .guards import Rows, guards_of, reason_of
 from .limits import limits_of
 from .progress import Advance
+from .trust import is_wanted
 
 BATCH = 400
 COUNTS = (
@@ -76,8 +77,9 @@ _IS_JSON = {
 
 @dataclass(slots=True)
 class Prepared:
-    """What is ready to be stored. `models` has, per model, label, name, compared, kept and each of `COUNTS`; `along`,
-    by label, how many rows that are no changes would be deleted along with others."""
+    """What is ready to be stored. `models` has, per model, label, name, compared, kept, whether nothing was agreed on
+    with the source before (`is_new`), and each of `COUNTS`; `along`, by label, how many rows that are no changes would
+    be deleted along with others."""
 
     content_seal: str
     models: list[dict[str, Any]] = field(default_factory=list)
@@ -87,12 +89,19 @@ class Prepared:
         return sum(row[what] for row in self.models)
 
 
-def prepare(comparison: Comparison, outside: Outside, source: DataSource | None, advance: Advance) -> Prepared:
+def prepare(
+    comparison: Comparison,
+    outside: Outside,
+    source: DataSource | None,
+    advance: Advance,
+    *,
+    has_baselines: Callable[[str], bool],
+) -> Prepared:
     """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns.
 
     `advance` is told after each batch of how many.
     """
-    per_model = {label: _row(label, comparison) for label in comparison.schemas}
+    per_model = {label: _row(label, comparison) | {"is_new": not has_baselines(label)} for label in comparison.schemas}
     with closing(Distinct(conf.spool_dir())) as along:
         seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, along, advance))
         return Prepared(content_seal=seal, models=list(per_model.values()), along=along.counts())
@@ -198,6 +207,7 @@ def store_changeset(
         summary=prepared.models,
         guards=guards,
         content_seal=prepared.content_seal,
+        auto_state=AutoApply.DUE.value if is_wanted(pull) else "",
     )
     later = [column.get_prep_value(column.get_default()) for column in _DECIDED_LATER]
     rows = ([changeset.pk, *json.loads(row), *later] for row in comparison.differences.kept())

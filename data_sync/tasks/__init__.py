@@ -20,7 +20,7 @@ from django.db import Error, transaction
 from data_sync import conf
 from data_sync.core.errors import Busy, HandOverFailed, InvalidTransition, LeaseLost
 from data_sync.core.states import PullState
-from data_sync.services import due
+from data_sync.services import auto_apply, due
 from data_sync.services.apply import run_apply
 from data_sync.services.due import Kind, Submission
 from data_sync.services.pull import run_pull
@@ -62,7 +62,7 @@ def submit(kind: Kind, pk: int, *, here: bool = False) -> None:
     what comes of it. What came of it is stored state. Raises `HandOverFailed` where the queue does not take it, which
     loses nothing; and where there is no queue, whatever the work raises.
     """
-    transaction.on_commit(partial(_work if here else _start, kind, pk))
+    transaction.on_commit(partial(_work_here if here else _start, kind, pk))
 
 
 def deadline() -> float | None:
@@ -81,11 +81,12 @@ def run(kind: Kind, pk: int, *, seconds: float | None = None) -> None:
 
     A delivery too many, or one that comes late, does nothing and is no error. Raises `Busy` while another worker is at
     it. What else escapes, such as a database that is away, asks for another delivery. A pull that came to the end of a
-    task's time is submitted again.
+    task's time is submitted again; after one that may be applied without review, that is.
     """
     try:
-        if _work(kind, pk, seconds=seconds):
-            submit(kind, pk)
+        following = _work(kind, pk, seconds=seconds)
+        if following is not None:
+            submit(*following)
     except Busy:
         raise
     except (InvalidTransition, LeaseLost) as error:
@@ -132,7 +133,7 @@ def _start(kind: Kind, pk: int) -> None:
                 due.give_back(submission)  # So that the next sweep tries it, and need not wait.
         raise
     if queue is None:
-        _work(kind, pk)
+        _work_here(kind, pk)
         return
     try:
         submission = due.note_submission(kind, pk)
@@ -142,14 +143,29 @@ def _start(kind: Kind, pk: int) -> None:
         _hand_over(queue, submission)
 
 
-def _work(kind: Kind, pk: int, *, seconds: float | None = None) -> bool:
-    """Does it, of a pull as much as can be done in so many seconds; whether a further task has to go on."""
+def _work_here(kind: Kind, pk: int) -> None:
+    """Does it, and what follows from it."""
+    following: tuple[Kind, int] | None = (kind, pk)
+    while following is not None:
+        following = _work(*following)
+
+
+def _work(kind: Kind, pk: int, *, seconds: float | None = None) -> tuple[Kind, int] | None:
+    """Does it, of a pull as much as can be done in so many seconds; gives what has to be done after it.
+
+    That is the same pull again, or the apply of what it has found.
+    """
     match kind:
         case "pull":
-            return run_pull(pk, seconds=seconds).state == PullState.QUEUED
+            pull = run_pull(pk, seconds=seconds)
+            if pull.state == PullState.QUEUED:
+                return "pull", pk
+            changeset = auto_apply.due_of(pull)
+            return None if changeset is None else ("apply", changeset)
         case "apply":
-            run_apply(pk)
-            return False
+            if auto_apply.settle(pk, deadline=seconds):
+                run_apply(pk)
+            return None
         case _:
             assert_never(kind)
 

@@ -15,6 +15,7 @@ from .. import progress
 from ..text.table import table, wrapped
 from ..text.words import count, line, listing
 from .call import FOUND, Answer, Call, Stream, Verbs, changeset_of, labels, number, source_of
+from .trusting import verdict_document, verdict_text
 
 RARE = ("rename", "conflicts", "cascades", "problems", "warnings")
 
@@ -25,6 +26,9 @@ def add_verbs(verbs: Verbs) -> None:
     pull.add_argument("--models", type=labels, default=(), metavar="A.B,C.D", help="only these; default all")
     pull.add_argument(
         "--no-renames", dest="find_renames", action="store_false", help="take renamed rows for deleted and added ones"
+    )
+    pull.add_argument(
+        "--apply", action="store_true", help="apply what is found, within what the source is trusted with"
     )
     stop = verbs.add("cancel", cancel, "Stop a pull that is queued or running, or withdraw an approval")
     which = stop.add_mutually_exclusive_group(required=True)
@@ -40,6 +44,7 @@ def pull_source(call: Call) -> Answer:
         call.options["models"],
         call.actor,
         find_renames=call.options["find_renames"],
+        wants_apply=call.options["apply"],
     )
     with progress.shown(pull, call.progress):
         tasks.submit("pull", pull.pk, here=True)
@@ -55,19 +60,29 @@ def pull_source(call: Call) -> Answer:
             failure=line(pull.error) or f"Pull {pull.pk} was cancelled.",
         )
     changeset = Changeset.objects.filter(pull=pull).first()
+    document |= {
+        "changeset": None if changeset is None else changeset.pk,
+        "counts": counts(changeset),
+        "compared": pull.compared,
+        "conflicts": 0 if changeset is None else changeset.conflicts,
+    }
+    if differences:
+        document["schema"] = differences
+    if changeset is not None and changeset.guards:
+        document["guards"] = changeset.guards
+    if pull.wants_apply or (changeset is not None and changeset.auto_state):
+        document |= verdict_document(changeset)
+    is_over = changeset is None or changeset.state == ChangesetState.APPLIED
     return Answer(
-        document=document
-        | {
-            "changeset": None if changeset is None else changeset.pk,
-            "counts": counts(changeset),
-            "compared": pull.compared,
-            "conflicts": 0 if changeset is None else changeset.conflicts,
-        }
-        | ({"schema": differences} if differences else {})
-        | ({"guards": changeset.guards} if changeset is not None and changeset.guards else {}),
-        text=_found(pull, changeset),
-        code=0 if changeset is None else FOUND,
+        document=document, text=_found(pull, changeset), code=0 if is_over else FOUND, failure=_given_up(changeset)
     )
+
+
+def _given_up(changeset: Changeset | None) -> str:
+    """Why an apply without review, which nothing was against, came to nothing."""
+    if changeset is None or changeset.state not in (ChangesetState.STALE, ChangesetState.FAILED):
+        return ""
+    return f"Changeset {changeset.pk} is {changeset.state}, nothing was written: {line(changeset.state_reason)}"
 
 
 def cancel(call: Call) -> Answer:
@@ -141,11 +156,13 @@ def _found(pull: DataPull, changeset: Changeset | None) -> Stream:
         yield from _differences(differences)
     if changeset is None:
         return
+    yield from verdict_text(changeset)
     if changeset.state == ChangesetState.BLOCKED:
         yield f"Changeset {changeset.pk} is blocked:"
         yield from guard_lines(changeset.guards)
         yield override_hint(changeset)
-    yield f"Review it: data_sync show {changeset.pk}"
+    done = changeset.state == ChangesetState.APPLIED
+    yield f"See it: data_sync show {changeset.pk}" if done else f"Review it: data_sync show {changeset.pk}"
 
 
 def guard_lines(guards: list[dict[str, Any]]) -> Stream:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.core.states import AutoApply, ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.services import approval, consequences, review, revision
 from data_sync.services.content import change_content
@@ -24,6 +24,7 @@ from ..text.words import bounded, count, line, listing, moment
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
 from .pulls import counts, counts_text, guard_lines, override_hint, signs_text, summary_table
 from .selection import add_filters, require_changes, selection_of
+from .trusting import verdict_text
 
 BATCH = 200
 EXPLAINED = 20
@@ -79,6 +80,10 @@ def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
     head = ["no", "state", "source", "changes", "conflicts", "pulled", "by"]
     yield from table(head, [_row(changeset) for changeset in changesets], numbers=(0, 4))
     for changeset in changesets[:EXPLAINED]:
+        if changeset.auto_state == AutoApply.LEFT and changeset.state == ChangesetState.PENDING:
+            reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
+            words = f"{changeset.pk}: not applied by itself: {line(reasons)}"
+            yield from wrapped(bounded(words, MOST_REASON), "    ", "  · ")
         if changeset.state_reason:
             yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
         if changeset.state == ChangesetState.BLOCKED:
@@ -195,6 +200,7 @@ def _heading(changeset: Changeset) -> Stream:
     rows = count(changeset.compared, "row")
     yield f"Pulled {moment(changeset.created_at)} by {line(changeset.actor)}; {rows} compared."
     yield f"{counts_text(changeset)}. {decisions_text(changeset)}."
+    yield from verdict_text(changeset)
     yield ""
     yield from summary_table(changeset.summary)
     event = approval.overridden(changeset)
@@ -244,6 +250,9 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "number": changeset.pk,
         "state": changeset.state,
         "reason": changeset.state_reason,
+        "by_itself": {"state": changeset.auto_state, "reasons": changeset.auto_reasons}
+        if changeset.auto_state
+        else None,
         "source": changeset.source_name,
         "created_at": changeset.created_at.isoformat(),
         "by": changeset.actor,

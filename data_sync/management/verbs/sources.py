@@ -1,4 +1,4 @@
-"""`source add`, `list`, `limit`, `rotate` and `remove`: where this environment pulls from."""
+"""`source add`, `list`, `limit`, `rotate` and `remove`: where this environment pulls from; `trusting` has the rest."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import InvalidInput
 from data_sync.models import DataPull, DataSource
-from data_sync.services import credentials, limits, rotation, sources
+from data_sync.services import credentials, limits, rotation, sources, trust
 from data_sync.services.guards import Limit
 
 from ..text.words import count, line, listing, moment
+from . import trusting
 from .call import Answer, Call, Verbs, source_of
 
 DEFAULT = "default"
@@ -49,6 +50,7 @@ def add_verbs(verbs: Verbs) -> None:
     )
     remove = group.add("remove", remove_source, "Remove a source; its changesets stay")
     remove.add_argument("name", metavar="NAME")
+    trusting.add_verbs(group)
 
 
 @sensitive_variables()
@@ -73,6 +75,12 @@ def list_sources(call: Call) -> Answer:
         text += [line(source.name), f"    {line(source.url)}", f"    key: {_key(source)}; {pulled}"]
         if source.google_audience:
             text.append(f"    Google audience: {line(source.google_audience)}")
+        standing = trust.standing(source)
+        if standing is not None:
+            text += [
+                "    trusted: its changes apply without review",
+                *(f"        {words}" for words in trusting.trust_text(standing)),
+            ]
     return Answer(
         document={"sources": [_document(source) for source, _ in found]},
         text=text or ["There are no sources. Add one: data_sync source add NAME URL --key -"],
@@ -153,12 +161,13 @@ def _key(source: DataSource) -> str:
 
 
 def _document(source: DataSource) -> dict[str, Any]:
-    return {
+    told = {
         "name": source.name,
         "url": source.url,
         "key": credentials.describe(source.key),
         "google_audience": source.google_audience,
     }
+    return told | trusting.standing_document(source)
 
 
 @sensitive_variables()
