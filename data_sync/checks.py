@@ -28,6 +28,8 @@ from .orm.uniqueness import columns, is_enforced, loose_references
 from .registry import Registration, registrations
 
 TAG = "data_sync"
+MOST_HOURS = 87_600
+"""Ten years: databases do not reckon with any time."""
 Apps = Sequence[AppConfig] | None
 
 IDS = {
@@ -146,6 +148,18 @@ def _check_values() -> Iterator[Error]:
         yield Error(
             f"{name} is {getattr(settings, name)!r}, not a number from 0 on.",
             hint="Leave it out for the default.",
+            id="data_sync.E020",
+        )
+    try:
+        hours = conf.approval_hours()
+        is_time = hours is None or 0 < hours <= MOST_HOURS
+    except (TypeError, ValueError):
+        is_time = False
+    if not is_time:
+        name = "DATA_SYNC_APPROVAL_HOURS"
+        yield Error(
+            f"{name} is {getattr(settings, name)!r}, not a number above 0 and up to {MOST_HOURS:,}.",
+            hint="Leave it out for 72 hours; None lets approvals hold for ever.",
             id="data_sync.E020",
         )
     if isinstance(getattr(settings, "DATA_SYNC_ALLOWED_HOSTS", ()), str):

@@ -110,6 +110,8 @@ def _words(event: Event) -> str:
             return _("Approved")
         case "withdrawn":
             return _("Approval withdrawn")
+        case "approval_expired":
+            return _("Approval expired")
         case "rejected":
             return _("Rejected as a whole")
         case "overridden":
@@ -176,6 +178,11 @@ def _lines(event: Event) -> Iterator[str]:
             yield detail["text"]
         case "approved":
             yield _counted(Change.DECISIONS, detail["counts"])
+        case "approval_expired":
+            yield _("It was given by %(who)s, and held for %(hours)g hours.") % {
+                "who": detail["approved_by"],
+                "hours": detail["hours"],
+            }
         case "applied":
             yield _counted(Change.OUTCOMES, detail["outcomes"])
         case "carried_over":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from data_sync.core.errors import NotPermitted
+from data_sync.core.errors import InvalidTransition, NotPermitted
 from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Changeset
 
@@ -20,6 +20,26 @@ def requester(changeset: Changeset) -> Actor:
     return Actor(
         label=changeset.apply_actor, user=changeset.apply_requested_by, unrestricted=changeset.apply_unrestricted
     )
+
+
+def require_approver(changeset: Changeset) -> None:
+    """Raises `InvalidTransition`, naming who approved, unless they could still approve today.
+
+    An approval speaks for its approver: one that has been deactivated, deleted or stripped of the permission speaks
+    for nobody.
+    """
+    if changeset.approval_unrestricted:
+        return
+    approver = Actor(label=changeset.approval_actor, user=changeset.approved_by)
+    try:
+        if approver.user is None or not approver.user.is_active:
+            raise NotPermitted(f"The user {approver.label} is not active any more.")
+        approver.require("data_sync.approve_changeset")
+    except NotPermitted as error:
+        raise InvalidTransition(
+            f"The approval of changeset {changeset.pk} does not count any more. {error} Withdraw it, and have somebody "
+            "else approve."
+        ) from None
 
 
 def require_authority(changeset: Changeset, actor: Actor) -> None:

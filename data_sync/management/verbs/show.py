@@ -8,7 +8,7 @@ from typing import Any
 
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset, DataPull
-from data_sync.services import consequences, review, revision
+from data_sync.services import consequences, expiry, review, revision
 from data_sync.services.content import change_content
 from data_sync.services.moved import Moved, moved_rows
 from data_sync.services.progress import progress
@@ -25,7 +25,8 @@ from .selection import add_filters, require_changes, selection_of
 
 BATCH = 200
 EXPLAINED = 20
-"""Of how many changesets, the latest, a list says why they are stale, failed, blocked or closed."""
+"""Of how many changesets, the latest, a list says why they are stale, failed, blocked or closed, and how long an
+approval holds."""
 MOST_REASON = 120
 
 
@@ -79,6 +80,8 @@ def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
     for changeset in changesets[:EXPLAINED]:
         if changeset.state_reason:
             yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
+        elif changeset.state == ChangesetState.APPROVED:
+            yield from wrapped(f"{changeset.pk}: {_approved(changeset)}", "    ", "  · ")
 
 
 def _row(changeset: Changeset) -> list[str]:
@@ -201,10 +204,21 @@ def _closing(changeset: Changeset) -> Stream:
             yield f"Decide: data_sync accept {changeset.pk} --all, or --change N; then data_sync approve {changeset.pk}"
         case ChangesetState.BLOCKED:
             yield f"Blocked. If it is right nevertheless: data_sync override {changeset.pk} --reason TEXT"
+        case ChangesetState.APPROVED if expiry.has_expired(changeset):
+            yield f"{_approved(changeset)} Approve it anew: data_sync approve {changeset.pk}"
         case ChangesetState.APPROVED:
-            yield f"Approved. Apply it: data_sync apply {changeset.pk}"
+            yield f"{_approved(changeset)} Apply it: data_sync apply {changeset.pk}"
         case _:
             yield f"Changeset {changeset.pk} is {changeset.state}."
+
+
+def _approved(changeset: Changeset) -> str:
+    """By whom, and until when that holds."""
+    until = expiry.holds_until(changeset)
+    if until is None:
+        return f"Approved by {line(changeset.approval_actor)}."
+    holds = "has expired: it held until" if expiry.has_expired(changeset) else "holds until"
+    return f"The approval by {line(changeset.approval_actor)} {holds} {moment(until)}."
 
 
 def decisions_text(changeset: Changeset) -> str:
@@ -215,6 +229,7 @@ def decisions_text(changeset: Changeset) -> str:
 
 
 def _head(changeset: Changeset) -> dict[str, Any]:
+    until = expiry.holds_until(changeset)
     return {
         "number": changeset.pk,
         "state": changeset.state,
@@ -226,5 +241,6 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "conflicts": changeset.conflicts,
         "compared": changeset.compared,
         "revision": changeset.revision,
+        "approved_until": None if until is None else until.isoformat(),
         "applied_at": None if changeset.applied_at is None else changeset.applied_at.isoformat(),
     }
