@@ -5,6 +5,8 @@ What people may is asked at the services again, on every database; who gets what
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
