@@ -31,6 +31,8 @@ from .services import encryption
 from .sources.proxy import parse_proxy
 
 TAG = "data_sync"
+MOST_HOURS = 87_600
+"""Ten years: databases do not reckon with any time."""
 Apps = Sequence[AppConfig] | None
 
 IDS = {
@@ -145,6 +147,7 @@ def _check_values() -> Iterator[Error]:
                 id="data_sync.E020",
             )
     yield from _check_counts()
+    yield from _check_hours()
     yield from _check_secrets()
     if isinstance(getattr(settings, "DATA_SYNC_ALLOWED_HOSTS", ()), str):
         yield Error(
@@ -188,6 +191,21 @@ def _check_secrets() -> Iterator[Error]:
         parse_proxy(conf.proxy())
     except DataSyncError as error:
         yield Error(str(error), hint="Leave it out where sources are reached directly.", id="data_sync.E020")
+
+
+def _check_hours() -> Iterator[Error]:
+    try:
+        hours = conf.approval_hours()
+        sound = hours is None or 0 < hours <= MOST_HOURS
+    except (TypeError, ValueError):
+        sound = False
+    if not sound:
+        name = "DATA_SYNC_APPROVAL_HOURS"
+        yield Error(
+            f"{name} is {getattr(settings, name)!r}, not a number above 0 and up to {MOST_HOURS:,}.",
+            hint="Leave it out for 72 hours; None lets approvals hold for ever.",
+            id="data_sync.E020",
+        )
 
 
 def _check_spool() -> Iterator[Error]:

@@ -159,6 +159,12 @@ def four_eyes() -> bool:
     return bool(_setting("FOUR_EYES", False))
 
 
+def approval_hours() -> float | None:
+    """`DATA_SYNC_APPROVAL_HOURS`: hours for which an approval holds; 72. None: until something else voids it."""
+    value = _setting("APPROVAL_HOURS", 72)
+    return None if value is None else float(value)
+
+
 def task_deadline() -> float | None:
     """`DATA_SYNC_TASK_DEADLINE`: seconds that one task may take; none, but 600 where Cloud Tasks delivers."""
     value = _setting("TASK_DEADLINE", None)

@@ -13,7 +13,7 @@ from data_sync import conf, tasks
 from data_sync.core.errors import ChangeFailed, DataSyncError
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset
-from data_sync.services import approval, consequences, fitting, requirements, review
+from data_sync.services import approval, consequences, expiry, fitting, requirements, review
 from data_sync.services.plan import Plan
 from data_sync.services.staleness import stale_rows
 
@@ -55,7 +55,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
         changeset=changeset,
         found=found,
         decisions=decisions,
-        is_approvable=changeset.state in approval.APPROVABLE,
+        is_approvable=changeset.state in approval.APPROVABLE or expiry.has_expired(changeset),
         is_rejectable=changeset.state in approval.REJECTABLE,
         typed_name=name_to_type(changeset, found),
         models=[

@@ -115,6 +115,8 @@ def _words(event: Event) -> str:
             return _("Left for review")
         case "withdrawn":
             return _("Approval withdrawn")
+        case "approval_expired":
+            return _("Approval expired")
         case "rejected":
             return _("Rejected as a whole")
         case "overridden":
@@ -185,6 +187,11 @@ def _lines(event: Event) -> Iterator[str]:
             yield from (reason["message"] for reason in detail["reasons"])
         case "approved":
             yield _counted(Change.DECISIONS, detail["counts"])
+        case "approval_expired":
+            yield _("It was given by %(who)s, and held for %(hours)g hours.") % {
+                "who": detail["approved_by"],
+                "hours": detail["hours"],
+            }
         case "applied":
             yield _counted(Change.OUTCOMES, detail["outcomes"])
         case "carried_over":

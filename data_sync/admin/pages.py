@@ -52,7 +52,9 @@ class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ours = [
             path(route, screen(self, view), name=f"{prefix}_{name}") for name, (route, view) in self.screens().items()
         ]
-        return [*ours, *super().get_urls()]
+        # Of the stock pages the list alone: others would show a row's columns, such as a key's hash, to whoever writes
+        # its number in a way that ours do not take (`_35/change/`).
+        return [*ours, *(one for one in super().get_urls() if one.name == f"{prefix}_changelist")]
 
     def url(self, name: str, *args: object) -> str:
         """The address of a page by the last part of its URL's name."""

@@ -31,6 +31,10 @@ class RevisionConflict(InvalidTransition):
     """Somebody else decided since the page was made. Reload, look again, decide again."""
 
 
+class ApprovalExpired(InvalidTransition):
+    """An approval held for its time and no longer. Look again, and approve anew."""
+
+
 class Busy(InvalidTransition):
     """Another worker is at it. `seconds`: until its lease ends, unless it is renewed; at least 1."""
 

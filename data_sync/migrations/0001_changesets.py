@@ -98,6 +98,7 @@ class Migration(migrations.Migration):
                 ('approved_revision', models.PositiveIntegerField(editable=False, null=True)),
                 ('approved_at', models.DateTimeField(editable=False, null=True)),
                 ('approval_actor', models.CharField(blank=True, editable=False, max_length=200)),
+                ('approval_unrestricted', models.BooleanField(default=False, editable=False, help_text='Whether the command line approved, which needs no permissions. A missing user says nothing.')),
                 ('apply_requested_at', models.DateTimeField(editable=False, null=True)),
                 ('apply_actor', models.CharField(blank=True, editable=False, max_length=200)),
                 ('apply_unrestricted', models.BooleanField(default=False, editable=False, help_text='Whether the command line asked, which needs no permissions. A missing user says nothing.')),

@@ -104,6 +104,11 @@ class Changeset(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"
     )
     approval_actor = models.CharField(max_length=200, blank=True, editable=False)
+    approval_unrestricted = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text=_("Whether the command line approved, which needs no permissions. A missing user says nothing."),
+    )
     apply_requested_at = models.DateTimeField(null=True, editable=False)
     apply_requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, editable=False, related_name="+"

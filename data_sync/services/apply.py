@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, Operation
 from django.db.models import Q
 
 from data_sync.core.errors import (
+    ApprovalExpired,
     ChangeFailed,
     DataSyncError,
     InvalidTransition,
@@ -29,9 +30,10 @@ from data_sync.orm.snapshot import read_what_is_committed
 from . import audit, leases
 from .actors import Actor
 from .approval import approve
-from .authority import requester, require_authority
+from .authority import requester, require_approver, require_authority
 from .due import ABANDONED_APPLY, APPLY_LEASE_EXPIRED, WAITING_APPLY
 from .execution import write_rows
+from .expiry import expire, refuse_expired
 from .fitting import require_fitting
 from .freeing import free_lost_apply
 from .history import record_history
@@ -65,8 +67,9 @@ def request_apply(
     """Records that an approved changeset is to be applied, and by whom; the work is `run_apply`.
 
     `deadline`: seconds that it will have. A changeset whose apply was killed can be asked for again once its lease has
-    expired. Raises `NotPermitted` also for lack of a permission on one of the models, `RevisionConflict` where the
-    approval is not of this revision, `InvalidTransition` with the reason otherwise.
+    expired. Raises `ApprovalExpired`, which voids the approval; `NotPermitted` also for lack of a permission on one of
+    the models; `RevisionConflict` where the approval is not of this revision; `InvalidTransition` with the reason
+    otherwise.
     """
     actor.require("data_sync.apply_changeset")
     # Looked at beforehand, so that nobody waits for the transaction of an apply that is running; and outside of this
@@ -75,23 +78,32 @@ def request_apply(
         raise _unavailable(changeset_id, Changeset.objects.filter(pk=changeset_id).first())
     with transaction.atomic():
         free_lost_apply(changeset_id)
-        asked = Changeset.objects.filter(_IS_APPROVED, pk=changeset_id)
-        if revision is not None:
-            asked = asked.filter(approved_revision=revision)
-        is_recorded = asked.update(
-            apply_requested_at=UtcNow(),
-            apply_requested_by=actor.user,
-            apply_actor=actor.label,
-            apply_unrestricted=actor.unrestricted,
-            submitted_at=None,
-            submissions=0,
-            losses=0,
-        )
-        changeset = Changeset.objects.filter(pk=changeset_id).first()
-        if not is_recorded or changeset is None:
-            raise _unavailable(changeset_id, changeset, revision)
-        require_authority(changeset, actor)
-        require_fitting(changeset, deadline)
+        expired = expire(changeset_id)
+        if not expired:
+            return _recorded(changeset_id, actor, revision, deadline)
+    # Only here, because an error within the transaction would have taken that back.
+    raise ApprovalExpired(expired)
+
+
+def _recorded(changeset_id: int, actor: Actor, revision: int | None, deadline: float | None) -> Changeset:
+    asked = Changeset.objects.filter(_IS_APPROVED, pk=changeset_id)
+    if revision is not None:
+        asked = asked.filter(approved_revision=revision)
+    is_recorded = asked.update(
+        apply_requested_at=UtcNow(),
+        apply_requested_by=actor.user,
+        apply_actor=actor.label,
+        apply_unrestricted=actor.unrestricted,
+        submitted_at=None,
+        submissions=0,
+        losses=0,
+    )
+    changeset = Changeset.objects.filter(pk=changeset_id).first()
+    if not is_recorded or changeset is None:
+        raise _unavailable(changeset_id, changeset, revision)
+    require_authority(changeset, actor)
+    require_approver(changeset)
+    require_fitting(changeset, deadline)
     return changeset
 
 
@@ -103,10 +115,11 @@ def is_abandoned(changeset: Changeset) -> bool:
 def run_apply(changeset_id: int) -> Changeset:
     """Applies a changeset that was approved and requested; ends in `applied`, `stale` or `failed`.
 
-    Whoever asked must still be allowed to, or it fails. A changeset that has been applied is given as it
-    is: a second delivery does no harm. Raises `Busy` while another worker's lease lasts, and `InvalidTransition` in
-    other states.
+    Whoever asked and whoever approved must still be allowed to, or it fails. A changeset that has been applied is given
+    as it is: a second delivery does no harm. Raises `ApprovalExpired` where it would begin too late, `Busy` while
+    another worker's lease lasts, and `InvalidTransition` in other states.
     """
+    refuse_expired(changeset_id)
     token = _claim(changeset_id)
     if token is None:
         return Changeset.objects.get(pk=changeset_id)
@@ -123,6 +136,7 @@ def run_apply(changeset_id: int) -> Changeset:
                 f"command, which has no deadline: data_sync approve {changeset_id}, data_sync apply {changeset_id}."
             )
         require_authority(changeset, actor)
+        require_approver(changeset)
         with Lease(changeset, token, ApplyHeartbeat, f"Changeset {changeset_id}") as lease:
             files = promote_files(changeset, lease)
             _write(changeset, lease, actor, files)

@@ -13,6 +13,7 @@ from data_sync.models.time import UtcNow
 from . import audit
 from .acknowledging import require_acknowledged
 from .actors import Actor
+from .expiry import expire
 from .fitting import require_fitting
 from .freeing import free_lost_apply
 from .keeping import refuse_held
@@ -39,9 +40,12 @@ def approve(changeset_id: int, actor: Actor, *, revision: int, deadline: float |
     """
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
-        taken = Changeset.objects.filter(
+        approvable = Changeset.objects.filter(
             pk=changeset_id, state__in=[state.value for state in APPROVABLE], revision=revision
-        ).update(revision=revision)
+        )
+        taken = approvable.update(revision=revision)
+        if not taken and expire(changeset_id):  # Then it can be approved anew.
+            taken = approvable.update(revision=revision)
         changeset = Changeset.objects.filter(pk=changeset_id).first()
         if not taken or changeset is None:
             if changeset is not None and changeset.state in APPROVABLE:
@@ -63,6 +67,7 @@ def approve(changeset_id: int, actor: Actor, *, revision: int, deadline: float |
             approved_at=UtcNow(),
             approved_by=actor.user,
             approval_actor=actor.label,
+            approval_unrestricted=actor.unrestricted,
             state_reason="",
             **UNREQUESTED,
         )
@@ -78,7 +83,10 @@ def approve(changeset_id: int, actor: Actor, *, revision: int, deadline: float |
 
 def _require_approvable(changeset: Changeset, actor: Actor) -> None:
     if needs_others(changeset, actor):
-        raise NotPermitted("Four eyes are required: somebody other than who asked for the pull must approve, by name.")
+        raise NotPermitted(
+            f"Four eyes are required: somebody other than {changeset.actor}, who asked for the pull, must approve it, "
+            "by name."
+        )
     if current_content_seal(changeset) != changeset.content_seal:
         raise InvalidTransition(
             f"The stored changes of changeset {changeset.pk} are not those that were pulled: its content seal differs. "
@@ -125,8 +133,18 @@ def _refuse_stale(changeset: Changeset) -> None:
 
 
 def needs_others(changeset: Changeset, actor: Actor) -> bool:
-    """Whether four eyes are required, and these are not the other two."""
-    return conf.four_eyes() and (actor.user is None or actor.user == changeset.requested_by)
+    """Whether four eyes are required, and these are not the other two.
+
+    Where the account of who asked for the pull is gone, its name counts: it may have been made again.
+    """
+    if not conf.four_eyes():
+        return False
+    if actor.user is None:
+        return True
+    if changeset.requested_by_id is None:
+        return actor.label == changeset.actor
+    is_requester: bool = actor.user.pk == changeset.requested_by_id
+    return is_requester
 
 
 def withdraw(changeset_id: int, actor: Actor) -> None:

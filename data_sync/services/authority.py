@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import assert_never
+from contextlib import suppress
+from typing import Any, assert_never
 
-from data_sync.core.errors import NotPermitted
+from django.apps import apps
+
+from data_sync.core.errors import InvalidTransition, NotPermitted
 from data_sync.core.states import Decision, Operation, RenameChoice
 from data_sync.models import Changeset
 
@@ -20,6 +23,26 @@ def requester(changeset: Changeset) -> Actor:
     return Actor(
         label=changeset.apply_actor, user=changeset.apply_requested_by, unrestricted=changeset.apply_unrestricted
     )
+
+
+def require_approver(changeset: Changeset) -> None:
+    """Raises `InvalidTransition`, naming who approved, unless they could still approve today.
+
+    An approval speaks for its approver: one that has been deactivated, deleted or stripped of the permission speaks
+    for nobody.
+    """
+    if changeset.approval_unrestricted:
+        return
+    approver = Actor(label=changeset.approval_actor, user=changeset.approved_by)
+    try:
+        if approver.user is None or not approver.user.is_active:
+            raise NotPermitted(f"The user {approver.label} is not active any more.")
+        approver.require("data_sync.approve_changeset")
+    except NotPermitted as error:
+        raise InvalidTransition(
+            f"The approval of changeset {changeset.pk} does not count any more. {error} Withdraw it, and have somebody "
+            "else approve."
+        ) from None
 
 
 def require_authority(changeset: Changeset, actor: Actor) -> None:
@@ -44,12 +67,12 @@ def _permissions(changeset: Changeset) -> Iterator[str]:
     accepted = changeset.changes.filter(decision=Decision.ACCEPTED.value).order_by()
     for label, operation, choice in accepted.values_list("model", "operation", "rename_choice").distinct():
         for action in _actions(Operation(operation), RenameChoice(choice)):
-            yield _permission(action, label)
+            yield permission_of(action, label)
     with_cascades = accepted.filter(has_cascades=True).exclude(KEPT_ROW).values_list("cascades", flat=True)
     for cascades in with_cascades.iterator(chunk_size=100):
         for label, effect in {(cascade["model"], cascade["effect"]) for cascade in cascades}:
             if effect in _OF_EFFECT:
-                yield _permission(_OF_EFFECT[effect], label)
+                yield permission_of(_OF_EFFECT[effect], label)
 
 
 def _actions(operation: Operation, choice: RenameChoice) -> tuple[str, ...]:
@@ -66,6 +89,12 @@ def _actions(operation: Operation, choice: RenameChoice) -> tuple[str, ...]:
             assert_never(operation)
 
 
-def _permission(action: str, label: str) -> str:
+def permission_of(action: str, label: str) -> str:
+    """The permission for an action on a model. The links of a plain many-to-many relation have none of their own: they
+    are part of the row that declares it, as in the admin."""
     app_label, name = label.split(".")
+    with suppress(LookupError):
+        owner: Any = apps.get_model(label)._meta.auto_created
+        if owner:
+            app_label, action, name = owner._meta.app_label, "change", owner._meta.model_name
     return f"{app_label}.{action}_{name}"

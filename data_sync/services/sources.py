@@ -70,9 +70,9 @@ def change_source(
     """Changes what is given and leaves what is None.
 
     Another scheme, host or port needs the key and the audience again: otherwise whoever may change a source could have
-    its key, or tokens for it, sent to a host of their own. Another URL, key or audience ends trust in the source. Raises
-    `NotPermitted` and `InvalidInput`; and `InvalidTransition` for another URL while a pull is active: it would store as
-    agreed what it reads at the old one.
+    its key, or tokens for it, sent to a host of their own. Another URL, key or audience ends trust in the source.
+    Raises `NotPermitted` and `InvalidInput`; and `InvalidTransition` for another URL while a pull is active: it would
+    store as agreed what it reads at the old one.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():

@@ -27,6 +27,7 @@ VOID: dict[str, Any] = {
     "approved_at": None,
     "approved_by": None,
     "approval_actor": "",
+    "approval_unrestricted": False,
     "state_reason": "",
 }
 """What a changeset loses when its approval is void."""

@@ -20,7 +20,7 @@ from django.db import Error, transaction
 from data_sync import conf
 from data_sync.core.errors import Busy, HandOverFailed, InvalidTransition, LeaseLost
 from data_sync.core.states import PullState
-from data_sync.services import auto_apply, due
+from data_sync.services import auto_apply, due, expiry
 from data_sync.services.apply import run_apply
 from data_sync.services.due import Kind, Submission
 from data_sync.services.pull import run_pull
@@ -43,6 +43,7 @@ class Delivery(StrEnum):
     BUSY = "busy"
     TAKEN = "taken"
     FAILED = "failed"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +105,13 @@ def deliver(kind: Kind, pk: int) -> None:
 def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
     """Delivers what was lost: handed to the queue, or done here where there is none. Says what happened to each.
 
+    Approvals that hold no longer are voided first.
+
     What fails is due again later and holds up no other; but the first that the queue refuses ends the sweep.
     """
     forget_answers_of_the_past()
-    swept = []
+    expired = expiry.expire_all(limit)
+    swept = [Swept(kind="apply", pk=pk, delivery=Delivery.EXPIRED, reason=said) for pk, said in expired]
     for kind, pk in due.due(limit):
         try:
             delivery, reason = _sweep_one(kind, pk), ""

@@ -88,6 +88,20 @@ def moment(at: datetime | None, style: str = "DATETIME_FORMAT") -> str:
 
 
 @register.filter
+def holds_until(changeset: Changeset) -> datetime | None:
+    from data_sync.services import expiry
+
+    return expiry.holds_until(changeset)
+
+
+@register.filter
+def has_expired(changeset: Changeset) -> bool:
+    from data_sync.services import expiry
+
+    return expiry.has_expired(changeset)
+
+
+@register.filter
 def cell(value: Cell) -> SafeString:
     from data_sync.admin import cell_markup
 

@@ -62,3 +62,14 @@ def test_what_a_rename_takes_along_counts_only_if_it_replaces_its_row(choice: Re
         return
     with pytest.raises(NotPermitted, match=TAG.format("delete")):
         require_authority(changeset, actor)
+
+
+def test_links_are_part_of_the_row_that_declares_them() -> None:
+    """Django makes no permissions for their table, so that nobody but superusers could have them."""
+    changeset = make("create")
+    decide(changeset, "accepted", 1)
+    Change.objects.update(model="hard.album_songs")
+    with pytest.raises(NotPermitted, match=r"hard\.change_album"):
+        require_authority(changeset, somebody())
+    get_user_model().objects.all().delete()
+    require_authority(changeset, somebody("hard.change_album"))

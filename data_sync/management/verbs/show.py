@@ -8,7 +8,7 @@ from typing import Any
 
 from data_sync.core.states import AutoApply, ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset, DataPull
-from data_sync.services import approval, consequences, review, revision
+from data_sync.services import approval, consequences, expiry, review, revision
 from data_sync.services.content import change_content
 from data_sync.services.document import override_document
 from data_sync.services.moved import Moved, moved_rows
@@ -28,7 +28,8 @@ from .trusting import verdict_text
 
 BATCH = 200
 EXPLAINED = 20
-"""Of how many changesets, the latest, a list says why they are stale, failed, blocked or closed."""
+"""Of how many changesets, the latest, a list says why they are stale, failed, blocked or closed, and how long an
+approval holds."""
 MOST_REASON = 120
 
 
@@ -88,6 +89,8 @@ def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
             yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
         if changeset.state == ChangesetState.BLOCKED:
             yield f"    {override_hint(changeset)}"
+        elif changeset.state == ChangesetState.APPROVED and not changeset.state_reason:
+            yield from wrapped(f"{changeset.pk}: {_approved(changeset)}", "    ", "  · ")
 
 
 def _codes(changeset: Changeset) -> list[dict[str, str]]:
@@ -232,10 +235,21 @@ def _closing(changeset: Changeset) -> Stream:
             yield f"Decide: data_sync accept {changeset.pk} --all, or --change N; then data_sync approve {changeset.pk}"
         case ChangesetState.BLOCKED:
             yield f"Blocked. {override_hint(changeset)}"
+        case ChangesetState.APPROVED if expiry.has_expired(changeset):
+            yield f"{_approved(changeset)} Approve it anew: data_sync approve {changeset.pk}"
         case ChangesetState.APPROVED:
-            yield f"Approved. Apply it: data_sync apply {changeset.pk}"
+            yield f"{_approved(changeset)} Apply it: data_sync apply {changeset.pk}"
         case _:
             yield f"Changeset {changeset.pk} is {changeset.state}."
+
+
+def _approved(changeset: Changeset) -> str:
+    """By whom, and until when that holds."""
+    until = expiry.holds_until(changeset)
+    if until is None:
+        return f"Approved by {line(changeset.approval_actor)}."
+    holds = "has expired: it held until" if expiry.has_expired(changeset) else "holds until"
+    return f"The approval by {line(changeset.approval_actor)} {holds} {moment(until)}."
 
 
 def decisions_text(changeset: Changeset) -> str:
@@ -246,6 +260,7 @@ def decisions_text(changeset: Changeset) -> str:
 
 
 def _head(changeset: Changeset) -> dict[str, Any]:
+    until = expiry.holds_until(changeset)
     return {
         "number": changeset.pk,
         "state": changeset.state,
@@ -260,5 +275,6 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "conflicts": changeset.conflicts,
         "compared": changeset.compared,
         "revision": changeset.revision,
+        "approved_until": None if until is None else until.isoformat(),
         "applied_at": None if changeset.applied_at is None else changeset.applied_at.isoformat(),
     }
