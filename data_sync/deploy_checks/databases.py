@@ -62,23 +62,24 @@ def check_isolation() -> Iterator[CheckMessage]:
 
 @stored
 def check_mysql() -> Iterator[CheckMessage]:
-    database: Any = _database()
-    if database.vendor != "mysql":
+    if _database().vendor != "mysql":
         return
-    if not {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"} & set(str(database.sql_mode).split(",")):
+    with _database().cursor() as cursor:
+        cursor.execute("SELECT @@sql_mode")
+        [mode] = cursor.fetchone()
+        cursor.execute(
+            "SELECT t.table_name, t.engine FROM information_schema.tables t "
+            "JOIN information_schema.engines e ON e.engine = t.engine "
+            "WHERE t.table_schema = DATABASE() AND (e.transactions IS NULL OR e.transactions <> 'YES')"
+        )
+        engines = dict(cursor.fetchall())
+    if {"STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"}.isdisjoint(mode.split(",")):
         yield Warning(
             "The database is not in strict mode: it cuts values that do not fit instead of refusing them, so that an "
             "apply fails only when it reads back what it wrote, and your other code not at all.",
             hint='Have sql_mode include "STRICT_TRANS_TABLES".',
             id="data_sync.W023",
         )
-    with database.cursor() as cursor:
-        cursor.execute(
-            "SELECT t.table_name, t.engine FROM information_schema.tables t "
-            "JOIN information_schema.engines e ON e.engine = t.engine "
-            "WHERE t.table_schema = DATABASE() AND (e.transactions IS NULL OR e.transactions <> 'YES') ORDER BY 1"
-        )
-        engines = dict(cursor.fetchall())
     for name in sorted(_tables() & engines.keys()):
         yield Error(
             f"The table {name} has the engine {engines[name]}, which knows no transactions: an apply that fails "
