@@ -107,7 +107,7 @@ def _examine_settings(has_database: bool) -> Iterator[Finding]:
             remedy="Register those to be synced by data_sync.register_model.",
         )
     elif not any(message.is_serious() for message in messages):
-        yield Finding(name="models", level="ok", message=f"{count(registered, 'model')} registered, settings sound.")
+        yield Finding(name="models", level="ok", message=f"{count(registered, 'model')} registered.")
 
 
 def _level(message: checks.CheckMessage) -> Level:
@@ -122,22 +122,20 @@ def _examine_queue() -> Iterator[Finding]:
     except Exception:
         return  # data_sync.E023 says why.
     where = "Work is done in the request" if queue is None else f"Work is handed to {queue.name}"
-    waiting = due.backlog()
-    number = waiting.pulls + waiting.applies
-    if not number:
-        yield Finding(name="queue", level="ok", message=f"{where}; none waits.")
+    backlog = due.backlog()
+    counts = ((backlog.pulls, "pull", "pulls"), (backlog.applies, "apply", "applies"))
+    waiting = [f"{number:,} {one if number == 1 else more}" for number, one, more in counts if number]
+    if not waiting:
+        yield Finding(name="queue", level="ok", message=f"{where}; nothing waits.")
         return
-    what = (
-        f"{where}; {count(waiting.pulls, 'pull')} and {waiting.applies:,} "
-        f"{'apply' if waiting.applies == 1 else 'applies'} wait, since {moment(waiting.since)}"
-    )
-    if not waiting.overdue:
-        yield Finding(name="queue", level="ok", message=f"{what}.")
+    what = f"{where}. Waiting: {' and '.join(waiting)}, the oldest since {moment(backlog.since)}."
+    if not backlog.overdue:
+        yield Finding(name="queue", level="ok", message=what)
         return
     yield Finding(
         name="queue",
         level="warning",
-        message=f"{what}. Of these, {waiting.overdue:,} should have been begun.",
+        message=f"{what} Of these, {backlog.overdue:,} should have been begun by now.",
         remedy="Look whether a worker runs, and have cron run data_sync sweep every minute.",
     )
 
