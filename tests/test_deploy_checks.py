@@ -403,8 +403,7 @@ def test_fetched_files_that_others_can_read_are_told(tmp_path: Path, access: int
 @pytest.mark.no_database
 def test_every_check_is_fired_by_a_test() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
-    here = Path(__file__).parent
-    tests = "".join(path.read_text(encoding="utf-8") for path in (*here.glob("test_*checks.py"),))
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
     numbers = set(re.findall(r'"data_sync\.([EWI]\d{3})"', code))
     assert len(numbers) > 50
     assert {number for number in numbers if re.search(rf'"(?:data_sync\.)?{number}"', tests) is None} == set()

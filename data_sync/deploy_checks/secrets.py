@@ -10,7 +10,6 @@ from django.core.checks import CheckMessage, Error, Info, Warning
 from django.utils.encoding import force_str
 
 from data_sync import conf
-from data_sync.services.keys import TOKEN_LENGTH
 
 from .registering import deployment
 
@@ -33,9 +32,9 @@ def check_strength() -> Iterator[CheckMessage]:
                 id="data_sync.W017",
             )
     token = conf.export_token()
-    if token and len(token) < TOKEN_LENGTH:
+    if token and len(token) < SHORTEST:
         yield Error(
-            f"DATA_SYNC_EXPORT_TOKEN has fewer than {TOKEN_LENGTH} characters, and is therefore refused.",
+            f"DATA_SYNC_EXPORT_TOKEN has fewer than {SHORTEST} characters, and is therefore refused.",
             hint=MAKE_ONE,
             id="data_sync.E045",
         )
@@ -61,7 +60,7 @@ def check_sharing() -> Iterator[CheckMessage]:
 
 @deployment
 def check_export_token() -> Iterator[CheckMessage]:
-    if len(conf.export_token()) >= TOKEN_LENGTH:
+    if len(conf.export_token()) >= SHORTEST:
         yield Info(
             "DATA_SYNC_EXPORT_TOKEN reads every registered model, and never expires.",
             hint="Prefer a key for each reader: data_sync key create NAME --models … --expires DAYS.",

@@ -22,7 +22,7 @@ GRACE = timedelta(minutes=1)
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 20, 40, 60))
 """So long a queue has after the first, second … time that it was handed the same work; from then on the last one."""
 
-_ASKED_AT: dict[Kind, str] = {"pull": "created_at", "apply": "apply_requested_at"}
+_ASKED_AT: dict[Kind, Any] = {"pull": F("created_at"), "apply": F("apply_requested_at")}
 PULL_LEASE_EXPIRED = Q(state__in=[PullState.READING.value, PullState.COMPARING.value]) & expired(PullHeartbeat)
 APPLY_LEASE_EXPIRED = Q(state=ChangesetState.APPLYING.value) & expired(ApplyHeartbeat)
 
@@ -114,7 +114,7 @@ def due(limit: int) -> list[tuple[Kind, int]]:
     """What was lost, the oldest first."""
     found: list[tuple[Any, Kind, int]] = []
     for kind, asked_at in _ASKED_AT.items():
-        rows = _due(kind).order_by(asked_at, "pk").values_list(asked_at, "pk")[:limit]
+        rows = _due(kind).annotate(asked_at=asked_at).order_by("asked_at", "pk").values_list("asked_at", "pk")[:limit]
         found += [(asked, kind, pk) for asked, pk in rows]
     return [(kind, pk) for _, kind, pk in sorted(found, key=lambda row: (row[0], row[2]))[:limit]]
 
