@@ -10,7 +10,8 @@ class DataSyncConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, export_checks, queue_checks  # noqa: F401  (registers the system checks)
+        # They register the system checks.
+        from . import checks, deploy_checks, export_checks, queue_checks, setting_checks  # noqa: F401
         from .tasks import choice, functions
 
         if choice.has_backend():

@@ -232,7 +232,7 @@ def _check_staging() -> Iterator[CheckMessage]:
     inside = isinstance(storage, FileSystemStorage) and any(
         Path(storage.location).resolve().is_relative_to(root) for root in served
     )
-    if inside or conf.staging_storage_alias() == "default":
+    if inside or conf.staging_storage() == "default":
         yield Warning(
             "Fetched files are staged where the web server may show them to anybody, before they are reviewed.",
             hint="Set DATA_SYNC_STAGING_ROOT outside of MEDIA_ROOT, or DATA_SYNC_STAGING_STORAGE to a private one.",

@@ -21,7 +21,7 @@ def spool_dir() -> str | None:
     return None if value is None else str(value)
 
 
-def staging_storage_alias() -> str | None:
+def staging_storage() -> str | None:
     """`DATA_SYNC_STAGING_STORAGE`: alias in `STORAGES` of the private storage for fetched files."""
     value = _setting("STAGING_STORAGE", None)
     return None if value is None else str(value)

@@ -46,6 +46,12 @@ def _check_queue() -> Iterator[CheckMessage]:
             functions.task("pull")
         except ImproperlyConfigured as error:
             yield Error(str(error), hint="Nothing can be enqueued as it is.", id="data_sync.E024")
+        for message in choice.complaints():
+            yield Error(
+                f'The backend of TASKS["{functions.ALIAS}"] says of itself: {message.msg}.',
+                hint=message.hint or "See the how-to guide to your queue.",
+                id="data_sync.E040",
+            )
     if queue.is_cloud_tasks:
         for problem in target.problems():
             yield Error(problem.message, hint=problem.hint, id=IDS[problem.code])

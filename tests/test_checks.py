@@ -415,6 +415,17 @@ def test_every_kind_of_registration_error_has_its_check() -> None:
 
 
 @isolate_apps()
+def test_what_else_is_wrong_with_a_registration_is_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(registration: registry.Registration) -> None:
+        raise RegistrationError(f"{registration.label} is of no kind that has a check of its own.")
+
+    register(make_country())
+    assert found() == {}
+    monkeypatch.setattr("data_sync.checks.resolve", refuse)
+    assert list(found()) == ["E013"]
+
+
+@isolate_apps()
 def test_a_broken_registration_hides_no_other() -> None:
     register(make_country(), fields=["nothing"])
     register(make("Tag", name=models.CharField(max_length=5)), "nam")

@@ -36,7 +36,7 @@ from tests.testapp.models import Article, Category, Copy, Country, Everything, L
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 RECOMPUTE = DOCS / "reference" / "recompute.py"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
 
 no_database = pytest.mark.no_database
 
@@ -89,9 +89,16 @@ def test_every_permission_that_a_page_names_exists() -> None:
 
 @no_database
 def test_every_system_check_is_in_the_reference() -> None:
-    checks = set(re.findall(r'"(data_sync\.[EW]\d{3})"', source_text()))
+    checks = set(re.findall(r'"(data_sync\.[EWI]\d{3})"', source_text()))
     assert checks
-    assert set(re.findall(r"^\| `(data_sync\.[EW]\d{3})` \|", page("reference/checks.md"), re.M)) == checks
+    assert set(re.findall(r"^\| `(data_sync\.[EWI]\d{3})` \|", page("reference/checks.md"), re.M)) == checks
+
+
+@no_database
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py|tests/\w+)`", page("explanation/threat-model.md")))
+    assert len(named) > 20
+    assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
 @no_database

@@ -20,7 +20,7 @@ from .files import hash_file
 
 def staging_storage() -> Storage:
     """The storage named by `DATA_SYNC_STAGING_STORAGE`, else a directory of its own."""
-    alias = conf.staging_storage_alias()
+    alias = conf.staging_storage()
     if alias is not None:
         return storages[alias]
     return FileSystemStorage(location=conf.staging_root(), base_url=None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, assert_never
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from data_sync.core.states import AutoApply, ChangesetState, PullState
@@ -23,6 +23,7 @@ GRACE = timedelta(minutes=1)
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 20, 40, 60))
 """So long a queue has after the first, second … time that it was handed the same work; from then on the last one."""
 
+_ASKED_AT: dict[Kind, Any] = {"pull": F("created_at"), "apply": Coalesce("apply_requested_at", "created_at")}
 PULL_LEASE_EXPIRED = Q(state__in=[PullState.READING.value, PullState.COMPARING.value]) & expired(PullHeartbeat)
 APPLY_LEASE_EXPIRED = Q(state=ChangesetState.APPLYING.value) & expired(ApplyHeartbeat)
 
@@ -43,6 +44,16 @@ class Submission:
     kind: Kind
     pk: int
     number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Work that nobody is at. `overdue` of it should have been brought by now; the oldest was asked for at `since`."""
+
+    pulls: int
+    applies: int
+    overdue: int
+    since: datetime | None
 
 
 def _is_overdue(asked_at: str) -> Q:
@@ -92,14 +103,23 @@ def _is_untold(heartbeats: Heartbeats) -> Q:
     return Q(submitted_at=None) | Q(Exists(later))
 
 
+def backlog() -> Backlog:
+    pulls, applies = (
+        _waiting(kind).aggregate(number=Count("pk"), since=Min(asked_at)) for kind, asked_at in _ASKED_AT.items()
+    )
+    times = [found["since"] for found in (pulls, applies) if found["since"] is not None]
+    return Backlog(
+        pulls=pulls["number"],
+        applies=applies["number"],
+        overdue=sum(_due(kind).count() for kind in _ASKED_AT),
+        since=min(times, default=None),
+    )
+
+
 def due(limit: int) -> list[tuple[Kind, int]]:
     """What was lost, the oldest first."""
     found: list[tuple[Any, Kind, int]] = []
-    kinds: tuple[tuple[Kind, Any], ...] = (
-        ("pull", F("created_at")),
-        ("apply", Coalesce("apply_requested_at", "created_at")),
-    )
-    for kind, asked_at in kinds:
+    for kind, asked_at in _ASKED_AT.items():
         rows = _due(kind).annotate(asked_at=asked_at).order_by("asked_at", "pk").values_list("asked_at", "pk")[:limit]
         found += [(asked, kind, pk) for asked, pk in rows]
     return [(kind, pk) for _, kind, pk in sorted(found, key=lambda row: (row[0], row[2]))[:limit]]

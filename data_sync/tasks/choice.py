@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
 from data_sync import conf
@@ -20,11 +21,12 @@ from . import functions, google_queue, target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """What takes submissions. `is_immediate`: it does the work at once, in the caller's process."""
+    """What takes submissions. `is_immediate`: it does the work at once, in the caller's process. `is_dummy`: never."""
 
     name: str
     enqueue: Callable[[Submission], None]
     is_immediate: bool = False
+    is_dummy: bool = False
     is_cloud_tasks: bool = False
 
 
@@ -45,8 +47,15 @@ def has_backend() -> bool:
     return isinstance(backends, Mapping) and functions.ALIAS in backends
 
 
+def complaints() -> list[CheckMessage]:
+    """What the backend that the settings name finds wrong with them, such as an app that is not installed."""
+    from .framework import task_backends
+
+    return [message for message in task_backends[functions.ALIAS].check() if message.is_serious()]
+
+
 def _backend_queue() -> Queue:
-    from .framework import BaseTaskBackend, ImmediateBackend, task_backends
+    from .framework import BaseTaskBackend, DummyBackend, ImmediateBackend, task_backends
 
     backend = task_backends[functions.ALIAS]
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
@@ -59,6 +68,7 @@ def _backend_queue() -> Queue:
         name=name,
         enqueue=functions.enqueue,
         is_immediate=isinstance(backend, ImmediateBackend),
+        is_dummy=isinstance(backend, DummyBackend),
         # By an attribute, so that a class of the project's own which extends ours counts, too.
         is_cloud_tasks=getattr(backend, "is_cloud_tasks", False),
     )

@@ -13,12 +13,14 @@ import django
 if TYPE_CHECKING or django.VERSION >= (6, 0):
     from django.tasks import Task, TaskResult, TaskResultStatus, task_backends
     from django.tasks.backends.base import BaseTaskBackend
+    from django.tasks.backends.dummy import DummyBackend
     from django.tasks.backends.immediate import ImmediateBackend
     from django.tasks.exceptions import InvalidTask
     from django.tasks.signals import task_enqueued
 else:
     from django_tasks import TaskResult, TaskResultStatus, task_backends
     from django_tasks.backends.base import BaseTaskBackend
+    from django_tasks.backends.dummy import DummyBackend
     from django_tasks.backends.immediate import ImmediateBackend
     from django_tasks.base import Task
     from django_tasks.exceptions import InvalidTaskError as InvalidTask
@@ -26,6 +28,7 @@ else:
 
 __all__ = [
     "BaseTaskBackend",
+    "DummyBackend",
     "ImmediateBackend",
     "InvalidTask",
     "Task",

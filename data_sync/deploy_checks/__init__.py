@@ -1,0 +1,8 @@
+"""System checks of a deployment, for `check --deploy` and `doctor`: what runs, but is weaker or rarer than it looks.
+
+Those that read the database run only where Django is asked to (`--database default`).
+"""
+
+from . import databases, disk, exchange, hosts, leases, queues, secrets, transport
+
+__all__ = ["databases", "disk", "exchange", "hosts", "leases", "queues", "secrets", "transport"]
