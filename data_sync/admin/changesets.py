@@ -82,7 +82,6 @@ class ChangesetAdmin(ScreensAdmin):
         "state_badge",
         "change_counts",
         "conflict_count",
-        "by_itself",
         "source_name",
         "actor",
         "pulled_at",
