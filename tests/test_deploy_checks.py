@@ -20,7 +20,7 @@ from django.utils import timezone
 import data_sync
 from data_sync import conf
 from data_sync.deploy_checks import databases, disk
-from data_sync.models import DataSource, ExportKey
+from data_sync.models import DataSource, ExportKey, Trust
 from data_sync.setting_checks import known_names
 from tests.tasks.conftest import DUMMY, IMMEDIATE, LIBRARY, nowhere, with_tasks  # noqa: F401
 from tests.testapp.models import Tag
@@ -29,6 +29,9 @@ pytestmark = pytest.mark.django_db
 PACKAGE = Path(data_sync.__file__).parent
 STRONG = "correct-horse-battery-staple-and-0123456789-more"
 OTHER = "another-secret-that-is-long-enough-0123456789"
+SHARED_CACHE = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
+}
 EVERYWHERE = {"tags": ["data_sync"], "include_deployment_checks": True, "databases": ["default"]}
 
 
@@ -37,6 +40,7 @@ def sound(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """A deployment with which nothing is wrong."""
     settings.SECURE_SSL_REDIRECT = settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
     settings.SECRET_KEY = STRONG
+    settings.CACHES = SHARED_CACHE
     settings.DATA_SYNC_STAGING_ROOT = str(tmp_path / "staging")
     monkeypatch.delenv("DATA_SYNC_EXPORT_TOKEN", raising=False)
     monkeypatch.setattr(disk, "LEAST_ROOM", 1)
@@ -71,6 +75,11 @@ def test_a_sound_deployment_has_no_message() -> None:
 
 # By settings
 
+
+def cache(backend: str) -> dict[str, Any]:
+    return {"CACHES": {"default": {"BACKEND": f"django.core.cache.backends.{backend}"}}}
+
+
 SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # id, settings with which it is said, settings with which it is not
     ("W010", {"DATA_SYNC_FOUR_EYE": True}, {"DATA_SYNC_FOUR_EYES": True}),
@@ -92,7 +101,14 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("W017", {"SECRET_KEY": "short"}, {}),
     ("W017", {"SECRET_KEY": f"django-insecure-{STRONG}"}, {}),
     ("W017", {"SECRET_KEY_FALLBACKS": ["abcabcabc" * 9]}, {"SECRET_KEY_FALLBACKS": [OTHER]}),
+    (
+        "W017",
+        {"DATA_SYNC_ENCRYPTION_KEYS": ["abcd" * 10]},
+        {"DATA_SYNC_ENCRYPTION_KEYS": [OTHER], "SECRET_KEY": "short"},
+    ),
     ("W018", {"DATA_SYNC_LEASE_SECONDS": 5}, {"DATA_SYNC_LEASE_SECONDS": 15}),
+    ("W029", cache("dummy.DummyCache"), cache("dummy.DummyCache") | {"ROOT_URLCONF": "tests.tasks.no_urls"}),
+    ("I004", cache("locmem.LocMemCache"), {}),
     ("E045", {"DATA_SYNC_EXPORT_TOKEN": "short"}, {"DATA_SYNC_EXPORT_TOKEN": ""}),
     ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["0.0.0.0/0"]}, {"DATA_SYNC_ALLOWED_HOSTS": ["192.168.0.0/16"]}),
     ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["::/0"]}, {}),
@@ -141,7 +157,7 @@ def test_a_model_in_another_database_is_an_error(settings: Any) -> None:
 # Secrets
 
 
-@pytest.mark.parametrize("value", ["DATA_SYNC_EXPORT_TOKEN", "SECRET_KEY_FALLBACKS"])
+@pytest.mark.parametrize("value", ["DATA_SYNC_EXPORT_TOKEN", "DATA_SYNC_ENCRYPTION_KEYS", "SECRET_KEY_FALLBACKS"])
 def test_one_secret_for_two_purposes_is_an_error(settings: Any, value: str) -> None:
     setattr(settings, value, STRONG if value.endswith("TOKEN") else [STRONG])
     assert found() - {"I002"} == {"E046"}
@@ -376,6 +392,43 @@ def test_nothing_is_read_where_django_is_not_asked_to(django_assert_num_queries:
 
 def test_tables_that_are_not_there_yet_stop_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExportKey._meta, "db_table", "not_there_yet")
+    assert found() == set()
+
+
+# Trust
+
+
+def trusting(**values: Any) -> Trust:
+    source = DataSource.objects.create(name="Staging", url="https://staging.example.org/api", key="env:A")
+    usual = {"is_on": True, "model_labels": ["testapp.tag"], "operations": ["create"], "max_changes": 100}
+    usual |= {"unrestricted": True, "actor": "command line", "since": timezone.now()}
+    return Trust.objects.create(source=source, **(usual | values))
+
+
+@pytest.mark.parametrize(
+    ("number", "faulty", "close"),
+    [
+        ("W030", {"max_changes": 10_001}, {"max_changes": 10_000}),
+        ("W030", {"max_deletes": 1_001}, {"max_deletes": 1_000}),
+        ("W031", {"unrestricted": False, "actor": "ann"}, {}),
+        ("I005", {"unattended": True}, {"unattended": False}),
+    ],
+    ids=str,
+)
+def test_trust_without_bounds_or_authority_or_a_second_person_is_told_by_source(
+    settings: Any, number: str, faulty: dict[str, Any], close: dict[str, Any]
+) -> None:
+    made = trusting(**close)
+    assert found() == set()
+    for name, value in faulty.items():
+        setattr(made, name, value)
+    made.save()
+    [message] = messages()
+    assert message.id == f"data_sync.{number}" and "“Staging”" in message.msg and message.hint
+    settings.DATA_SYNC_FOUR_EYES = True
+    assert found() == ({number} - {"I005"})
+    made.is_on = False
+    made.save()
     assert found() == set()
 
 

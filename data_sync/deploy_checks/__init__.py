@@ -3,6 +3,6 @@
 Those that read the database run only where Django is asked to (`--database default`).
 """
 
-from . import databases, disk, exchange, hosts, leases, queues, secrets, transport
+from . import databases, disk, exchange, failures, hosts, leases, queues, secrets, transport, trusting
 
-__all__ = ["databases", "disk", "exchange", "hosts", "leases", "queues", "secrets", "transport"]
+__all__ = ["databases", "disk", "exchange", "failures", "hosts", "leases", "queues", "secrets", "transport", "trusting"]

@@ -22,8 +22,9 @@ MAKE_ONE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32)
 
 @deployment
 def check_strength() -> Iterator[CheckMessage]:
+    encrypting = "DATA_SYNC_ENCRYPTION_KEYS" if _encryption_keys() else "SECRET_KEY"
     for name, secret in _secrets():
-        if _encrypts(name) and _is_weak(secret):
+        if name.startswith(encrypting) and _is_weak(secret):
             yield Warning(
                 f"{name}, under which the export keys of sources are encrypted, can be guessed: it is short, made of "
                 "few different characters, or begins as those that startproject writes. Whoever has a dump of the "
@@ -72,12 +73,15 @@ def _secrets() -> list[tuple[str, str]]:
     """Every secret that data_sync uses, with a name by which to speak of it."""
     found: list[tuple[str, str | bytes]] = [("SECRET_KEY", settings.SECRET_KEY)]
     found += [(f"SECRET_KEY_FALLBACKS[{i}]", key) for i, key in enumerate(settings.SECRET_KEY_FALLBACKS)]
+    found += [(f"DATA_SYNC_ENCRYPTION_KEYS[{i}]", key) for i, key in enumerate(_encryption_keys())]
     found += [("DATA_SYNC_EXPORT_TOKEN", conf.export_token())]
     return [(name, force_str(secret)) for name, secret in found if secret]
 
 
-def _encrypts(name: str) -> bool:
-    return name.startswith("SECRET_KEY")
+def _encryption_keys() -> list[str]:
+    """Those that are texts; what else there is, another check says."""
+    keys = conf.encryption_keys()
+    return [key for key in keys if isinstance(key, str)] if isinstance(keys, tuple) else []
 
 
 def _is_weak(secret: str) -> bool:

@@ -20,7 +20,7 @@ SECURITY = "django.middleware.security.SecurityMiddleware"
 @deployment
 def check_https() -> Iterator[CheckMessage]:
     redirects = settings.SECURE_SSL_REDIRECT and SECURITY in settings.MIDDLEWARE
-    if _is_served() and not redirects and settings.SECURE_PROXY_SSL_HEADER is None:
+    if is_served() and not redirects and settings.SECURE_PROXY_SSL_HEADER is None:
         yield Warning(
             "data_sync.urls are served, and no setting says that it is by https alone: over plain http everybody on "
             "the way reads the export key, and with it all that the key may read.",
@@ -72,7 +72,7 @@ def check_plain_sources() -> Iterator[CheckMessage]:
         )
 
 
-def _is_served() -> bool:
+def is_served() -> bool:
     try:
         target.path()
     except NoReverseMatch:
