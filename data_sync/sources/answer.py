@@ -25,6 +25,8 @@ class Answer:
     def __init__(self, response: requests.Response, limit: int, deadline: Deadline) -> None:
         self.status = response.status_code
         self.headers = response.headers
+        sent = response.request.headers.items()
+        self._secrets = [value.rpartition(" ")[2] for name, value in sent if "authorization" in name.lower()]
         self._raw: urllib3.HTTPResponse = response.raw
         self._limit = limit
         self._deadline = deadline
@@ -39,6 +41,12 @@ class Answer:
                 return self._bounded(_inflated(self._bounded(self._wire())))
             case _:
                 raise MalformedStream(f"the answer is encoded as {encoding[:40]!r}, which was not asked for")
+
+    def without_secrets(self, text: str) -> str:
+        """What the source says, fit to be shown: some servers repeat what they were sent, and the key with it."""
+        for secret in self._secrets:
+            text = text.replace(secret, "•••")
+        return text
 
     def start(self, size: int) -> bytes:
         """The first bytes of the body, for messages; never raises."""

@@ -71,7 +71,7 @@ def refusal(source: str, what: str, answer: Answer) -> DataSyncError:
             when = f"in {wait} seconds" if wait.isdecimal() and len(wait) < 6 else "later"
             return failed("answer", f"is too busy or not in service ({status}).{said} Pull again {when}.")
         case _ if 300 <= status < 400:
-            place = _place(answer.headers.get("Location", ""))
+            place = _place(answer.without_secrets(answer.headers.get("Location", "")))
             if "login" in place.lower():
                 return failed(
                     "answer",
@@ -96,7 +96,7 @@ def _explanation(answer: Answer) -> str:
     except (MalformedStream, UnicodeDecodeError):
         return ""
     sentence = document.get("error") if isinstance(document, dict) else None
-    return _quotable(sentence, 500) if isinstance(sentence, str) else ""
+    return _quotable(answer.without_secrets(sentence), 500) if isinstance(sentence, str) else ""
 
 
 def _quotable(text: str, length: int) -> str:
