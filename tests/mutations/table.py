@@ -1,0 +1,323 @@
+"""The guards of RELIABILITY, and what misses each of them. A guard that is new here is switched off once at least."""
+
+from __future__ import annotations
+
+from .mutation import Mutation
+
+CALLERS = (
+    Mutation(
+        guard="1 an export key's secret is compared",
+        path="data_sync/services/callers.py",
+        on="if key is None or not matches or keys.state_of(key)",
+        off="if key is None or keys.state_of(key)",
+        tests=("tests/services/test_keys.py",),
+    ),
+    Mutation(
+        guard="1 a revoked or expired key is refused",
+        path="data_sync/services/callers.py",
+        on=" or keys.state_of(key) in (keys.KeyState.REVOKED, keys.KeyState.EXPIRED):",
+        off=":",
+        tests=("tests/services/test_keys.py",),
+    ),
+    Mutation(
+        guard="1 a key reads its own models only",
+        path="data_sync/services/callers.py",
+        on="labels=labels & frozenset(key.model_labels) if key.model_labels else labels,",
+        off="labels=labels,",
+        tests=("tests/services/test_keys.py", "tests/test_export_callers.py"),
+    ),
+    Mutation(
+        guard="1 a short DATA_SYNC_EXPORT_TOKEN is refused",
+        path="data_sync/services/callers.py",
+        on="if len(token) < TOKEN_LENGTH:",
+        off="if not token:",
+        tests=("tests/services/test_keys.py",),
+    ),
+    Mutation(
+        guard="1 an account reads its own models only",
+        path="data_sync/services/callers.py",
+        on="labels=labels if scope is None else labels & scope,",
+        off="labels=labels,",
+        tests=("tests/test_export_callers.py",),
+    ),
+    Mutation(
+        guard="1 refusals of one address are limited",
+        path="data_sync/services/callers.py",
+        on="    failures.check(address, claimed)\n",
+        off="",
+        tests=("tests/test_export_callers.py",),
+    ),
+    Mutation(
+        guard="1 only trusted proxies are believed who sends a request",
+        path="data_sync/services/failures.py",
+        on="passed[-proxies] if 0 < proxies <= len(passed) else remote",
+        off="passed[0] if passed else remote",
+        tests=("tests/test_export_callers.py",),
+    ),
+    Mutation(
+        guard="2 the e-mail of a token has been verified by Google",
+        path="data_sync/services/google_tokens.py",
+        on='and claims.get("email_verified") is True',
+        off="",
+        tests=("tests/tasks/test_tokens.py",),
+    ),
+    Mutation(
+        guard="2 a token is of an account that is named",
+        path="data_sync/services/google_tokens.py",
+        on="if not email or email not in emails:",
+        off="if not email:",
+        tests=("tests/tasks/test_tokens.py", "tests/test_export_callers.py"),
+    ),
+    Mutation(
+        guard="2 without an audience no token is taken",
+        path="data_sync/services/google_tokens.py",
+        on="if not audience or not is_token(text):",
+        off="if not is_token(text):",
+        tests=("tests/tasks/test_tokens.py", "tests/test_export_callers.py"),
+    ),
+    Mutation(
+        guard="3 records are of models that the caller may read",
+        path="data_sync/services/asked.py",
+        on="    if label not in labels:\n        raise NotPermitted",
+        off="    if False:\n        raise NotPermitted",
+        tests=("tests/test_views.py", "tests/test_export_callers.py"),
+    ),
+)
+
+READING = (
+    Mutation(
+        guard="4 an address that is not public is refused",
+        path="data_sync/sources/addresses.py",
+        on="        if not is_public(address):\n",
+        off="        if False:\n",
+        tests=("tests/sources/test_addresses.py",),
+    ),
+    Mutation(
+        guard="4 tunnels and reserved networks are not public",
+        path="data_sync/sources/addresses.py",
+        on=" and not (address.is_multicast or address.is_reserved or is_special)",
+        off="",
+        tests=("tests/sources/test_addresses.py",),
+    ),
+    Mutation(
+        guard="4 the connection goes to the address that was checked",
+        path="data_sync/sources/transport.py",
+        on="self._url.at(address) + path,",
+        off="str(self._url) + path,",
+        tests=("tests/sources/test_ssrf.py", "tests/sources/test_http.py"),
+    ),
+    Mutation(
+        guard="4 redirects are not followed",
+        path="data_sync/sources/transport.py",
+        on="    def get_redirect_target(self, resp: requests.Response) -> None:\n",
+        off="    def _redirect_target(self, resp: requests.Response) -> None:\n",
+        tests=("tests/sources/test_http.py", "tests/sources/test_bombs.py"),
+    ),
+    Mutation(
+        guard="4 plain http is for hosts that are named",
+        path="data_sync/sources/addresses.py",
+        on='if scheme == "http" and not may_be_plain(host):',
+        off="if False:",
+        tests=("tests/sources/test_addresses.py",),
+    ),
+    Mutation(
+        guard="5 an answer's bytes are counted",
+        path="data_sync/sources/answer.py",
+        on="if size > self._limit:",
+        off="if False:",
+        tests=("tests/sources/test_http.py",),
+    ),
+    Mutation(
+        guard="5 what inflates is inflated a block at a time",
+        path="data_sync/sources/answer.py",
+        on="inflate.decompress(block, BLOCK)",
+        off="inflate.decompress(block)",
+        tests=("tests/sources/test_http.py",),
+    ),
+    Mutation(
+        guard="6 a member that occurs twice is refused",
+        path="data_sync/core/canonical.py",
+        on="if len(members) != len(pairs):",
+        off="if False:",
+        tests=("tests/core/test_canonical.py",),
+    ),
+    Mutation(
+        guard="6 half a surrogate pair is refused",
+        path="data_sync/core/canonical.py",
+        on='if ("\\\\ud" in text or "\\\\uD" in text) and _SURROGATE.search(dumps(value)):',
+        off="if False:",
+        tests=("tests/core/test_canonical.py",),
+    ),
+    Mutation(
+        guard="6 numbers beyond a double are refused",
+        path="data_sync/core/canonical.py",
+        on='if value in (float("inf"), float("-inf")):',
+        off="if False:",
+        tests=("tests/core/test_canonical.py",),
+    ),
+    Mutation(
+        guard="10 a file arrives as it was promised",
+        path="data_sync/orm/staging.py",
+        on='if size != file.size or f"sha256:{sha.hexdigest()}" != file.checksum:',
+        off="if False:",
+        tests=("tests/services/test_files.py", "tests/orm/test_files.py"),
+    ),
+    Mutation(
+        guard="10 a fetched file is what it was before it is promoted",
+        path="data_sync/orm/staging.py",
+        on='altered = f"sha256:{checksum}" != file.checksum or size != file.size',
+        off="altered = False",
+        tests=("tests/services/test_files.py", "tests/orm/test_files.py"),
+    ),
+    Mutation(
+        guard="17 without its closing line an answer is not whole",
+        path="data_sync/core/wire.py",
+        on="        if not closed:\n",
+        off="        if False:\n",
+        tests=("tests/core/test_wire.py",),
+    ),
+    Mutation(
+        guard="17 the closing digest is over everything before it",
+        path="data_sync/core/wire.py",
+        on='if closing.get("digest") != digest:',
+        off="if False:",
+        tests=("tests/core/test_wire.py",),
+    ),
+)
+
+DELETING = (
+    Mutation(
+        guard="16 an empty side blocks",
+        path="data_sync/services/guards.py",
+        on="if rows.deletes and not rows.there:",
+        off="if False:",
+        tests=("tests/services/test_guards.py",),
+    ),
+    Mutation(
+        guard="16 a share of deletes blocks",
+        path="data_sync/services/guards.py",
+        on="elif rows.deletes * 100 > limit.percent * rows.here:",
+        off="elif False:",
+        tests=("tests/services/test_guards.py",),
+    ),
+    Mutation(
+        guard="16 a number of deletes blocks",
+        path="data_sync/services/guards.py",
+        on="if rows.deletes > limit.rows:",
+        off="if False:",
+        tests=("tests/services/test_guards.py",),
+    ),
+    Mutation(
+        guard="16 a cascade into rows that the source says nothing of blocks",
+        path="data_sync/services/guards.py",
+        on="    if rows.along:\n",
+        off="    if False:\n",
+        tests=("tests/services/test_guards.py",),
+    ),
+    Mutation(
+        guard="16 an override needs its permission",
+        path="data_sync/services/approval.py",
+        on='actor.require("data_sync.override_changeset_guard")',
+        off="pass",
+        tests=("tests/services/test_guards.py",),
+    ),
+    Mutation(
+        guard="19 what deletes take along is computed once more",
+        path="data_sync/services/execution.py",
+        on="        self._give_up_stale(stale)\n\n    def _reaches(",
+        off="\n    def _reaches(",
+        tests=("tests/services/test_deletions.py", "tests/services/test_apply.py"),
+    ),
+)
+
+PEOPLE = (
+    Mutation(
+        guard="13 deciding needs its permission",
+        path="data_sync/services/review.py",
+        on='actor.require("data_sync.approve_changeset")',
+        off="pass",
+        tests=("tests/services/test_review.py", "tests/services/test_permissions.py"),
+    ),
+    Mutation(
+        guard="13 an apply needs the permissions of its models",
+        path="data_sync/services/authority.py",
+        on="    for permission in sorted(set(_permissions(changeset))):\n        actor.require(permission)\n",
+        off="",
+        tests=("tests/services/test_authority.py", "tests/services/test_apply.py"),
+    ),
+    Mutation(
+        guard="13 four eyes",
+        path="data_sync/services/approval.py",
+        on="    if needs_others(changeset, actor):\n",
+        off="    if False:\n",
+        tests=("tests/services/test_four_eyes.py",),
+    ),
+    Mutation(
+        guard="15 an approval is of the revision that was seen",
+        path="data_sync/services/revision.py",
+        on="expected = open_ones if revision is None else open_ones.filter(revision=revision)",
+        off="expected = open_ones",
+        tests=("tests/services/test_review.py",),
+    ),
+    Mutation(
+        guard="15 a later decision voids an approval",
+        path="data_sync/services/revision.py",
+        on=").update(state=ChangesetState.PENDING.value, **VOID)",
+        off=").update()",
+        tests=("tests/services/test_expiry.py",),
+    ),
+    Mutation(
+        guard="15 a row that was touched since is stale",
+        path="data_sync/services/staleness.py",
+        on="            elif as_seen != entry.seen_digest:\n",
+        off="            elif False:\n",
+        tests=("tests/services/test_apply.py",),
+    ),
+    Mutation(
+        guard="22 an approval is of the changes that were pulled",
+        path="data_sync/services/approval.py",
+        on="if current_content_seal(changeset) != changeset.content_seal:",
+        off="if False:",
+        tests=("tests/services/test_apply.py", "tests/services/test_review.py", "tests/services/test_redaction.py"),
+    ),
+)
+
+TRUST = (
+    *(
+        Mutation(
+            guard=f"auto-apply: the rule {name}",
+            path="data_sync/services/auto_rules.py",
+            on=on,
+            off=off,
+            tests=("tests/services/test_auto_apply.py",),
+        )
+        for name, on, off in (
+            ("switched off", "    if not facts.is_allowed:\n", "    if False:\n"),
+            ("authority", "    if facts.lacks:\n", "    if False:\n"),
+            ("four eyes", "    if facts.needs_others:\n", "    if False:\n"),
+            ("guards", "    yield from facts.guards\n", "    yield from ()\n"),
+            ("model", "if label not in limits.models]", "if False]"),
+            ("operation", "and operation not in limits.operations", "and False"),
+            ("most changes", "    if total > limits.max_changes:\n", "    if False:\n"),
+            ("most deletes", "and deletes > limits.max_deletes:", "and False:"),
+            ("first pull", "    if facts.unagreed:\n", "    if False:\n"),
+        )
+    ),
+    Mutation(
+        guard="auto-apply: another URL or key ends trust",
+        path="data_sync/services/sources.py",
+        on="    if altered:\n",
+        off="    if False:\n",
+        tests=("tests/services/test_trust.py",),
+    ),
+    Mutation(
+        guard="auto-apply: one attempt",
+        path="data_sync/services/auto_apply.py",
+        on="            if not due.update(auto_state=AutoApply.LEFT.value):\n                return False\n"
+        "            changeset = Changeset",
+        off="            changeset = Changeset",
+        tests=("tests/services/test_auto_apply.py",),
+    ),
+)
+
+MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST)
