@@ -158,6 +158,20 @@ def test_every_action_of_the_audit_trail_is_in_the_reference() -> None:
 
 
 @no_database
+def test_every_action_of_a_source_is_in_the_reference() -> None:
+    names = ("sources", "limits", "rotation", "trust")
+    texts = [(ROOT / "data_sync" / "services" / f"{name}.py").read_text() for name in names]
+    actions = {
+        call.args[2].value
+        for call in (node for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+        if ast.unparse(call.func) == "audit.record_of" and isinstance(call.args[2], ast.Constant)
+    }
+    assert len(actions) > 5
+    listed = page("reference/commands.md").partition("never a key. Actions:")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == actions
+
+
+@no_database
 def test_every_action_of_a_key_or_caller_is_in_the_reference() -> None:
     texts = [(ROOT / "data_sync" / path).read_text() for path in ("services/keys.py", "views.py")]
     actions = {

@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 
 from data_sync.models import Change, Comment, Viewing
-from data_sync.services import sources
+from data_sync.services import source_checks
 from tests.admin import making
 
 from .matrix import ENDPOINTS, OUTSIDE, ROWS, STAFF, Cell, Scene
@@ -60,7 +60,7 @@ def test_of_the_stock_pages_none_is_left_but_lists() -> None:
 @pytest.fixture
 def scene(tmp_path: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Scene:
     settings.MEDIA_ROOT = tmp_path / "media"
-    monkeypatch.setattr(sources, "check_source", lambda source: [])
+    monkeypatch.setattr(source_checks, "check_source", lambda source: [])
     return Scene(tmp_path / "media")
 
 

@@ -20,7 +20,7 @@ from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset, DataPull, DataSource
-from data_sync.services import credentials, pull, sources
+from data_sync.services import credentials, pull, source_checks, sources
 
 from . import limits, trusting
 from .dates import moment
@@ -81,7 +81,7 @@ class DataSourceAdmin(ScreensAdmin):
     def open_changesets(self, source: Any) -> int:
         return int(source.open_count)
 
-    def detail(self, request: HttpRequest, pk: int, checks: list[sources.Check] | None = None) -> HttpResponse:
+    def detail(self, request: HttpRequest, pk: int, checks: list[source_checks.Check] | None = None) -> HttpResponse:
         self.require_view(request)
         source = get_row(DataSource, pk, "trust")
         return render(
@@ -104,7 +104,7 @@ class DataSourceAdmin(ScreensAdmin):
         """Shows what was found there and then; it writes nothing, but it does reach out, hence the POST."""
         self.require_view(request)
         actor_of(request).require("data_sync.pull_datasource")
-        return self.detail(request, pk, checks=sources.check_source(get_row(DataSource, pk)))
+        return self.detail(request, pk, checks=source_checks.check_source(get_row(DataSource, pk)))
 
     def pull_now(self, request: HttpRequest, pk: int) -> HttpResponse:
         source = get_row(DataSource, pk)

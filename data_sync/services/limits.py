@@ -14,7 +14,7 @@ from data_sync.models import DataSource, DeleteLimit
 from . import audit
 from .actors import Actor
 from .guards import Limit, Limits
-from .source_rows import locked
+from .source_rows import chain, locked
 
 ALL = ""
 """Stands for a source's own limits among those of its models."""
@@ -65,7 +65,7 @@ def change_limits(source: DataSource, actor: Actor, changes: Mapping[str, Given]
             return False
         _store(stored, after)
         detail = {"before": _plain(before), "after": _plain(after)}
-        audit.record_of(f"source:{stored.pk}", actor, "limits_changed", detail)
+        audit.record_of(chain(stored.pk), actor, "limits_changed", detail)
     source.refresh_from_db()
     return True
 

@@ -11,6 +11,7 @@ from data_sync.models import DataSource
 
 from . import audit, credentials, encryption
 from .actors import Actor
+from .source_rows import chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,5 +52,5 @@ def _rotate(pk: int, actor: Actor) -> str:
         with transaction.atomic():
             # Only what was read: somebody may have given the source another key meanwhile.
             if DataSource.objects.filter(pk=pk, key=stored).update(key=renewed):
-                audit.record_of(f"source:{pk}", actor, "key_rotated", {})
+                audit.record_of(chain(pk), actor, "key_rotated", {})
                 return "rotated"

@@ -7,6 +7,11 @@ from django.db.models import F
 from data_sync.models import DataSource
 
 
+def chain(pk: int) -> str:
+    """Where the audit trail has what happened to a source."""
+    return f"source:{pk}"
+
+
 def locked(source: DataSource) -> DataSource:
     """The stored source, locked: a pull that is asked for meanwhile waits, and then reads what became of it.
 

@@ -221,6 +221,7 @@ def store_changeset(
         {
             "pull": pull.pk,
             "source": pull.source_name,
+            "url": "" if pull.source is None else pull.source.url,
             "compared": changeset.compared,
             "counts": counts,
             "conflicts": changeset.conflicts,

@@ -19,7 +19,7 @@ from data_sync.orm.resolution import schemas
 from . import audit
 from .actors import Actor
 from .auto_rules import Limits
-from .source_rows import locked
+from .source_rows import chain, locked
 
 PERMISSION = "data_sync.trust_datasource"
 NEEDED = (PERMISSION, "data_sync.change_datasource", "data_sync.approve_changeset", "data_sync.apply_changeset")
@@ -70,7 +70,7 @@ def switch_on(
                 "end_reason": "",
             },
         )
-        audit.record_of(f"source:{row.pk}", actor, "trusted", _detail(row, before, limits))
+        audit.record_of(chain(row.pk), actor, "trusted", _detail(row, before, limits))
     trust.refresh_from_db()
     return trust
 
@@ -91,7 +91,7 @@ def end(source: DataSource, actor: Actor, reason: str) -> bool:
     if before is None:
         return False
     Trust.objects.filter(source=source).update(is_on=False, ended_at=UtcNow(), ended_by=actor.label, end_reason=reason)
-    audit.record_of(f"source:{source.pk}", actor, "trust_ended", _detail(source, before, None) | {"reason": reason})
+    audit.record_of(chain(source.pk), actor, "trust_ended", _detail(source, before, None) | {"reason": reason})
     return True
 
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from data_sync import models
 from data_sync.models import Change, Changeset, Comment, DataPull, DataSource, Event, ExportKey
-from data_sync.services import approval, remarks, review, sources
+from data_sync.services import approval, remarks, review, source_checks, sources
 from data_sync.services.actors import command_line, of_user
 from tests.matrix import ROWS, Scene
 
@@ -93,7 +93,7 @@ def rows() -> dict[type[Any], dict[Any, dict[str, Any]]]:
 @pytest.fixture
 def scene(tmp_path: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Scene:
     settings.MEDIA_ROOT = tmp_path / "media"
-    monkeypatch.setattr(sources, "check_source", lambda source: [])
+    monkeypatch.setattr(source_checks, "check_source", lambda source: [])
     return Scene(tmp_path / "media")
 
 

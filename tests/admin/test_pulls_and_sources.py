@@ -13,7 +13,7 @@ from data_sync import tasks
 from data_sync.core.errors import SourceUnavailable
 from data_sync.models import DataPull, DataSource
 from data_sync.orm.read import LocalSource
-from data_sync.services import credentials, sources
+from data_sync.services import credentials, source_checks, sources
 from tests.leasing import beat
 
 from . import making
@@ -97,10 +97,10 @@ def test_what_is_wrong_with_a_source_is_said_above_the_form(admin):
 
 def test_a_connection_test_says_each_check_in_words(admin, monkeypatch):
     found = [
-        sources.Check(name="reachable", ok=True, message="It answers."),
-        sources.Check(name="key accepted", ok=False, message="Refused: <b>make a new key</b>."),
+        source_checks.Check(name="reachable", ok=True, message="It answers."),
+        source_checks.Check(name="key accepted", ok=False, message="Refused: <b>make a new key</b>."),
     ]
-    monkeypatch.setattr(sources, "check_source", lambda source: found)
+    monkeypatch.setattr(source_checks, "check_source", lambda source: found)
     source = making.source()
 
     page = admin.post(url("datasource", "test", source.pk))
@@ -114,7 +114,9 @@ def test_a_connection_test_says_each_check_in_words(admin, monkeypatch):
 def test_a_connection_without_encryption_is_warned_of(admin, monkeypatch, scheme, sign):
     source = making.source()
     DataSource.objects.update(url=f"{scheme}://staging.example.org/api")
-    monkeypatch.setattr(sources, "check_source", lambda source: [sources.Check(name="TLS", ok=True, message="So.")])
+    monkeypatch.setattr(
+        source_checks, "check_source", lambda source: [source_checks.Check(name="TLS", ok=True, message="So.")]
+    )
 
     assert f"{sign} TLS So." in text(admin.post(url("datasource", "test", source.pk)))
 

@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import DatabaseError
 
 from data_sync.core.errors import DataSyncError, InvalidInput, InvalidTransition, NotPermitted
 from data_sync.core.states import PullState
-from data_sync.models import Baseline, DataPull, DataSource
+from data_sync.models import Baseline, DataPull, DataSource, Event
 from data_sync.orm.read import LocalSource
-from data_sync.services import credentials, sources
+from data_sync.services import credentials, source_checks, sources
 from data_sync.services.actors import Actor, command_line, of_user
 from data_sync.sources import google_tokens
 from data_sync.sources.http import HttpSource
@@ -155,6 +157,33 @@ def test_a_source_that_is_being_read_keeps_its_url_and_what_was_agreed_on() -> N
 # Removing.
 
 
+def test_what_is_done_to_a_source_is_recorded_and_outlives_it() -> None:
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    sources.change_source(source, SHELL, url="https://other.example.com/api", key="env:DATA_SYNC_KEY_OTHER")
+    chain = f"source:{source.pk}"
+    sources.remove_source(source, SHELL)
+    first = {"name": "Staging", "url": URL, "key": "stored encrypted", "google_audience": ""}
+    last = first | {"url": "https://other.example.com/api", "key": "env:DATA_SYNC_KEY_OTHER"}
+    assert list(Event.objects.filter(chain=chain).values_list("number", "actor", "action", "detail")) == [
+        (1, SHELL.label, "source_added", first),
+        (2, SHELL.label, "source_changed", {"before": first, "after": last, "new_key": True}),
+        (3, SHELL.label, "source_removed", last),
+    ]
+
+
+def test_a_change_that_cannot_be_recorded_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = sources.add_source("Staging", URL, KEY, SHELL)
+    monkeypatch.setattr("data_sync.services.audit._append", mock.Mock(side_effect=DatabaseError("no room")))
+    for attempt in (
+        lambda: sources.add_source("Other", URL, KEY, SHELL),
+        lambda: sources.change_source(source, SHELL, name="Another"),
+        lambda: sources.remove_source(source, SHELL),
+    ):
+        with pytest.raises(DatabaseError, match="no room"):
+            attempt()
+    assert list(DataSource.objects.values_list("name", flat=True)) == ["Staging"]
+
+
 def test_a_removed_source_leaves_its_pulls() -> None:
     source = sources.add_source("Staging", URL, KEY, SHELL)
     pull = active_pull(source)
@@ -187,7 +216,7 @@ def test_a_source_whose_key_is_missing_says_which_variable(monkeypatch: pytest.M
     source = sources.add_source("Staging", URL, "env:DATA_SYNC_KEY_STAGING", SHELL)
     with pytest.raises(DataSyncError, match="DATA_SYNC_KEY_STAGING"):
         sources.open_source(source)
-    (check,) = sources.check_source(source)
+    (check,) = source_checks.check_source(source)
     assert (check.name, check.ok) == ("settings", False)
     assert "DATA_SYNC_KEY_STAGING" in check.message
 
@@ -196,7 +225,7 @@ def test_a_source_whose_url_the_settings_no_longer_allow_says_so(settings: Any) 
     settings.DATA_SYNC_ALLOWED_HOSTS = ["intranet"]
     source = sources.add_source("Staging", "http://intranet", KEY, SHELL)
     settings.DATA_SYNC_ALLOWED_HOSTS = []
-    (check,) = sources.check_source(source)
+    (check,) = source_checks.check_source(source)
     assert (check.name, check.ok) == ("settings", False)
     with pytest.raises(InvalidInput, match="give the export key again"):
         sources.change_source(source, SHELL, url="https://intranet")
@@ -212,7 +241,7 @@ def tried(settings: Any) -> Iterator[Callable[..., list[tuple[str, bool]]]]:
     def check(answer: bytes, tls: Any = None) -> list[tuple[str, bool]]:
         servers.append(Server(sends(answer), tls))
         source = DataSource(name="Staging", url=servers[-1].url, key=credentials.protect(KEY))
-        found = sources.check_source(source)
+        found = source_checks.check_source(source)
         check.messages = {one.name: one.message for one in found}  # type: ignore[attr-defined]
         assert "canary" not in str(found)
         return [(one.name, one.ok) for one in found]
@@ -281,7 +310,7 @@ def test_an_unreachable_source_fails_at_once(settings: Any) -> None:
     server = Server(sends(b""))
     server.close()
     source = DataSource(name="Staging", url=server.url, key=credentials.protect(KEY))
-    assert [(check.name, check.ok) for check in sources.check_source(source)] == [("reachable", False)]
+    assert [(check.name, check.ok) for check in source_checks.check_source(source)] == [("reachable", False)]
 
 
 @pytest.mark.parametrize(
@@ -328,7 +357,7 @@ def test_trying_says_whether_a_google_token_can_be_got(
     server = Server(sends(http("200 OK", json.dumps(manifest()).encode())), authority.context("127.0.0.1"))
     source = DataSource(name="Run", url=server.url, google_audience=server.url)
     with google.on_google(google.Account(), monkeypatch) as metadata:
-        found = sources.check_source(source)
+        found = source_checks.check_source(source)
         assert [(check.name, check.ok) for check in found][:3] == [
             ("Google token", True),
             ("reachable", True),
@@ -337,6 +366,6 @@ def test_trying_says_whether_a_google_token_can_be_got(
         google_tokens.forget()
         metadata.silent = True
         monkeypatch.setattr(google_tokens, "LONGEST_SECONDS", 0.3)
-        [check] = sources.check_source(source)
+        [check] = source_checks.check_source(source)
     assert (check.name, check.ok) == ("Google token", False)
     server.close()

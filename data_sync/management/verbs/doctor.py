@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from data_sync.models import DataSource
 from data_sync.registry import registrations
-from data_sync.services import due, sources
+from data_sync.services import due, source_checks
 from data_sync.tasks import choice
 
 from ..text.table import wrapped
@@ -143,7 +143,7 @@ def _examine_queue() -> Iterator[Finding]:
 def _examine_source(source: DataSource) -> Examined:
     findings = [
         Finding(name=check.name, level="ok" if check.ok else "fault", message=check.message)
-        for check in sources.check_source(source)
+        for check in source_checks.check_source(source)
     ]
     return Examined(source=source, findings=findings)
 
