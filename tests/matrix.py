@@ -13,7 +13,7 @@ from typing import Any
 
 from data_sync.core.records import FileValue
 from data_sync.models import ExportKey
-from data_sync.services import actors, keys
+from data_sync.services import actors, keys, trust
 from tests.admin import making
 from tests.testapp.models import Document, Term
 from tests.testapp.pictures import picture
@@ -90,6 +90,7 @@ SOURCE_MANAGERS = ("source manager", "superuser")
 PULLERS = ("puller", "superuser")
 KEY_MANAGERS = ("key manager", "superuser")
 FILE = ("pending", "3", "cover", "before")
+TRUST = {"models": "testapp.term", "operations": "update", "max_changes": "9", "max_deletes": "1", "when": "click"}
 
 ROWS: dict[str, Row] = {
     "changeset_changelist": page(),
@@ -111,7 +112,9 @@ ROWS: dict[str, Row] = {
     "changeset_viewed": button("pending", roles=SEES, number="1", viewed="1"),
     "changeset_comment": button("pending", roles=SEES, number="1", comment="Why?"),
     "changeset_reject": form("pending", roles=REVIEWS, reason="No."),
-    "changeset_override": form("blocked", roles=("overrider", "superuser"), reason="It is meant."),
+    "changeset_override": form(
+        "blocked", roles=("overrider", "superuser"), reason="It is meant.", revision="0", state="blocked"
+    ),
     "datasource_changelist": page(roles=SOURCE_VIEWERS),
     "datasource_change": page("source", roles=SOURCE_VIEWERS),
     "datasource_add": form(roles=SOURCE_MANAGERS, name="New", url="https://new.example.org/api", key="k" * 43),
@@ -119,6 +122,10 @@ ROWS: dict[str, Row] = {
     "datasource_delete": form("source", roles=SOURCE_MANAGERS),
     "datasource_test": button("source", roles=PULLERS, status=200),
     "datasource_pull": button("source", roles=PULLERS),
+    "datasource_limits": form("source", roles=SOURCE_MANAGERS, **{"rows:": "7"}),
+    "datasource_pull_and_apply": button("trusted", roles=("superuser",)),
+    "datasource_trust": form("source", roles=("superuser",), name="Staging", **TRUST),
+    "datasource_untrust": button("trusted", roles=SOURCE_MANAGERS),
     "datapull_changelist": page(roles=("viewer", "puller", "superuser")),
     "datapull_change": page("pull", roles=("viewer", "puller", "superuser")),
     "datapull_status": page("pull", roles=("viewer", "puller", "superuser")),
@@ -127,7 +134,8 @@ ROWS: dict[str, Row] = {
     "exportkey_changelist": page(roles=("viewer", "key manager", "superuser")),
     "exportkey_change": page("key", roles=("viewer", "key manager", "superuser")),
     "exportkey_add": form(roles=KEY_MANAGERS, status=200, name="Other"),
-    "exportkey_revoke": button("key", roles=KEY_MANAGERS),
+    "exportkey_revoke": form("key", roles=KEY_MANAGERS),
+    "exportkey_rotate": form("key", roles=KEY_MANAGERS, status=200, overlap_days="7"),
 }
 """The admin's URLs, below `admin:data_sync_`."""
 
@@ -167,6 +175,8 @@ class Scene:
         other = making.changeset([making.create(number) for number in range(11, 14)])
         source = making.source()
         busy = making.source("Busy")
+        trusted = making.source("Trusted")
+        trust.switch_on(trusted, actors.command_line(), models=["testapp.term"])
         pull = making.pull(source=busy, state="queued", active_source=busy.pk)
         self.key, self.key_text = keys.create_key("Production", actors.command_line())
         self.arguments: dict[str, Any] = {
@@ -175,6 +185,7 @@ class Scene:
             "approved": approved.pk,
             "other": other.pk,
             "source": source.pk,
+            "trusted": trusted.pk,
             "pull": pull.pk,
             "key": ExportKey.objects.get().pk,
         }

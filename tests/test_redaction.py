@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from data_sync.models import Change, Changeset, DataPull, Event
-from data_sync.services import actors, apply, content
+from data_sync.services import actors, apply, approval, content
 from tests.environments import Environments, applied, decide
 from tests.management import conftest
 from tests.management.conftest import Run
@@ -176,6 +176,7 @@ def test_an_apply_tells_no_redacted_value_and_writes_each(
 ) -> None:
     changeset = drifted.changeset()
     drifted.actor = actors.of_user(get_user_model().objects.get(username="mira"))
+    approval.override(changeset.pk, drifted.actor, "the booking goes along")
     for change in changeset.changes.all():
         decide(drifted, change, acknowledge=True)
     applied(drifted, changeset)
@@ -193,6 +194,7 @@ def test_a_stale_apply_names_the_field_alone(
     run: Run,
 ) -> None:
     changeset = drifted.changeset()
+    approval.override(changeset.pk, drifted.actor, "the booking stays")
     decide(drifted, changeset.changes.get(key_text="changed"))
     drifted.approve(changeset)
     Customer.objects.filter(name="changed").update(account="canary touched", notes={"canary": "touched"})

@@ -25,6 +25,18 @@ from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
 PERMISSION = keys.PERMISSION
 
 
+class _Text:
+    """A key as its page needs it. Django logs the whole context of a template that lacks a variable, by `repr`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
 @admin.register(ExportKey)
 class ExportKeyAdmin(ScreensAdmin):
     list_display = ("name", "state", "begins_with", "models_readable", "created", "expires", "last_used")
@@ -113,7 +125,9 @@ class ExportKeyAdmin(ScreensAdmin):
             except DataSyncError as error:
                 form.add_error(None, str(error))
             else:
-                return render(request, self, "key_created.html", title=_("Export key created"), key=key, text=text)
+                return render(
+                    request, self, "key_created.html", title=_("Export key created"), key=key, text=_Text(text)
+                )
         return render(
             request,
             self,
@@ -144,7 +158,7 @@ class ExportKeyAdmin(ScreensAdmin):
                 crumbs = (Crumb(name, self.url("change", made.pk)), Crumb(_("Rotate")))
                 title = _("Export key rotated")
                 return render(
-                    request, self, "key_created.html", title=title, crumbs=crumbs, key=made, text=text, old=key
+                    request, self, "key_created.html", title=title, crumbs=crumbs, key=made, text=_Text(text), old=key
                 )
         return render(
             request,

@@ -12,9 +12,11 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted
@@ -126,6 +128,7 @@ class DataSourceAdmin(ScreensAdmin):
         actor_of(request).require("data_sync.change_datasource")
         return self._edit(request, get_row(DataSource, pk))
 
+    @method_decorator(sensitive_post_parameters("key"))
     def _edit(self, request: HttpRequest, source: DataSource | None) -> HttpResponse:
         initial = {} if source is None else {name: getattr(source, name) for name in ("name", "url", "google_audience")}
         form = SourceForm(request.POST or None, initial=initial, source=source)
@@ -155,6 +158,7 @@ class DataSourceAdmin(ScreensAdmin):
             cancel=self.url("changelist") if source is None else self.url("change", source.pk),
         )
 
+    @sensitive_variables("key")
     def _save(self, request: HttpRequest, source: DataSource | None, *, key: str, **given: str) -> DataSource:
         if source is None:
             return sources.add_source(key=key, actor=actor_of(request), **given)

@@ -18,7 +18,7 @@ REFERENCE_PREFIX = "DATA_SYNC_KEY_"
 _AUDIENCE = re.compile(r"[!-~]{1,500}")
 
 
-@sensitive_variables("key")
+@sensitive_variables()
 def protected_key(key: str, actor: Actor) -> str:
     """What to store for a key that somebody gives. Raises `InvalidInput`."""
     variable = key.strip().removeprefix(credentials.REFERENCE)

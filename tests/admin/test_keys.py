@@ -80,7 +80,7 @@ def test_no_form_sets_what_a_key_is_made_of(admin: Client, actor: Actor) -> None
     before = stored(key)
     for page in (url("change", key.pk), url("changelist")):
         admin.post(page, {**forged, "name": "Mine", "_save": "Save", "action": "delete_selected"})
-    assert admin.post(url("delete", key.pk), {"post": "yes"}).status_code == 403
+    assert admin.post(f"{url('changelist')}{key.pk}/delete/", {"post": "yes"}).status_code in (403, 404)
     assert stored(key) == before
 
 

@@ -41,6 +41,8 @@ WORDS = {
     "source add": ["another", "https://staging.example.org", "--key", "env:DATA_SYNC_KEY_X"],
     "source limit": ["Staging", "--rows", "7"],
     "source remove": ["Staging"],
+    "source trust": ["Staging"],
+    "source untrust": ["Staging"],
     "key create": ["another"],
     "key rotate": ["production"],
     "key revoke": ["production"],
@@ -165,7 +167,8 @@ def test_a_user_without_permissions_may_do_nothing(run: Run, prepared: dict[str,
     before = everything()
     ran = run(*[word.format(**prepared) for word in words], "--as", "mira", "--json")
     assert ran.code == 1
-    assert "mira lacks the permission data_sync." in ran.document["error"]
+    needed = "auth.add_group" if words == ["groups"] else "data_sync."
+    assert f"mira lacks the permission {needed}" in ran.document["error"]
     assert everything() == before
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import applying, doctor, groups, keys, pulls, review, show, sources, sweeping
 from .call import Verbs
 
-GROUPS = (groups, sources, keys, doctor, pulls, show, review, applying, sweeping)
+GROUPS = (sources, groups, keys, doctor, pulls, show, review, applying, sweeping)
 
 
 def add_verbs(verbs: Verbs) -> None:
