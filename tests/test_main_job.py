@@ -94,7 +94,7 @@ def world(environments: Environments) -> Environments:
 
 def test_the_target_becomes_what_the_source_is(world: Environments) -> None:
     with world.untouched():
-        changeset = world.changeset()
+        changeset = world.let_through(world.changeset())
         world.accept_all(changeset)
         world.approve(changeset)
     applied = world.apply(changeset)
@@ -123,7 +123,10 @@ def test_a_pull_stores_one_row_per_change_and_says_what_it_came_to(world: Enviro
         Operation.DELETE: changeset.deletes,
         Operation.RENAME: changeset.renames,
     }
-    assert changeset.state == ChangesetState.PENDING
+    assert changeset.state == ChangesetState.BLOCKED
+    assert [(guard["code"], guard["model"]) for guard in changeset.guards] == [
+        ("unregistered_cascade", "testapp.comment")
+    ]
 
 
 def test_an_update_holds_before_after_diff_and_both_files(world: Environments) -> None:
@@ -162,7 +165,7 @@ def test_carried_times_are_those_of_the_source(world: Environments) -> None:
 
 
 def test_every_change_has_an_outcome(world: Environments) -> None:
-    changeset = world.changeset()
+    changeset = world.let_through(world.changeset())
     gone = changeset.changes.get(key_text="JP · ja · gone").number
     world.accept(changeset, *changeset.changes.exclude(number=gone).values_list("number", flat=True))
     world.approve(changeset)
@@ -176,7 +179,7 @@ def test_every_change_has_an_outcome(world: Environments) -> None:
 def test_the_audit_trail_is_a_chain_from_pull_to_apply(world: Environments) -> None:
     changeset = world.sync()
     events = list(Event.objects.filter(changeset=changeset).order_by("number"))
-    assert [event.action for event in events] == ["pulled", "decided", "approved", "applied"]
+    assert [event.action for event in events] == ["pulled", "overridden", "decided", "approved", "applied"]
     previous = ""
     for number, event in enumerate(events, start=1):
         # As a reader of the export would: SHA-256 over the canonical JSON of the hash before and the event.

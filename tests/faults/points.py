@@ -118,12 +118,12 @@ def _comparing(pause: Pause) -> None:
 
     real = pulling.prepare
 
-    def prepare(comparison: Any, outside: Any, source: Any, advance: Callable[[int], None]) -> Any:
+    def prepare(comparison: Any, outside: Any, source: Any, advance: Callable[[int], None], **options: Any) -> Any:
         def advanced(steps: int) -> None:
             advance(steps)
             pause()
 
-        return real(comparison, outside, source, advanced)
+        return real(comparison, outside, source, advanced, **options)
 
     pulling.prepare = prepare
 

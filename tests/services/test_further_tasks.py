@@ -251,7 +251,7 @@ def test_what_was_kept_for_a_pull_that_is_over_is_forgotten(
 
 
 def test_a_task_that_is_killed_leaves_what_was_kept(queued: DataPull, asked: list[str]) -> None:
-    def stop(*_: Any) -> None:
+    def stop(*_: Any, **__: Any) -> None:
         raise SystemExit(1)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):

@@ -140,12 +140,12 @@ def test_a_worker_that_was_only_paused_stores_nothing(queued: DataPull, monkeypa
     calls: list[int] = []
     real = pulling.prepare
 
-    def prepare(*arguments: Any) -> Any:
+    def prepare(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) == 1:
             leasing.expire()
             assert pull.run_pull(queued.pk).state == PullState.DONE
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(pulling, "prepare", prepare)
     done = pull.run_pull(queued.pk)
@@ -159,9 +159,9 @@ def test_a_cancelled_pull_ends_at_once_and_stays_cancelled(
 ) -> None:
     real = pulling.prepare
 
-    def cancel_meanwhile(*arguments: Any) -> Any:
+    def cancel_meanwhile(*arguments: Any, **options: Any) -> Any:
         pull.cancel_pull(queued.pk, environments.actor)
-        return real(*arguments)
+        return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(pulling, "prepare", cancel_meanwhile)
@@ -196,7 +196,7 @@ def test_a_process_that_is_told_to_stop_gives_its_lease_back(
 ) -> None:
     """As gunicorn and others do: by SystemExit."""
 
-    def stop(*_: Any) -> None:
+    def stop(*_: Any, **__: Any) -> None:
         raise SystemExit(1)
 
     if kind == "apply":

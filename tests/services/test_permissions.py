@@ -20,12 +20,16 @@ from data_sync.services import (
     apply,
     approval,
     document,
+    groups,
     keys,
+    limits,
     pull,
     rehearsal,
     remarks,
     review,
+    rotation,
     sources,
+    trust,
     undoing,
 )
 from data_sync.services.actors import Actor
@@ -85,6 +89,11 @@ TABLE: dict[str, tuple[str, Call]] = {
     "sources.remove_source": ("delete_datasource", lambda s, a: sources.remove_source(s.source, a)),
     "keys.create_key": ("manage_exportkey", lambda s, a: keys.create_key("Other", a)),
     "keys.revoke_key": ("manage_exportkey", lambda s, a: keys.revoke_key(s.key, a)),
+    "keys.rotate_key": ("manage_exportkey", lambda s, a: keys.rotate_key(s.key, a)),
+    "limits.change_limits": ("change_datasource", lambda s, a: limits.change_limits(s.source, a, {"": {"rows": 7}})),
+    "rotation.rotate_keys": ("change_datasource", lambda s, a: rotation.rotate_keys(a)),
+    "trust.switch_on": ("trust_datasource", lambda s, a: trust.switch_on(s.source, a, models=["testapp.term"])),
+    "groups.make_groups": ("auth.add_group", lambda s, a: groups.make_groups(a)),
 }
 
 INSIDE = {
@@ -93,6 +102,10 @@ INSIDE = {
     "audit.record_of": "records what has been done",
     "authority.require_authority": "asks for permissions, and does nothing else",
     "history.record_history": "a part of the apply",
+    "source_identity.audience_of": "a part of adding and changing a source",
+    "source_identity.protected_key": "a part of adding and changing a source",
+    "trust.end": "a part of changing and removing a source",
+    "trust.switch_off": "either of two permissions will do: see test_trust",
     "undoing.remember": "a part of a decision",
 }
 """What takes an actor and is called by the above alone, or changes nothing."""
@@ -117,6 +130,7 @@ def test_every_service_that_takes_an_actor_is_in_the_table() -> None:
 def somebody(permission: str, *, has_it: bool) -> Actor:
     """A user with every permission but this one, or with this one alone."""
     user = get_user_model().objects.create_user("ada")
+    permission = permission.rpartition(".")[2]
     if has_it:
         user.user_permissions.set(Permission.objects.filter(codename=permission))
     else:
@@ -127,13 +141,14 @@ def somebody(permission: str, *, has_it: bool) -> Actor:
 @pytest.mark.parametrize("name", TABLE)
 def test_without_its_permission_a_service_refuses_and_changes_nothing(name: str) -> None:
     permission, call = TABLE[name]
+    named = permission if "." in permission else f"data_sync.{permission}"
     scene = Scene()
     actor = somebody(permission, has_it=False)
     if name == "pull.request_pull":
         making.source("Other")
         call = lambda s, a: pull.request_pull(DataSource.objects.get(name="Other"), [], a)  # noqa: E731
     before = dump()
-    with pytest.raises(NotPermitted, match=f"ada lacks the permission data_sync.{permission}"):
+    with pytest.raises(NotPermitted, match=f"ada lacks the permission {named}"):
         call(scene, actor)
     assert dump() == before
 
@@ -152,6 +167,8 @@ ALONE = set(TABLE) - {
     "apply.request_apply",  # And the model's own.
     "undoing.undo",  # There is nothing to undo in this scene.
     "sources.remove_source",  # It is being read there.
+    "trust.switch_on",  # Needs what the trust stands for, too.
+    "groups.make_groups",  # Needs two.
 }
 
 
