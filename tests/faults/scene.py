@@ -150,7 +150,7 @@ class Scene:
         assert not Changeset.objects.exclude(apply_requested_at=None).filter(
             state__in=[ChangesetState.APPROVED.value, ChangesetState.APPLYING.value]
         ), "and every apply"
-        changeset = Changeset.objects.order_by("pk").last() or self.pull()
+        changeset = self.environments.let_through(Changeset.objects.order_by("pk").last() or self.pull())
         if changeset.state == ChangesetState.PENDING:
             self.environments.accept_all(changeset)
         if changeset.state in (ChangesetState.PENDING, ChangesetState.FAILED):

@@ -74,7 +74,7 @@ def stopped(scene: Scene, case: Case, spool: Path) -> Iterator[Worker]:
     """A worker that has come to the point of the case, after all that has to come before."""
     pk = scene.environments.source.pk
     if case.step != "pull":
-        changeset = scene.pull()
+        changeset = scene.environments.let_through(scene.pull())
         scene.environments.accept_all(changeset)
         pk = changeset.pk
     if case.step == "apply":
