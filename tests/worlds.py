@@ -29,7 +29,12 @@ some_names = st.sets(names, max_size=3)
 words = st.sampled_from(["x", "y", ""])
 small = st.integers(0, 3)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-2, 2) | st.sampled_from(["", "é", "x"]),
+    # A zero has no sign, as it has none in PostgreSQL's JSON: it does not travel.
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(-2, 2).map(lambda x: x + 0.0)
+    | st.sampled_from(["", "é"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=6,
 )
