@@ -93,7 +93,7 @@ BAD: dict[str, Callable[[google.Account], str | None]] = {
     "verified as a number": lambda account: "Bearer " + account.token(AUDIENCE, email_verified=1),
     "nothing about verified": lambda account: "Bearer " + account.token(AUDIENCE, email_verified=None),
     "expired": lambda account: "Bearer " + account.token(AUDIENCE, iat=at(-7200), exp=at(-60)),
-    "of the future": lambda account: "Bearer " + account.token(AUDIENCE, iat=NOW + 86_400, exp=NOW + 90_000),
+    "of the future": lambda account: "Bearer " + account.token(AUDIENCE, iat=at(300), exp=at(3600)),
     "no end": lambda account: "Bearer " + account.token(AUDIENCE, exp=None),
     "an end in words": lambda account: "Bearer " + account.token(AUDIENCE, exp="tomorrow"),
     "alg none": lambda _: "Bearer " + by_hand({"alg": "none", "kid": "key-1"}),
