@@ -66,7 +66,11 @@ def payload_swapped(account: google.Account) -> str:
     return f"{header}.{part(claims(sub='2'))}.{signature}"
 
 
-NOW = int(time.time())
+def at(seconds: int) -> int:
+    """The time so many seconds from now, when a token is made: the tests run for longer than a token may be early."""
+    return int(time.time()) + seconds
+
+
 TWICE = json.dumps(claims()).encode()[:-1] + b', "aud": "another"}'
 BAD: dict[str, Callable[[google.Account], str | None]] = {
     "no header": lambda _: None,
@@ -87,8 +91,8 @@ BAD: dict[str, Callable[[google.Account], str | None]] = {
     "verified in words": lambda account: "Bearer " + account.token(AUDIENCE, email_verified="true"),
     "verified as a number": lambda account: "Bearer " + account.token(AUDIENCE, email_verified=1),
     "nothing about verified": lambda account: "Bearer " + account.token(AUDIENCE, email_verified=None),
-    "expired": lambda account: "Bearer " + account.token(AUDIENCE, iat=NOW - 7200, exp=NOW - 60),
-    "of the future": lambda account: "Bearer " + account.token(AUDIENCE, iat=NOW + 300, exp=NOW + 3600),
+    "expired": lambda account: "Bearer " + account.token(AUDIENCE, iat=at(-7200), exp=at(-60)),
+    "of the future": lambda account: "Bearer " + account.token(AUDIENCE, iat=at(300), exp=at(3600)),
     "no end": lambda account: "Bearer " + account.token(AUDIENCE, exp=None),
     "an end in words": lambda account: "Bearer " + account.token(AUDIENCE, exp="tomorrow"),
     "alg none": lambda _: "Bearer " + by_hand({"alg": "none", "kid": "key-1"}),
