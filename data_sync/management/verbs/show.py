@@ -1,4 +1,4 @@
-"""`list` and `show`: the changesets there are, and the review of one as text."""
+"""`show`: the review of a changeset as text."""
 
 from __future__ import annotations
 
@@ -6,108 +6,34 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from data_sync.core.states import AutoApply, ChangesetState, Decision, Operation
-from data_sync.models import Change, Changeset, DataPull
+from data_sync.core.states import ChangesetState, Decision, Operation
+from data_sync.models import Change, Changeset
 from data_sync.services import approval, consequences, expiry, review, revision
 from data_sync.services.content import change_content
 from data_sync.services.document import override_document
 from data_sync.services.moved import Moved, moved_rows
-from data_sync.services.progress import progress
-from data_sync.services.pull import is_abandoned
 from data_sync.services.redaction import redaction_of
 from data_sync.services.seals import kept_of
 
-from ..progress import steps_text
 from ..text.changes import Manner, describe, since_the_pull
-from ..text.table import table, wrapped
-from ..text.words import bounded, count, line, listing, moment
+from ..text.table import wrapped
+from ..text.words import count, line, listing, moment
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
-from .pulls import counts, counts_text, guard_lines, override_hint, signs_text, summary_table
+from .changesets import approved_text, head
+from .pulls import counts_text, guard_lines, override_hint, summary_table
 from .selection import add_filters, require_changes, selection_of
 from .trusting import verdict_text
 
 BATCH = 200
-EXPLAINED = 20
-"""Of how many changesets, the latest, a list says why they are stale, failed, blocked or closed, and how long an
-approval holds."""
-MOST_REASON = 120
 
 
 def add_verbs(verbs: Verbs) -> None:
-    verbs.add("list", list_changesets, "List the changesets, latest first, and the pulls that are running")
     show = verbs.add("show", show_changeset, "Show a changeset for review: what differs, and what goes with it")
     show.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
     show.add_argument(
         "--change", type=number, nargs="+", action="extend", metavar="N", help="these changes only, and in full"
     )
     add_filters(show)
-
-
-def list_changesets(call: Call) -> Answer:
-    call.actor.require("data_sync.view_changeset")
-    active = list(DataPull.objects.filter(active_source__isnull=False).select_related("heartbeat").order_by("pk"))
-    if not call.actor.may("data_sync.view_datapull"):
-        active = []
-    changesets = list(Changeset.objects.defer("summary").order_by("-pk"))
-    return Answer(
-        document={
-            "changesets": [_head(changeset) | {"guards": _codes(changeset)} for changeset in changesets],
-            "pulls": [
-                {
-                    "pull": pull.pk,
-                    "source": pull.source_name,
-                    "state": pull.state,
-                    "phase": seen.phase,
-                    "done": seen.done,
-                    "total": seen.total,
-                }
-                for pull in active
-                for seen in (progress(pull),)
-            ],
-        },
-        text=_list(changesets, active),
-    )
-
-
-def _list(changesets: list[Changeset], active: list[DataPull]) -> Stream:
-    for pull in active:
-        steps = steps_text(progress(pull))
-        yield f"Pull {pull.pk} of {line(pull.source_name)} is {pull.state}{':' if steps else ''}{steps}."
-        if is_abandoned(pull):
-            yield "    Nobody is at it. Have it done: data_sync sweep"
-    if not changesets:
-        yield "There are no changesets. Make one: data_sync pull SOURCE"
-        return
-    head = ["no", "state", "source", "changes", "conflicts", "pulled", "by"]
-    yield from table(head, [_row(changeset) for changeset in changesets], numbers=(0, 4))
-    for changeset in changesets[:EXPLAINED]:
-        if changeset.auto_state == AutoApply.LEFT and changeset.state == ChangesetState.PENDING:
-            reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
-            words = f"{changeset.pk}: not applied by itself: {line(reasons)}"
-            yield from wrapped(bounded(words, MOST_REASON), "    ", "  · ")
-        if changeset.state_reason:
-            yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
-        if changeset.state == ChangesetState.BLOCKED:
-            yield f"    {override_hint(changeset)}"
-        elif changeset.state == ChangesetState.APPROVED and not changeset.state_reason:
-            yield from wrapped(f"{changeset.pk}: {_approved(changeset)}", "    ", "  · ")
-
-
-def _codes(changeset: Changeset) -> list[dict[str, str]]:
-    """Which guards held it, or hold it still; `show` has their figures."""
-    return [{"code": guard["code"], "model": guard.get("model", "")} for guard in changeset.guards]
-
-
-def _row(changeset: Changeset) -> list[str]:
-    return [
-        str(changeset.pk),
-        changeset.state,
-        line(changeset.source_name),
-        signs_text(changeset),
-        f"{changeset.conflicts:,}",
-        moment(changeset.created_at),
-        line(changeset.actor),
-    ]
 
 
 def show_changeset(call: Call) -> Answer:
@@ -125,8 +51,8 @@ def _changes(changeset: Changeset, selection: review.Selection) -> Iterator[Chan
 def _document(changeset: Changeset, selection: review.Selection) -> Stream:
     """The review as JSON, one change a line; changes in the order of review."""
     unmet = consequences.unmet_requirements(changeset)
-    head = {
-        "changeset": _head(changeset),
+    document = {
+        "changeset": head(changeset),
         "models": changeset.summary,
         "guards": changeset.guards,
         "override": override_document(changeset),
@@ -135,7 +61,7 @@ def _document(changeset: Changeset, selection: review.Selection) -> Stream:
         "decisions": review.decision_counts(changeset),
         "unmet": [{"change": accepted, "requires": missing} for accepted, missing in unmet.items()],
     }
-    yield f'{json.dumps(head)[:-1]}, "changes": ['
+    yield f'{json.dumps(document)[:-1]}, "changes": ['
     separator, edited, redaction = "\n", _edited(changeset, selection), redaction_of(changeset)
     for change in _changes(changeset, selection):
         told = _told(edited.get(change.number), redaction.of(change.model))
@@ -236,20 +162,11 @@ def _closing(changeset: Changeset) -> Stream:
         case ChangesetState.BLOCKED:
             yield f"Blocked. {override_hint(changeset)}"
         case ChangesetState.APPROVED if expiry.has_expired(changeset):
-            yield f"{_approved(changeset)} Approve it anew: data_sync approve {changeset.pk}"
+            yield f"{approved_text(changeset)} Approve it anew: data_sync approve {changeset.pk}"
         case ChangesetState.APPROVED:
-            yield f"{_approved(changeset)} Apply it: data_sync apply {changeset.pk}"
+            yield f"{approved_text(changeset)} Apply it: data_sync apply {changeset.pk}"
         case _:
             yield f"Changeset {changeset.pk} is {changeset.state}."
-
-
-def _approved(changeset: Changeset) -> str:
-    """By whom, and until when that holds."""
-    until = expiry.holds_until(changeset)
-    if until is None:
-        return f"Approved by {line(changeset.approval_actor)}."
-    holds = "has expired: it held until" if expiry.has_expired(changeset) else "holds until"
-    return f"The approval by {line(changeset.approval_actor)} {holds} {moment(until)}."
 
 
 def decisions_text(changeset: Changeset) -> str:
@@ -257,24 +174,3 @@ def decisions_text(changeset: Changeset) -> str:
     found = review.decision_counts(changeset)
     order = (Decision.ACCEPTED, Decision.REJECTED, Decision.UNDECIDED)
     return listing([f"{found[decision.value]:,} {decision}" for decision in order])
-
-
-def _head(changeset: Changeset) -> dict[str, Any]:
-    until = expiry.holds_until(changeset)
-    return {
-        "number": changeset.pk,
-        "state": changeset.state,
-        "reason": changeset.state_reason,
-        "by_itself": {"state": changeset.auto_state, "reasons": changeset.auto_reasons}
-        if changeset.auto_state
-        else None,
-        "source": changeset.source_name,
-        "created_at": changeset.created_at.isoformat(),
-        "by": changeset.actor,
-        "counts": counts(changeset),
-        "conflicts": changeset.conflicts,
-        "compared": changeset.compared,
-        "revision": changeset.revision,
-        "approved_until": None if until is None else until.isoformat(),
-        "applied_at": None if changeset.applied_at is None else changeset.applied_at.isoformat(),
-    }
