@@ -18,13 +18,14 @@ from typing import assert_never
 from django.db import Error, transaction
 
 from data_sync import conf
-from data_sync.core.errors import Busy, HandOverFailed, InvalidTransition, LeaseLost
+from data_sync.core.errors import Busy, DataSyncError, HandOverFailed, InvalidTransition, LeaseLost
 from data_sync.core.states import PullState
 from data_sync.services import auto_apply, due, expiry
 from data_sync.services.apply import run_apply
 from data_sync.services.due import Kind, Submission
 from data_sync.services.pull import run_pull
 from data_sync.services.pull_states import forget_answers_of_the_past
+from data_sync.services.redaction import redacted_here, unexpected
 
 from . import choice, google_queue
 
@@ -120,11 +121,17 @@ def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
         except HandOverFailed as error:
             swept.append(Swept(kind=kind, pk=pk, delivery=Delivery.FAILED, reason=str(error)))
             break
-        except Exception as error:
-            logger.exception("%s was swept, and failed.", _name(kind, pk))
+        except DataSyncError as error:
+            logger.exception(_swept(kind, pk))
             delivery, reason = Delivery.FAILED, f"{type(error).__name__}: {error}"
+        except Exception as error:
+            delivery, reason = Delivery.FAILED, unexpected(_swept(kind, pk), error, redacted_here())
         swept.append(Swept(kind=kind, pk=pk, delivery=delivery, reason=reason))
     return swept
+
+
+def _swept(kind: Kind, pk: int) -> str:
+    return f"{_name(kind, pk)} was swept, and failed."
 
 
 def _start(kind: Kind, pk: int) -> None:
