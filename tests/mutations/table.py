@@ -142,6 +142,13 @@ READING = (
         tests=("tests/sources/test_http.py",),
     ),
     Mutation(
+        guard="5 the files of a pull are bounded together",
+        path="data_sync/services/pulling.py",
+        on="        if total > most:\n",
+        off="        if False:\n",
+        tests=("tests/services/test_files.py",),
+    ),
+    Mutation(
         guard="6 a member that occurs twice is refused",
         path="data_sync/core/canonical.py",
         on="if len(members) != len(pairs):",
