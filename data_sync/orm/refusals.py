@@ -10,6 +10,8 @@ from data_sync.core.unquoted import unquoted
 
 _NOT_ABOUT_ROWS = frozenset({1020, 1205, 1213, 2006, 2013})
 """MySQL's codes for rows that another altered, a lock that did not come, a deadlock, and lost connections."""
+_OF_A_WHOLE_ROW = frozenset({"23502", "23514"})
+"""PostgreSQL's codes for null in a column that takes none, and for check constraints."""
 
 
 def is_about_rows(error: Exception, using: str) -> bool:
@@ -26,13 +28,13 @@ def is_about_rows(error: Exception, using: str) -> bool:
 
 
 def words_of(error: BaseException, redacted: Collection[str]) -> str:
-    """What an error says, in one line. Where fields are redacted, whose values databases and the project's own code
-    quote, it says of which kind it is, and which constraint it is about, as far as the database tells; in full only
-    what is about the database itself: that it is busy, or was lost."""
+    """What an error says, in one line, but for a whole row. Where fields are redacted, whose values databases and the
+    project's own code quote, it says of which kind it is, and which constraint it is about, as far as the database
+    tells; in full only what is about the database itself: that it is busy, or was lost."""
     if not redacted:
-        return " ".join(str(error).split())
+        return _primary(error) if _quotes_a_whole_row(error) else " ".join(str(error).split())
     if is_about_the_database(error):
-        return _of_the_database(error)
+        return _primary(error)
     return (
         f"{_without_values(error)}; what it says is not shown, because it may quote redacted fields "
         f"({', '.join(sorted(set(redacted)))})"
@@ -43,7 +45,7 @@ def without_values(error: BaseException) -> str:
     """What an error is, in one line that quotes no value: its kind, the constraint it is about, as far as the database
     tells; and what it says only where that is about the database itself."""
     if is_about_the_database(error):
-        return f"{type(error).__name__}: {_of_the_database(error)}"
+        return f"{type(error).__name__}: {_primary(error)}"
     return _without_values(error)
 
 
@@ -52,10 +54,15 @@ def _without_values(error: BaseException) -> str:
     return unquoted(error) + (f" about {constraint}" if constraint else "")
 
 
-def _of_the_database(error: BaseException) -> str:
+def _primary(error: BaseException) -> str:
     # PostgreSQL adds the line of a COPY that it was at.
     diagnosis = getattr(error.__cause__, "diag", None)
     return " ".join(str(getattr(diagnosis, "message_primary", None) or error).split())
+
+
+def _quotes_a_whole_row(error: BaseException) -> bool:
+    """PostgreSQL does, in what it adds: with the columns of the table that are not synced, and may hold secrets."""
+    return getattr(getattr(error.__cause__, "diag", None), "sqlstate", None) in _OF_A_WHOLE_ROW
 
 
 def is_about_the_database(error: BaseException) -> bool:
