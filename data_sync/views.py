@@ -7,7 +7,6 @@ An answer is sent only once it is complete, so an error is always a status with 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import TypeAlias
@@ -23,6 +22,7 @@ from data_sync.core.source import MAX_BODY, Request
 from data_sync.services import asked, callers, export, export_events, failures
 from data_sync.services.callers import Caller
 from data_sync.services.certificates import KeysUnavailable
+from data_sync.services.redaction import log_error, redacted_here
 
 from .sending import accepts_gzip, range_of, send, send_records, size_of
 
@@ -30,7 +30,6 @@ View: TypeAlias = Callable[..., HttpResponseBase]
 
 _RECORDED_SECONDS = 30
 """After which one may ask again, where the audit trail could not be written."""
-_logger = logging.getLogger(__name__)
 
 
 class _TooLarge(InvalidInput):
@@ -76,14 +75,14 @@ def _answer(view: View, method: str, request: HttpRequest, **arguments: str) -> 
         return _error(_status(error), str(error))
     except OSError as error:
         # A full disk or a storage that is down; the reader can do nothing but wait.
-        _logger.exception("data_sync could not prepare an answer.")
+        log_error("data_sync could not prepare an answer.", error, hidden=bool(redacted_here()))
         return _error(
             503,
             f"The answer could not be prepared ({error.strerror or type(error).__name__}); see the log there.",
         )
     except DatabaseError as error:
         # Its text may hold values of rows, which a key need not be allowed to read.
-        _logger.exception("data_sync could not read the database.")
+        log_error("data_sync could not read the database.", error, hidden=bool(redacted_here()))
         return _error(503, f"The database there could not be read ({type(error).__name__}); see the log there.")
 
 

@@ -7,7 +7,6 @@ review and says why. A worker that is killed on the way leaves it due.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.db import Error, transaction
@@ -23,11 +22,10 @@ from .apply import approve_and_request
 from .auto_facts import facts_of, standing_facts
 from .auto_rules import reasons
 from .due import ABANDONED_AUTO, AUTO_DUE
+from .redaction import names_of, unexpected
 from .revision import raise_revision
 from .source_rows import locked
 from .undoing import replaced
-
-logger = logging.getLogger("data_sync")
 
 SYSTEM = Actor(label="auto-apply")
 """Who leaves changesets for review: nobody's authority is needed for that."""
@@ -74,8 +72,9 @@ def _decide(due: QuerySet[Changeset], changeset_id: int, deadline: float | None)
         raise
     except Exception as error:
         # Left for review: tried again, it would fail again, for ever.
-        logger.exception("Changeset %s could not be looked at for applying without review.", changeset_id)
-        _leave_broken(due, f"Unexpected {type(error).__name__}: {error}")
+        redacted = Changeset.objects.values_list("redacted", flat=True).get(pk=changeset_id)
+        what = f"Changeset {changeset_id} could not be looked at for applying without review."
+        _leave_broken(due, unexpected(what, error, names_of(redacted)))
         return False
     if policy is not None and (lacks := trust.lacking(policy)):
         _end(policy, lacks)

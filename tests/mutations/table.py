@@ -93,6 +93,13 @@ READING = (
         tests=("tests/sources/test_addresses.py",),
     ),
     Mutation(
+        guard="4 no name leads to where clouds hand out credentials",
+        path="data_sync/sources/addresses.py",
+        on="        if leads_to_metadata(address, networks):\n",
+        off="        if False:\n",
+        tests=("tests/sources/test_addresses.py",),
+    ),
+    Mutation(
         guard="4 tunnels and reserved networks are not public",
         path="data_sync/sources/addresses.py",
         on=" and not (address.is_multicast or address.is_reserved or is_special)",
@@ -133,6 +140,13 @@ READING = (
         on="inflate.decompress(block, BLOCK)",
         off="inflate.decompress(block)",
         tests=("tests/sources/test_http.py",),
+    ),
+    Mutation(
+        guard="5 the files of a pull are bounded together",
+        path="data_sync/services/pulling.py",
+        on="        if total > most:\n",
+        off="        if False:\n",
+        tests=("tests/services/test_files.py",),
     ),
     Mutation(
         guard="6 a member that occurs twice is refused",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -528,11 +528,17 @@ def test_an_approval_of_a_person_is_nothing_that_is_taken_back(scene: Scene, mon
 def test_what_nobody_foresaw_is_left_for_review(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(auto_apply, "facts_of", lambda *_: 1 / 0)
+    def explode(*_: Any) -> None:
+        raise RuntimeError("pass-word")
+
+    monkeypatch.setattr(auto_apply, "facts_of", explode)
     scene.there()
-    with caplog.at_level(logging.CRITICAL, logger="data_sync"):
-        changeset = scene.pull()
+    changeset = scene.pull()
     assert_left(changeset, "failed")
+    stored = str(list(changeset.events.values_list("detail", flat=True)))
+    assert "pass-word" not in stored and "pass-word" in caplog.text
+    found = re.search(r"Unexpected RuntimeError; more is in the log, under the reference (\w+)", stored)
+    assert found is not None and f"(reference {found[1]})" in caplog.text
 
 
 # Crashes and company
