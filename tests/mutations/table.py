@@ -274,6 +274,20 @@ PEOPLE = (
         tests=("tests/services/test_apply.py",),
     ),
     Mutation(
+        guard="11 a model redacts whether it is compared or not",
+        path="data_sync/orm/redacted.py",
+        on="return frozenset(registered | {",
+        off="return frozenset({",
+        tests=("tests/services/test_redaction.py",),
+    ),
+    Mutation(
+        guard="11 the str() of a row that leads to a redacting one over several steps is not shown",
+        path="data_sync/orm/redacted.py",
+        on="        waiting += further\n",
+        off="",
+        tests=("tests/services/test_redaction.py",),
+    ),
+    Mutation(
         guard="22 an approval is of the changes that were pulled",
         path="data_sync/services/approval.py",
         on="if current_content_seal(changeset) != changeset.content_seal:",
