@@ -274,6 +274,20 @@ PEOPLE = (
         tests=("tests/services/test_apply.py",),
     ),
     Mutation(
+        guard="11 a variable that holds one host's key is not put on another by a person",
+        path="data_sync/services/source_identity.py",
+        on="if origins and _origin(url) not in origins:",
+        off="if False:",
+        tests=("tests/services/test_sources.py",),
+    ),
+    Mutation(
+        guard="11 a variable that a source has had is known by its events",
+        path="data_sync/services/source_identity.py",
+        on='if one and one.get("key") == reference)',
+        off="if False)",
+        tests=("tests/services/test_sources.py",),
+    ),
+    Mutation(
         guard="11 a model redacts whether it is compared or not",
         path="data_sync/orm/redacted.py",
         on="return frozenset(registered | {",
