@@ -273,6 +273,36 @@ PEOPLE = (
         off="            elif False:\n",
         tests=("tests/services/test_apply.py",),
     ),
+    *(
+        Mutation(guard=f"a form is answered with 409 where {what} meanwhile", path=path, on=on, off="", tests=(test,))
+        for what, path, on, test in (
+            (
+                "the source it trusts has become another",
+                "data_sync/services/trust.py",
+                "        refuse_other(seen, identity_of(row))\n",
+                "tests/admin/test_trusting.py",
+            ),
+            (
+                "the source was changed",
+                "data_sync/services/sources.py",
+                "        refuse_other(seen, identity_of(stored))\n",
+                "tests/admin/test_pulls_and_sources.py",
+            ),
+            (
+                "the limits were changed",
+                "data_sync/services/limits.py",
+                "        refuse_other(seen, limits_digest(before))\n",
+                "tests/admin/test_guards.py",
+            ),
+        )
+    ),
+    Mutation(
+        guard="16 a limit of deletes is raised by whoever may override guards alone",
+        path="data_sync/services/limits.py",
+        on="        if is_looser(_counting(before), _counting(after)):\n",
+        off="        if False:\n",
+        tests=("tests/services/test_guards.py",),
+    ),
     Mutation(
         guard="11 a variable that holds one host's key is not put on another by a person",
         path="data_sync/services/source_identity.py",
