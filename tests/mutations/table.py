@@ -43,13 +43,20 @@ CALLERS = (
     Mutation(
         guard="1 refusals of one address are limited",
         path="data_sync/services/callers.py",
-        on="    failures.check(address, claimed)\n",
-        off="",
+        on="        rate_limit.note_refused(address)\n",
+        off="        pass\n",
+        tests=("tests/test_export_callers.py",),
+    ),
+    Mutation(
+        guard="1 strangers fill no cache",
+        path="data_sync/services/rate_limit.py",
+        on=".digest()[0] % BUCKETS",
+        off=".hexdigest()",
         tests=("tests/test_export_callers.py",),
     ),
     Mutation(
         guard="1 only trusted proxies are believed who sends a request",
-        path="data_sync/services/failures.py",
+        path="data_sync/services/rate_limit.py",
         on="passed[-proxies] if 0 < proxies <= len(passed) else remote",
         off="passed[0] if passed else remote",
         tests=("tests/test_export_callers.py",),
