@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidInput, NotPermitted, WrongFile
 from data_sync.core.source import MAX_BODY, Request
-from data_sync.services import asked, callers, export, export_events, failures
+from data_sync.services import asked, callers, export, export_events, rate_limit
 from data_sync.services.callers import Caller
 from data_sync.services.certificates import KeysUnavailable
 from data_sync.services.redaction import log_error, redacted_here
@@ -57,13 +57,13 @@ def _answer(view: View, method: str, request: HttpRequest, **arguments: str) -> 
         response = _error(405, f"Only {method} is answered here.")
         response["Allow"] = method
         return response
-    address = failures.client_address(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
+    address = rate_limit.client_address(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
     try:
         caller = callers.authenticate(request.headers.get("Authorization"), address)
         return _refused() if caller is None else view(request, caller, **arguments)
     except export_events.NoLongerAccepted:
         return _refused()
-    except failures.TooManyFailures as error:
+    except rate_limit.TooManyFailures as error:
         return _later(429, error.seconds, str(error))
     except KeysUnavailable as error:
         return _later(

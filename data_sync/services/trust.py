@@ -19,7 +19,7 @@ from data_sync.orm.resolution import schemas
 from . import audit
 from .actors import Actor
 from .auto_rules import Limits
-from .source_rows import chain, locked
+from .source_rows import chain, identity_of, locked, refuse_other
 
 PERMISSION = "data_sync.trust_datasource"
 NEEDED = (PERMISSION, "data_sync.change_datasource", "data_sync.approve_changeset", "data_sync.apply_changeset")
@@ -40,17 +40,20 @@ def switch_on(
     max_changes: int = USUAL_CHANGES,
     max_deletes: int = USUAL_DELETES,
     unattended: bool = False,
+    seen: str | None = None,
 ) -> Trust:
     """From now on, what a complete pull finds may be applied without review, on this actor's authority: with one click,
     or `unattended` without one. Switching on again sets the limits anew, and makes this actor answerable.
 
-    Raises `NotPermitted` for lack of one of `NEEDED`, and `InvalidInput` for limits that make no sense.
+    `seen` is the `identity_of` the source that a page showed. Raises `NotPermitted` for lack of one of `NEEDED`,
+    `InvalidInput` for limits that make no sense, and `RevisionConflict` where the source has become another.
     """
     for permission in NEEDED:
         actor.require(permission)
     limits = _limits(models, operations, max_changes, max_deletes, unattended)
     with transaction.atomic():
         row = locked(source)
+        refuse_other(seen, identity_of(row))
         before = limits_of(standing(row))
         trust, _ = Trust.objects.update_or_create(
             source=row,

@@ -43,13 +43,20 @@ CALLERS = (
     Mutation(
         guard="1 refusals of one address are limited",
         path="data_sync/services/callers.py",
-        on="    failures.check(address, claimed)\n",
-        off="",
+        on="        rate_limit.note_refused(address)\n",
+        off="        pass\n",
+        tests=("tests/test_export_callers.py",),
+    ),
+    Mutation(
+        guard="1 strangers fill no cache",
+        path="data_sync/services/rate_limit.py",
+        on=".digest()[0] % BUCKETS",
+        off=".hexdigest()",
         tests=("tests/test_export_callers.py",),
     ),
     Mutation(
         guard="1 only trusted proxies are believed who sends a request",
-        path="data_sync/services/failures.py",
+        path="data_sync/services/rate_limit.py",
         on="passed[-proxies] if 0 < proxies <= len(passed) else remote",
         off="passed[0] if passed else remote",
         tests=("tests/test_export_callers.py",),
@@ -286,6 +293,64 @@ PEOPLE = (
         on="            elif as_seen != entry.seen_digest:\n",
         off="            elif False:\n",
         tests=("tests/services/test_apply.py",),
+    ),
+    *(
+        Mutation(guard=f"a form is answered with 409 where {what} meanwhile", path=path, on=on, off="", tests=(test,))
+        for what, path, on, test in (
+            (
+                "the source it trusts has become another",
+                "data_sync/services/trust.py",
+                "        refuse_other(seen, identity_of(row))\n",
+                "tests/admin/test_trusting.py",
+            ),
+            (
+                "the source was changed",
+                "data_sync/services/sources.py",
+                "        refuse_other(seen, identity_of(stored))\n",
+                "tests/admin/test_pulls_and_sources.py",
+            ),
+            (
+                "the limits were changed",
+                "data_sync/services/limits.py",
+                "        refuse_other(seen, limits_digest(before))\n",
+                "tests/admin/test_guards.py",
+            ),
+        )
+    ),
+    Mutation(
+        guard="16 a limit of deletes is raised by whoever may override guards alone",
+        path="data_sync/services/limits.py",
+        on="        if is_looser(_counting(before), _counting(after)):\n",
+        off="        if False:\n",
+        tests=("tests/services/test_guards.py",),
+    ),
+    Mutation(
+        guard="11 a variable that holds one host's key is not put on another by a person",
+        path="data_sync/services/source_identity.py",
+        on="if origins and _origin(url) not in origins:",
+        off="if False:",
+        tests=("tests/services/test_sources.py",),
+    ),
+    Mutation(
+        guard="11 a variable that a source has had is known by its events",
+        path="data_sync/services/source_identity.py",
+        on='if one and one.get("key") == reference)',
+        off="if False)",
+        tests=("tests/services/test_sources.py",),
+    ),
+    Mutation(
+        guard="11 a model redacts whether it is compared or not",
+        path="data_sync/orm/redacted.py",
+        on="return frozenset(registered | {",
+        off="return frozenset({",
+        tests=("tests/services/test_redaction.py",),
+    ),
+    Mutation(
+        guard="11 the str() of a row that leads to a redacting one over several steps is not shown",
+        path="data_sync/orm/redacted.py",
+        on="        waiting += further\n",
+        off="",
+        tests=("tests/services/test_redaction.py",),
     ),
     Mutation(
         guard="22 an approval is of the changes that were pulled",
