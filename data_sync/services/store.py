@@ -35,6 +35,7 @@ from .first_pulls import unreviewed
 from .guards import Rows, guards_of, reason_of
 from .limits import limits_of
 from .progress import Advance
+from .severing import severed
 from .trust import is_wanted
 
 BATCH = 400
@@ -49,6 +50,7 @@ COUNTS = (
     "conflicts",
     "left_scope",
     "large_files",
+    "severed",
 )
 LARGE_FILE = 5_000_000
 """Bytes of an incoming file from which on a reviewer is told."""
@@ -126,6 +128,7 @@ def _prepared(
         kept = []
         for change in batch:
             _count(per_model[change.model], change)
+            per_model[change.model]["severed"] += severed(comparison.schemas[change.model], change)
             along.add(_along(change))
             values = {name: _value(change, name) for name in _IS_JSON}
             kept.append((change.number, json.dumps(list(values.values()))))
