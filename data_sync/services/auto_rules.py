@@ -15,7 +15,7 @@ from data_sync.core.states import Operation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a source is trusted with. `max_deletes` counts within `max_changes`."""
+    """What a source is trusted with. `max_deletes` counts within `max_changes`, and what is severed within that."""
 
     models: tuple[str, ...]
     operations: tuple[Operation, ...]
@@ -38,8 +38,10 @@ class Facts:
     """What there is to know of a changeset. Numbers are of changes.
 
     `models` are those that have changes; `unagreed` those of them of which nothing was agreed on with the source before
-    this pull; `omitted` those that have fields left out. `guards` are sentences. `others_at_it` are the changesets,
-    this or earlier ones, at which somebody is or was. `lacks` says what who is answerable may not do, "" for nothing.
+    this pull, or nobody has looked at what was found then; `omitted` those that have fields left out. `severed` are
+    links that updates cut, and references that they make empty. `guards` are sentences. `others_at_it` are the
+    changesets, this or earlier ones, at which somebody is or was. `lacks` says what who is answerable may not do, ""
+    for nothing.
     """
 
     is_allowed: bool = True
@@ -50,6 +52,7 @@ class Facts:
     models: tuple[str, ...] = ()
     unagreed: tuple[str, ...] = ()
     counts: Mapping[Operation, int] = field(default_factory=dict)
+    severed: int = 0
     conflicts: int = 0
     unknown_base: int = 0
     cascades: int = 0
@@ -57,6 +60,7 @@ class Facts:
     other_problems: int = 0
     warnings: int = 0
     rejected_before: int = 0
+    kept_before: int = 0
     others_at_it: tuple[int, ...] = ()
 
 
@@ -120,6 +124,11 @@ def _operation(limits: Limits, facts: Facts) -> Iterator[str]:
     ]
     if others:
         yield f"The source is not trusted with this operation: {_some(others)}."
+    if facts.severed and Operation.DELETE not in limits.operations:
+        yield (
+            f"Updates take away {_count(facts.severed, 'link or reference', 'links or references')}, and the source is "
+            "not trusted with deletes."
+        )
 
 
 def _changes(limits: Limits, facts: Facts) -> Iterator[str]:
@@ -129,14 +138,18 @@ def _changes(limits: Limits, facts: Facts) -> Iterator[str]:
 
 
 def _deletes(limits: Limits, facts: Facts) -> Iterator[str]:
-    deletes = facts.counts.get(Operation.DELETE, 0)
-    if Operation.DELETE in limits.operations and deletes > limits.max_deletes:
-        yield f"{_count(deletes, 'delete')}, and {limits.max_deletes:,} is the most."
+    deletes, severed = facts.counts.get(Operation.DELETE, 0), facts.severed
+    if Operation.DELETE in limits.operations and deletes + severed > limits.max_deletes:
+        also = f" and {_count(severed, 'link or reference', 'links or references')} taken away" if severed else ""
+        yield f"{_count(deletes, 'delete')}{also}, and {limits.max_deletes:,} is the most."
 
 
 def _first_pull(limits: Limits, facts: Facts) -> Iterator[str]:
     if facts.unagreed:
-        yield f"Nothing was agreed on with this source before about {_some(facts.unagreed)}."
+        yield (
+            f"Nothing was agreed on with this source before about {_some(facts.unagreed)}, or nobody has applied or "
+            "rejected yet what was found then."
+        )
 
 
 def _conflict(limits: Limits, facts: Facts) -> Iterator[str]:
@@ -172,7 +185,12 @@ def _warning(limits: Limits, facts: Facts) -> Iterator[str]:
 
 def _rejected(limits: Limits, facts: Facts) -> Iterator[str]:
     if facts.rejected_before:
-        yield f"{_count(facts.rejected_before, 'change')} that somebody has rejected before."
+        yield f"{_count(facts.rejected_before, 'change')} of rows of which somebody has rejected a change before."
+
+
+def _kept(limits: Limits, facts: Facts) -> Iterator[str]:
+    if facts.kept_before:
+        yield f"{_count(facts.kept_before, 'change')} of rows of which somebody has kept fields as they are here."
 
 
 def _others(limits: Limits, facts: Facts) -> Iterator[str]:
@@ -198,13 +216,14 @@ RULES: Mapping[str, Rule] = {
     "problem": _problem,
     "warning": _warning,
     "rejected_before": _rejected,
+    "kept_before": _kept,
     "somebody_at_it": _others,
 }
 """By the code of their reasons."""
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _some(names: tuple[str, ...] | list[str]) -> str:
