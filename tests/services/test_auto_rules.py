@@ -9,11 +9,11 @@ import pytest
 
 from data_sync.core.states import Operation
 from data_sync.services import auto_rules
-from data_sync.services.auto_rules import Facts, Limits, reasons
+from data_sync.services.auto_rules import Facts, TrustLimits, reasons
 
 pytestmark = pytest.mark.no_database
 
-LIMITS = Limits(
+LIMITS = TrustLimits(
     models=("shop.price", "shop.copy"),
     operations=(Operation.CREATE, Operation.UPDATE, Operation.DELETE),
     max_changes=10,
