@@ -132,7 +132,7 @@ def compare_and_store(turn: Turn) -> None:
     comparison = both.comparison(outside if pull.find_renames else None)
     _fetch_files(comparison, turn)
     lease.begin_phase("changes", comparison.total)
-    prepared = prepare(comparison, outside, pull.source, lease.advance, has_baselines=both.baselines.has)
+    prepared = prepare(comparison, outside, pull.source, lease.advance, knows=both.baselines.knows)
     with lease.quiet(), transaction.atomic():
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)

@@ -18,7 +18,7 @@ from data_sync.orm.resolution import schemas
 
 from . import audit
 from .actors import Actor
-from .auto_rules import Limits
+from .auto_rules import TrustLimits
 from .source_rows import chain, identity_of, locked, refuse_other
 
 PERMISSION = "data_sync.trust_datasource"
@@ -103,10 +103,10 @@ def standing(source: DataSource | None) -> Trust | None:
     return None if source is None else Trust.objects.filter(source=source, is_on=True).select_related("user").first()
 
 
-def limits_of(trust: Trust | None) -> Limits | None:
+def limits_of(trust: Trust | None) -> TrustLimits | None:
     if trust is None:
         return None
-    return Limits(
+    return TrustLimits(
         models=tuple(trust.model_labels),
         operations=tuple(Operation(name) for name in trust.operations),
         max_changes=trust.max_changes,
@@ -145,7 +145,7 @@ def is_wanted(pull: DataPull) -> bool:
 
 def _limits(
     models: Collection[str], operations: Collection[str], max_changes: int, max_deletes: int, unattended: bool
-) -> Limits:
+) -> TrustLimits:
     known = schemas()
     chosen = tuple(dict.fromkeys(models))
     unknown = [label for label in chosen if label not in known]
@@ -163,7 +163,7 @@ def _limits(
         raise InvalidInput(f"The most changes must be 1 to {MOST:,}.")
     if deletes and not 1 <= max_deletes <= MOST:
         raise InvalidInput(f"The most deletes must be 1 to {MOST:,}; leave out the operation if there should be none.")
-    return Limits(
+    return TrustLimits(
         models=chosen,
         operations=tuple(operation for operation in Operation if operation.value in operations),
         max_changes=max_changes,
@@ -172,7 +172,7 @@ def _limits(
     )
 
 
-def _detail(source: DataSource, before: Limits | None, after: Limits | None) -> dict[str, Any]:
+def _detail(source: DataSource, before: TrustLimits | None, after: TrustLimits | None) -> dict[str, Any]:
     return {
         "source": source.name,
         "before": before and before.to_plain(),
