@@ -83,6 +83,13 @@ def person(name: str = "anna", *permissions: str) -> Actor:
     return of_user(User.objects.get(pk=user.pk))
 
 
+def age(**values: float) -> None:
+    """So long ago trust was given, and then pulled."""
+    created_at = timezone.now() - timedelta(**values)
+    Trust.objects.update(since=created_at - timedelta(hours=1))
+    Changeset.objects.update(created_at=created_at)
+
+
 def codes(changeset: Changeset) -> list[str]:
     changeset.refresh_from_db()
     return [reason["code"] for reason in changeset.auto_reasons]
@@ -543,7 +550,7 @@ def test_a_worker_that_is_killed_before_it_decides_is_followed_by_the_sweeper(sc
     changeset = scene.stored()
     assert changeset.auto_state == AutoApply.DUE
     assert tasks.sweep() == [], "whoever asked has a minute to have it done"
-    Changeset.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    age(minutes=2)
     assert [(swept.kind, swept.pk, swept.delivery) for swept in tasks.sweep()] == [
         ("apply", changeset.pk, Delivery.DONE)
     ]
@@ -563,8 +570,8 @@ def test_a_worker_that_is_killed_while_it_decides_leaves_it_as_it_was_or_decided
     changeset.refresh_from_db()
     expected = AutoApply.APPROVED if moment == "decided" else AutoApply.DUE
     assert (changeset.auto_state, changeset.revision) == (expected, int(moment == "decided"))
+    age(hours=3)
     past = timezone.now() - timedelta(hours=3)
-    Changeset.objects.update(created_at=past)
     Changeset.objects.filter(apply_requested_at__isnull=False).update(apply_requested_at=past)
     tasks.sweep()
     changeset.refresh_from_db()
