@@ -44,7 +44,7 @@ from .outcomes import store_reasons, store_success
 from .plan import Plan
 from .promotions import discard_promoted, promote_files
 from .read_back import read_back
-from .redaction import names_of, unexpected
+from .redaction import every_redacted, unexpected
 from .rekeyed_baselines import record_written
 from .seals import current_approval_seal
 from .staleness import check_rows
@@ -140,7 +140,7 @@ def run_apply(changeset_id: int) -> Changeset:
     if changeset is None:  # Paused just here, for longer than its lease: what is there now is its successor's.
         raise LeaseLost(f"Another worker has taken over changeset {changeset_id}.")
     actor = requester(changeset)
-    redacted = names_of(changeset.redacted)
+    redacted = every_redacted(changeset)
     try:
         refuse_expired(changeset_id, token=token)
         if changeset.losses > leases.MAX_LOSSES:

@@ -12,9 +12,10 @@ import logging
 from django.db import Error, transaction
 from django.db.models import QuerySet
 
-from data_sync.core.errors import DataSyncError
+from data_sync.core.errors import Busy, DataSyncError
 from data_sync.core.states import AutoApply, ChangesetState, Decision, RenameChoice
 from data_sync.models import Changeset, DataPull, Trust
+from data_sync.orm.refusals import words_of
 
 from . import audit, auto_standing, leases, trust
 from .apply import approve_and_request
@@ -22,6 +23,7 @@ from .auto_approval import SYSTEM, leave
 from .auto_facts import facts_of
 from .auto_rules import reasons
 from .due import ABANDONED_AUTO, AUTO_DUE
+from .redaction import every_redacted, unexpected
 from .revision import raise_revision
 from .source_rows import locked
 from .undoing import replaced
@@ -66,12 +68,20 @@ def _decide(due: QuerySet[Changeset], changeset_id: int, deadline: float | None)
                 return False
             changeset = Changeset.objects.select_related("source").get(pk=changeset_id)
             is_approved, policy = _decided(changeset, deadline)
-    except (Error, DataSyncError):
+    except Busy:
         raise
-    except Exception as error:
+    except (Error, DataSyncError) as error:
+        if not due.filter(submissions__gt=leases.MAX_LOSSES).exists():
+            raise
         # Left for review: tried again, it would fail again, for ever.
-        logger.exception("Changeset %s could not be looked at for applying without review.", changeset_id)
-        _leave_broken(changeset_id, f"Unexpected {type(error).__name__}: {error}")
+        logger.warning("Changeset %s is left for review: it cannot be looked at.", changeset_id)
+        _leave_broken(
+            changeset_id, f"It could not be looked at, time after time: {words_of(error, _redacted(changeset_id))}"
+        )
+        return False
+    except Exception as error:
+        what = f"Changeset {changeset_id} could not be looked at for applying without review."
+        _leave_broken(changeset_id, unexpected(what, error, _redacted(changeset_id)))
         return False
     if policy is not None and (lacks := trust.lacking(policy)):
         _end(policy, lacks)
@@ -120,6 +130,10 @@ def _leave_broken(changeset_id: int, message: str) -> None:
     with transaction.atomic():
         if Changeset.objects.filter(AUTO_DUE, pk=changeset_id).update(auto_state=AutoApply.LEFT.value):
             leave(changeset_id, [{"code": "failed", "message": message}])
+
+
+def _redacted(changeset_id: int) -> list[str]:
+    return every_redacted(Changeset.objects.get(pk=changeset_id))
 
 
 def _end(policy: Trust, reason: str) -> None:

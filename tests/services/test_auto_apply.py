@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection, connections
+from django.db import DataError, connection, connections
 from django.utils import timezone
 
 from data_sync import tasks
-from data_sync.core.errors import Busy, NotPermitted
+from data_sync.core.errors import Busy, InvalidInput, NotPermitted
 from data_sync.core.states import AutoApply, ChangesetState, Operation, PullState
 from data_sync.models import Changeset, DataPull, DataSource, Event, Trust
 from data_sync.orm.resolution import schemas
-from data_sync.services import apply, approval, auto_apply, pull, remarks, sources, trust
+from data_sync.services import apply, approval, auto_apply, leases, pull, remarks, sources, trust
 from data_sync.services.actors import Actor, of_user
 from data_sync.tasks import Delivery
 from tests import leasing
 from tests.environments import Environments, child, decide
-from tests.testapp.models import Category, Comment, Country, Everything, Language, Product, Stock, Tag, Term
+from tests.testapp.models import Category, Comment, Country, Customer, Everything, Language, Product, Stock, Tag, Term
 
 NEEDED = (*(name.partition(".")[2] for name in trust.NEEDED), "pull_datasource")
 EVERYTHING = tuple(operation.value for operation in Operation)
@@ -540,6 +540,60 @@ def test_what_nobody_foresaw_is_left_for_review(
     with caplog.at_level(logging.CRITICAL, logger="data_sync"):
         changeset = scene.pull()
     assert_left(changeset, "failed")
+
+
+def test_an_error_that_nobody_foresaw_quotes_nothing_that_is_redacted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    value = "SECRET-" + "4711"
+    scene.environments.add(Customer, name="ada", account=(value, "agreed"))
+
+    def fail(*_: Any) -> None:
+        raise ValueError(f"cannot decode {value!r}")
+
+    monkeypatch.setattr(auto_apply, "facts_of", fail)
+    changeset = scene.pull()
+    assert_left(changeset, "failed")
+    assert "ValueError" in changeset.auto_reasons[0]["message"]
+    told = [*Event.objects.values_list("detail", flat=True), changeset.auto_reasons, caplog.text]
+    assert value not in str(told)
+
+
+@pytest.mark.parametrize("error", [DataError("value out of range"), InvalidInput("the registration is broken")])
+def test_what_fails_time_after_time_is_left_for_review(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A database's refusal may be over the next time, and may last."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    scene.there()
+    changeset = scene.stored()
+    monkeypatch.setattr(auto_apply, "facts_of", fail)
+    age(hours=3)
+    for _ in range(leases.MAX_LOSSES):
+        assert [swept.delivery for swept in tasks.sweep()] == [Delivery.FAILED]
+        changeset.refresh_from_db()
+        assert changeset.auto_state == AutoApply.DUE
+    assert [swept.delivery for swept in tasks.sweep()] == [Delivery.DONE]
+    assert_left(changeset, "failed")
+    assert "time after time" in changeset.auto_reasons[0]["message"]
+    assert tasks.sweep() == []
+
+
+def test_whoever_is_busy_is_waited_for_however_often_it_takes(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.there()
+    changeset = scene.stored()
+    Changeset.objects.update(submissions=50)
+
+    def fail(*_: Any) -> None:
+        raise Busy("Somebody is at it.", 1)
+
+    monkeypatch.setattr(auto_apply, "facts_of", fail)
+    with pytest.raises(Busy):
+        auto_apply.settle(changeset.pk)
+    assert auto_apply.is_due(Changeset.objects.get())
 
 
 # Crashes and company
