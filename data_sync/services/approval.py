@@ -141,14 +141,15 @@ def _refuse_stale(changeset: Changeset) -> None:
 def needs_others(changeset: Changeset, actor: Actor) -> bool:
     """Whether four eyes are required, and these are not the other two.
 
-    Where the account of who asked for the pull is gone, its name counts: it may have been made again.
+    Where the account of who asked for the pull is gone, its name counts: it may have been made again, and whoever acts
+    in its name without review, too.
     """
     if not conf.four_eyes():
         return False
     if actor.user is None:
         return True
     if changeset.requested_by_id is None:
-        return actor.label == changeset.actor
+        return changeset.actor in (actor.label, actor.user.get_username())
     is_requester: bool = actor.user.pk == changeset.requested_by_id
     return is_requester
 
@@ -191,7 +192,8 @@ def override(changeset_id: int, actor: Actor, reason: str, *, revision: int | No
     with transaction.atomic():
         seen = {} if revision is None else {"revision": revision}
         blocked = Changeset.objects.filter(pk=changeset_id, state=ChangesetState.BLOCKED.value)
-        if blocked.exists() and not blocked.filter(**seen).update(state_reason=""):
+        # Writes first: a transaction that has read is refused the write lock by SQLite where another wrote since.
+        if not blocked.filter(**seen).update(state_reason="") and blocked.exists():
             raise RevisionConflict(
                 f"Changeset {changeset_id} was decided on meanwhile. It is still blocked; look again."
             )

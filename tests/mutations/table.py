@@ -380,6 +380,20 @@ STANDING = (
                 "",
                 "tests/services/test_expiry.py",
             ),
+            (
+                "what fails time after time is left for review",
+                "auto_apply.py",
+                "if not due.filter(submissions__gt=leases.MAX_LOSSES).exists():",
+                "if True:",
+                "tests/services/test_auto_apply.py",
+            ),
+            (
+                "four eyes are not one person under another name",
+                "approval.py",
+                "changeset.actor in (actor.label, actor.user.get_username())",
+                "changeset.actor == actor.label",
+                "tests/services/test_four_eyes.py",
+            ),
         )
     ),
 )
