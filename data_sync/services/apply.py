@@ -237,6 +237,8 @@ def _write(changeset: Changeset, lease: Lease, actor: Actor, files: dict[tuple[i
     with lease.quiet(), transaction.atomic(durable=True):
         if not holds.update(attempt=changeset.attempt):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
+        # From here on it can be removed no more.
+        changeset.refresh_from_db(fields=["source"])
         # As late as can be: whoever ends trust, or applying without review, is obeyed until the writing begins.
         if against := auto_standing.unfounded(changeset):
             raise _Unfounded(against)

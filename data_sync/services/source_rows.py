@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import F
 
-from data_sync.models import DataSource
+from data_sync.core.errors import Busy
+from data_sync.models import Changeset, DataSource
+
+from .leases import HELD_SECONDS
 
 
 def chain(pk: int) -> str:
@@ -20,3 +24,21 @@ def locked(source: DataSource) -> DataSource:
     # Writes first, for SQLite. On PostgreSQL it takes the stronger lock to keep new pulls from referring to the row.
     DataSource.objects.filter(pk=source.pk).update(name=F("name"))
     return DataSource.objects.select_for_update().get(pk=source.pk)
+
+
+def refuse_held(source: DataSource) -> None:
+    """Raises `Busy` instead of waiting where somebody has a changeset of a locked source in a transaction. To be called
+    before anything that is done to all changesets or baselines of the source; they are held from then on.
+
+    An apply takes its changeset first and then the source, whose baselines it adds to. Who holds the source and waited
+    for that changeset would end in a deadlock, of which the apply may be the victim.
+    """
+    if not connections[DEFAULT_DB_ALIAS].features.has_select_for_update_skip_locked:
+        return
+    changesets = Changeset.objects.filter(source=source).order_by()
+    if len(changesets.select_for_update(skip_locked=True).values_list("pk")) < changesets.count():
+        raise Busy(
+            f"A changeset of the source {source.name} is being applied or decided on. Nothing was changed; try again "
+            "in a minute.",
+            HELD_SECONDS,
+        )
