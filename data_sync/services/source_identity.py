@@ -38,15 +38,15 @@ def protected_key(key: str, url: str, actor: Actor) -> str:
             # Otherwise who may add a source could have any secret of the environment sent to a host of their own.
             raise InvalidInput(
                 f"Only variables whose names begin with {REFERENCE_PREFIX} can be named here, such as "
-                f"env:{REFERENCE_PREFIX}STAGING; `manage.py data_sync source add` takes any."
+                f"env:{REFERENCE_PREFIX}STAGING; `manage.py data_sync source add`, or `change`, takes any."
             )
         origins = set(_origins_of(given))
         if origins and _origin(url) not in origins:
             # What the variable holds is the key of that source, which whoever types its name need not know.
             raise InvalidInput(
                 f"{given} is, or was, the key of a source at another host, and would be sent to this one. Name a "
-                "variable that no source has had yet, or give the key itself; `manage.py data_sync source add` takes "
-                "any variable for any host."
+                "variable that no source has had yet, or give the key itself; `manage.py data_sync source change` "
+                "takes any variable for any host."
             )
     return credentials.protect(key)
 
