@@ -31,7 +31,11 @@ class RevisionConflict(InvalidTransition):
     """Somebody else decided since the page was made. Reload, look again, decide again."""
 
 
-class ApprovalExpired(InvalidTransition):
+class ApprovalVoid(InvalidTransition):
+    """An approval does not hold any more, and was taken back. Look again, and approve anew."""
+
+
+class ApprovalExpired(ApprovalVoid):
     """An approval held for its time and no longer. Look again, and approve anew."""
 
 

@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from data_sync.core.errors import (
     ApprovalExpired,
+    ApprovalVoid,
     ChangeFailed,
     DataSyncError,
     InvalidTransition,
@@ -27,10 +28,11 @@ from data_sync.models.time import UtcNow
 from data_sync.orm.refusals import words_of
 from data_sync.orm.snapshot import read_what_is_committed
 
-from . import audit, leases
+from . import audit, auto_standing, leases
 from .actors import Actor
-from .approval import approve
+from .approval import approve_at_once
 from .authority import requester, require_approver, require_authority
+from .auto_approval import Reasons
 from .due import ABANDONED_APPLY, APPLY_LEASE_EXPIRED, WAITING_APPLY
 from .execution import write_rows
 from .expiry import expire, refuse_expired
@@ -42,7 +44,7 @@ from .outcomes import store_reasons, store_success
 from .plan import Plan
 from .promotions import discard_promoted, promote_files
 from .read_back import read_back
-from .redaction import names_of, unexpected
+from .redaction import every_redacted, unexpected
 from .rekeyed_baselines import record_written
 from .seals import current_approval_seal
 from .staleness import check_rows
@@ -52,12 +54,21 @@ logger = logging.getLogger("data_sync")
 _IS_APPROVED = Q(state=ChangesetState.APPROVED.value)
 
 
+class _Unfounded(Exception):
+    """An approval without review may not be relied on any more."""
+
+    def __init__(self, against: Reasons) -> None:
+        super().__init__()
+        self.against = against
+
+
 def approve_and_request(changeset_id: int, actor: Actor, *, revision: int, deadline: float | None = None) -> Changeset:
     """Approves and asks for the apply: both, or neither where one is refused. Raises what each of them raises."""
     actor.require("data_sync.approve_changeset")
     actor.require("data_sync.apply_changeset")
+    expire(changeset_id)
     with transaction.atomic():
-        approve(changeset_id, actor, revision=revision, deadline=deadline)
+        approve_at_once(changeset_id, actor, revision=revision, deadline=deadline)
         return request_apply(changeset_id, actor, revision=revision)
 
 
@@ -67,9 +78,9 @@ def request_apply(
     """Records that an approved changeset is to be applied, and by whom; the work is `run_apply`.
 
     `deadline`: seconds that it will have. A changeset whose apply was killed can be asked for again once its lease has
-    expired. Raises `ApprovalExpired`, which voids the approval; `NotPermitted` also for lack of a permission on one of
-    the models; `RevisionConflict` where the approval is not of this revision; `InvalidTransition` with the reason
-    otherwise.
+    expired. Raises `ApprovalVoid` where the approval has expired, or was made without review and may not be relied on
+    any more, which voids it; `NotPermitted` also for lack of a permission on one of the models; `RevisionConflict`
+    where the approval is not of this revision; `InvalidTransition` with the reason otherwise.
     """
     actor.require("data_sync.apply_changeset")
     # Looked at beforehand, so that nobody waits for the transaction of an apply that is running; and outside of this
@@ -79,10 +90,11 @@ def request_apply(
     with transaction.atomic():
         free_lost_apply(changeset_id)
         expired = expire(changeset_id)
-        if not expired:
+        unfounded = "" if expired else auto_standing.take_back(changeset_id)
+        if not expired and not unfounded:
             return _recorded(changeset_id, actor, revision, deadline)
     # Only here, because an error within the transaction would have taken that back.
-    raise ApprovalExpired(expired)
+    raise ApprovalExpired(expired) if expired else ApprovalVoid(unfounded)
 
 
 def _recorded(changeset_id: int, actor: Actor, revision: int | None, deadline: float | None) -> Changeset:
@@ -116,8 +128,9 @@ def run_apply(changeset_id: int) -> Changeset:
     """Applies a changeset that was approved and requested; ends in `applied`, `stale` or `failed`.
 
     Whoever asked and whoever approved must still be allowed to, or it fails. A changeset that has been applied is given
-    as it is: a second delivery does no harm. Raises `ApprovalExpired` where it would begin too late, `Busy` while
-    another worker's lease lasts, and `InvalidTransition` in other states.
+    as it is: a second delivery does no harm. Raises `ApprovalVoid` where it would begin too late, or the approval was
+    made without review and may not be relied on any more, also where the worker before was lost; `Busy` while another
+    worker's lease lasts, and `InvalidTransition` in other states.
     """
     refuse_expired(changeset_id)
     token = _claim(changeset_id)
@@ -127,8 +140,9 @@ def run_apply(changeset_id: int) -> Changeset:
     if changeset is None:  # Paused just here, for longer than its lease: what is there now is its successor's.
         raise LeaseLost(f"Another worker has taken over changeset {changeset_id}.")
     actor = requester(changeset)
-    redacted = names_of(changeset.redacted)
+    redacted = every_redacted(changeset)
     try:
+        refuse_expired(changeset_id, token=token)
         if changeset.losses > leases.MAX_LOSSES:
             raise InvalidTransition(
                 f"Its worker was lost {changeset.losses} times in succession: killed, out of memory or out of time. "
@@ -140,9 +154,15 @@ def run_apply(changeset_id: int) -> Changeset:
         with Lease(changeset, token, ApplyHeartbeat, f"Changeset {changeset_id}") as lease:
             files = promote_files(changeset, lease)
             _write(changeset, lease, actor, files)
-    except LeaseLost:
+    except (LeaseLost, ApprovalExpired):
         _discard_files(changeset)
         raise
+    except _Unfounded as error:
+        said = auto_standing.taken_back(changeset_id, error.against, state=ChangesetState.APPLYING.value, token=token)
+        _discard_files(changeset)
+        if not said:
+            raise LeaseLost(f"Another worker has taken over changeset {changeset_id}.") from error
+        raise ApprovalVoid(said) from error
     except StaleChangeset as error:
         _give_up(changeset, actor, ChangesetState.STALE, Outcome.STALE, error.reasons, str(error))
     except ChangeFailed as error:
@@ -217,6 +237,11 @@ def _write(changeset: Changeset, lease: Lease, actor: Actor, files: dict[tuple[i
     with lease.quiet(), transaction.atomic(durable=True):
         if not holds.update(attempt=changeset.attempt):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")
+        # From here on it can be removed no more.
+        changeset.refresh_from_db(fields=["source"])
+        # As late as can be: whoever ends trust, or applying without review, is obeyed until the writing begins.
+        if against := auto_standing.unfounded(changeset):
+            raise _Unfounded(against)
         if current_approval_seal(changeset) != changeset.approval_seal:
             raise InvalidTransition(
                 f"The decisions of changeset {changeset.pk} are not those that were approved. Approve it again."

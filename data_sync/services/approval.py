@@ -13,6 +13,7 @@ from data_sync.models.time import UtcNow
 from . import audit
 from .acknowledging import require_acknowledged
 from .actors import Actor
+from .auto_approval import adopt, release
 from .expiry import expire
 from .fitting import require_fitting
 from .freeing import free_lost_apply
@@ -39,13 +40,17 @@ def approve(changeset_id: int, actor: Actor, *, revision: int, deadline: float |
     `NotAcknowledged` if an accepted conflict is not acknowledged, or a row was edited here since the pull.
     """
     actor.require("data_sync.approve_changeset")
+    expire(changeset_id)  # Then it can be approved anew. Not taken back by an error below.
+    return approve_at_once(changeset_id, actor, revision=revision, deadline=deadline)
+
+
+def approve_at_once(changeset_id: int, actor: Actor, *, revision: int, deadline: float | None) -> Changeset:
+    """As `approve`, in a transaction of the caller's, who has looked beforehand whether an approval has expired."""
     with transaction.atomic():
         approvable = Changeset.objects.filter(
             pk=changeset_id, state__in=[state.value for state in APPROVABLE], revision=revision
         )
         taken = approvable.update(revision=revision)
-        if not taken and expire(changeset_id):  # Then it can be approved anew.
-            taken = approvable.update(revision=revision)
         changeset = Changeset.objects.filter(pk=changeset_id).first()
         if not taken or changeset is None:
             if changeset is not None and changeset.state in APPROVABLE:
@@ -71,6 +76,7 @@ def approve(changeset_id: int, actor: Actor, *, revision: int, deadline: float |
             state_reason="",
             **UNREQUESTED,
         )
+        adopt(changeset_id)
         forget_outcomes(changeset_id)
         audit.record(
             changeset_id,
@@ -135,25 +141,27 @@ def _refuse_stale(changeset: Changeset) -> None:
 def needs_others(changeset: Changeset, actor: Actor) -> bool:
     """Whether four eyes are required, and these are not the other two.
 
-    Where the account of who asked for the pull is gone, its name counts: it may have been made again.
+    Where the account of who asked for the pull is gone, its name counts: it may have been made again, and whoever acts
+    in its name without review, too.
     """
     if not conf.four_eyes():
         return False
     if actor.user is None:
         return True
     if changeset.requested_by_id is None:
-        return actor.label == changeset.actor
+        return changeset.actor in (actor.label, actor.user.get_username())
     is_requester: bool = actor.user.pk == changeset.requested_by_id
     return is_requester
 
 
 def withdraw(changeset_id: int, actor: Actor) -> None:
-    """Takes an approval back."""
+    """Takes an approval back; of one that was made without review, the decisions too."""
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
         free_lost_apply(changeset_id)
         move(changeset_id, [ChangesetState.APPROVED], ChangesetState.PENDING, **VOID)
         audit.record(changeset_id, actor, "withdrawn", {})
+        release(changeset_id, [{"code": "withdrawn", "message": f"{actor.label} has withdrawn its approval."}])
 
 
 def reject(changeset_id: int, actor: Actor, reason: str = "", *, revision: int | None = None, state: str = "") -> None:
@@ -184,7 +192,8 @@ def override(changeset_id: int, actor: Actor, reason: str, *, revision: int | No
     with transaction.atomic():
         seen = {} if revision is None else {"revision": revision}
         blocked = Changeset.objects.filter(pk=changeset_id, state=ChangesetState.BLOCKED.value)
-        if blocked.exists() and not blocked.filter(**seen).update(state_reason=""):
+        # Writes first: a transaction that has read is refused the write lock by SQLite where another wrote since.
+        if not blocked.filter(**seen).update(state_reason="") and blocked.exists():
             raise RevisionConflict(
                 f"Changeset {changeset_id} was decided on meanwhile. It is still blocked; look again."
             )

@@ -7,28 +7,28 @@ review and says why. A worker that is killed on the way leaves it due.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
 
 from django.db import Error, transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
-from data_sync.core.errors import DataSyncError
+from data_sync.core.errors import Busy, DataSyncError
 from data_sync.core.states import AutoApply, ChangesetState, Decision, RenameChoice
 from data_sync.models import Changeset, DataPull, Trust
+from data_sync.orm.refusals import words_of
 
-from . import audit, leases, trust
-from .actors import Actor
+from . import audit, auto_standing, leases, trust
 from .apply import approve_and_request
-from .auto_facts import facts_of, standing_facts
+from .auto_approval import SYSTEM, leave
+from .auto_facts import facts_of
 from .auto_rules import reasons
 from .due import ABANDONED_AUTO, AUTO_DUE
-from .redaction import names_of, unexpected
+from .redaction import every_redacted, unexpected
 from .revision import raise_revision
 from .source_rows import locked
 from .undoing import replaced
 
-SYSTEM = Actor(label="auto-apply")
-"""Who leaves changesets for review: nobody's authority is needed for that."""
+logger = logging.getLogger("data_sync")
 
 
 def due_of(pull: DataPull) -> int | None:
@@ -56,7 +56,7 @@ def settle(changeset_id: int, *, deadline: float | None = None) -> bool:
     due = Changeset.objects.filter(AUTO_DUE, pk=changeset_id)
     if due.exists():
         return _decide(due, changeset_id, deadline)
-    return not _take_back(changeset_id)
+    return not auto_standing.take_back(changeset_id)
 
 
 def _decide(due: QuerySet[Changeset], changeset_id: int, deadline: float | None) -> bool:
@@ -68,13 +68,20 @@ def _decide(due: QuerySet[Changeset], changeset_id: int, deadline: float | None)
                 return False
             changeset = Changeset.objects.select_related("source").get(pk=changeset_id)
             is_approved, policy = _decided(changeset, deadline)
-    except (Error, DataSyncError):
+    except Busy:
         raise
-    except Exception as error:
+    except (Error, DataSyncError) as error:
+        if not due.filter(submissions__gt=leases.MAX_LOSSES).exists():
+            raise
         # Left for review: tried again, it would fail again, for ever.
-        redacted = Changeset.objects.values_list("redacted", flat=True).get(pk=changeset_id)
+        logger.warning("Changeset %s is left for review: it cannot be looked at.", changeset_id)
+        _leave_broken(
+            changeset_id, f"It could not be looked at, time after time: {words_of(error, _redacted(changeset_id))}"
+        )
+        return False
+    except Exception as error:
         what = f"Changeset {changeset_id} could not be looked at for applying without review."
-        _leave_broken(due, unexpected(what, error, names_of(redacted)))
+        _leave_broken(changeset_id, unexpected(what, error, _redacted(changeset_id)))
         return False
     if policy is not None and (lacks := trust.lacking(policy)):
         _end(policy, lacks)
@@ -86,6 +93,8 @@ def _decided(changeset: Changeset, deadline: float | None) -> tuple[bool, Trust 
     policy = trust.standing(changeset.source)
     limits = trust.limits_of(policy)
     against = reasons(limits, facts_of(changeset, policy))
+    if policy is not None:
+        against += auto_standing.not_meant(changeset, policy)
     if policy is not None and not against:
         try:
             with transaction.atomic():
@@ -94,7 +103,7 @@ def _decided(changeset: Changeset, deadline: float | None) -> tuple[bool, Trust 
             against = [{"code": "refused", "message": str(error)}]
         else:
             return True, policy
-    _leave(changeset.pk, against, None if limits is None else limits.to_plain())
+    leave(changeset.pk, against, None if limits is None else limits.to_plain())
     return False, policy
 
 
@@ -108,56 +117,27 @@ def _approve(changeset: Changeset, policy: Trust, deadline: float | None) -> Non
     count = changes.update(
         decision=Decision.ACCEPTED.value, acknowledged_digest="", rename_choice=RenameChoice.RENAME.value
     )
-    Changeset.objects.filter(pk=changeset.pk).update(
-        auto_state=AutoApply.APPROVED.value, auto_reasons=[], auto_revision=revision, undoable={}
-    )
     detail = {"policy": limits.to_plain(), "since": policy.since.isoformat(), "count": count, "revision": revision}
     audit.record(changeset.pk, actor, "auto_approved", detail)
     approve_and_request(changeset.pk, actor, revision=revision, deadline=deadline)
-
-
-def _leave(changeset_id: int, against: list[dict[str, str]], policy: dict[str, Any] | None) -> None:
-    Changeset.objects.filter(pk=changeset_id).update(auto_state=AutoApply.LEFT.value, auto_reasons=against)
-    audit.record(changeset_id, SYSTEM, "left_for_review", {"reasons": against, "policy": policy})
-
-
-def _leave_broken(due: QuerySet[Changeset], message: str) -> None:
-    with transaction.atomic():
-        for pk in list(due.values_list("pk", flat=True)):
-            if due.update(auto_state=AutoApply.LEFT.value):
-                _leave(pk, [{"code": "failed", "message": message}], None)
-
-
-def _take_back(changeset_id: int) -> bool:
-    """Whether an approval of ours was taken back, as nobody may rely on it any more."""
-    ours = Changeset.objects.filter(
-        pk=changeset_id,
-        state=ChangesetState.APPROVED.value,
-        auto_state=AutoApply.APPROVED.value,
-        approved_revision=F("auto_revision"),
-        apply_actor=F("approval_actor"),
+    # Only now: until here it looks like the approval of a person.
+    Changeset.objects.filter(pk=changeset.pk).update(
+        auto_state=AutoApply.APPROVED.value, auto_reasons=[], auto_revision=revision, undoable={}
     )
-    changeset = ours.select_related("source").first()
-    if changeset is None or not changeset.apply_actor.startswith(trust.ANSWERABLE):
-        return False
-    policy = trust.standing(changeset.source)
-    against = reasons(trust.limits_of(policy), standing_facts(policy))
-    if policy is not None and changeset.approved_at is not None and policy.since > changeset.approved_at:
-        against.append({"code": "limits_changed", "message": "What the source is trusted with was set anew since."})
-    if not against:
-        return False
+
+
+def _leave_broken(changeset_id: int, message: str) -> None:
     with transaction.atomic():
-        if not ours.update(auto_state=AutoApply.LEFT.value):
-            return False
-        taken = changeset.changes.filter(decided_revision=changeset.auto_revision)
-        raise_revision(changeset_id, changeset.revision)  # Which voids the approval.
-        taken.update(decision=F("decision_before"), carried_from=F("carried_before"), decided_revision=None)
-        _leave(changeset_id, against, None)
-    return True
+        if Changeset.objects.filter(AUTO_DUE, pk=changeset_id).update(auto_state=AutoApply.LEFT.value):
+            leave(changeset_id, [{"code": "failed", "message": message}])
+
+
+def _redacted(changeset_id: int) -> list[str]:
+    return every_redacted(Changeset.objects.get(pk=changeset_id))
 
 
 def _end(policy: Trust, reason: str) -> None:
     """By itself, and not while a changeset is held: a pull that is being stored holds both in the other order."""
     with transaction.atomic():
         source = locked(policy.source)
-        trust.end(source, SYSTEM, reason)
+        trust.end(source, SYSTEM, reason, since=policy.since)

@@ -16,7 +16,7 @@ from data_sync.orm.tables import table
 from data_sync.orm.writes import columns_of
 
 from .plan import Plan
-from .redaction import names_of
+from .redaction import every_redacted
 
 MOST = 1000
 """So many rows are named that break one constraint."""
@@ -79,7 +79,7 @@ def _of_postgresql(plan: Plan) -> Iterator[Broken]:
             for place, reason in found:
                 yield _cause(plan, place), reason
             if not found:
-                yield None, words_of(error, names_of(plan.redaction.names))
+                yield None, words_of(error, every_redacted(plan.changeset))
 
 
 _COLUMNS = """ARRAY(SELECT a.attname::text FROM unnest(c.{key}) WITH ORDINALITY k(number, place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q, Value
+from django.db.models import QuerySet, Value
 
 from data_sync import conf
 from data_sync.core.errors import ApprovalExpired
@@ -15,6 +15,7 @@ from data_sync.models.time import UtcNow
 
 from . import audit
 from .actors import Actor
+from .auto_approval import release
 from .transitions import VOID
 
 CLOCK = Actor(label="data_sync")
@@ -31,46 +32,52 @@ def holds_until(changeset: Changeset) -> datetime | None:
 
 def has_expired(changeset: Changeset) -> bool:
     """Whether it is approved by an approval that holds no longer. Changes nothing."""
-    return changeset.state == ChangesetState.APPROVED and Changeset.objects.filter(_expired(), pk=changeset.pk).exists()
+    return changeset.state == ChangesetState.APPROVED and _expired().filter(pk=changeset.pk).exists()
 
 
-def expire(changeset_id: int) -> str:
+def expire(changeset_id: int, *, token: str = "") -> str:
     """Voids the approval of a changeset if it holds no longer, and says so; "" if there was nothing to void.
 
-    An apply that somebody has claimed is not looked at: it was in time when it began.
+    An apply that somebody has claimed is not looked at: it was in time when it began. But one that is begun anew is, by
+    whoever has claimed that, and gives the `token`.
     """
-    found = Changeset.objects.filter(_expired(), pk=changeset_id).first()
+    found = _expired(token).filter(pk=changeset_id).first()
     if found is None or found.approved_at is None:
         return ""
     with transaction.atomic():
         # With its time: who approved anew in between is not voided.
-        same = Changeset.objects.filter(_expired(), pk=changeset_id, approved_at=found.approved_at)
+        same = _expired(token).filter(pk=changeset_id, approved_at=found.approved_at)
         if not same.update(state=ChangesetState.PENDING.value, **VOID):
             return ""
         detail = {"approved_by": found.approval_actor, "approved_at": found.approved_at.isoformat()}
         audit.record(changeset_id, CLOCK, "approval_expired", detail | {"hours": conf.approval_hours()})
+        by_nobody = release(changeset_id, [{"code": "expired", "message": "Its approval without review has expired."}])
+    decisions = "without the decisions that nobody made" if by_nobody else "with its decisions"
     return (
         f"The approval of changeset {changeset_id} by {found.approval_actor} has expired: it held for "
-        f"{conf.approval_hours():g} hours (DATA_SYNC_APPROVAL_HOURS). Nothing was written; it is pending again, with "
-        "its decisions. Look again, and have it approved anew."
+        f"{conf.approval_hours():g} hours (DATA_SYNC_APPROVAL_HOURS). Nothing was written; it is pending again, "
+        f"{decisions}. Look again, and have it approved anew."
     )
 
 
 def expire_all(limit: int) -> list[tuple[int, str]]:
     """Voids every approval that holds no longer, the oldest first, at most so many. Gives numbers, and what to say."""
-    numbers = Changeset.objects.filter(_expired()).order_by("approved_at", "pk").values_list("pk", flat=True)
+    numbers = _expired().order_by("approved_at", "pk").values_list("pk", flat=True)
     return [(pk, said) for pk in list(numbers[:limit]) if (said := expire(pk))]
 
 
-def refuse_expired(changeset_id: int) -> None:
+def refuse_expired(changeset_id: int, *, token: str = "") -> None:
     """Raises `ApprovalExpired` where there was an approval to be voided. To be called outside of transactions that an
     error would take back."""
-    if said := expire(changeset_id):
+    if said := expire(changeset_id, token=token):
         raise ApprovalExpired(said)
 
 
-def _expired() -> Q:
+def _expired(token: str = "") -> QuerySet[Changeset]:
     hours = conf.approval_hours()
     if hours is None:
-        return Q(pk__in=[])
-    return Q(state=ChangesetState.APPROVED.value, approved_at__lt=UtcNow() - Value(timedelta(hours=hours)))
+        return Changeset.objects.none()
+    old = Changeset.objects.filter(approved_at__lt=UtcNow() - Value(timedelta(hours=hours)))
+    if token:
+        return old.filter(state=ChangesetState.APPLYING.value, token=token)
+    return old.filter(state=ChangesetState.APPROVED.value)

@@ -16,14 +16,14 @@ from data_sync.registry import registrations
 logger = logging.getLogger("data_sync")
 
 
-def redacted_fields(schemas: Mapping[str, ModelSchema]) -> dict[str, list[str]]:
+def redacted_fields(models: Mapping[str, ModelSchema]) -> dict[str, list[str]]:
     """By label, what is redacted of these models."""
-    return {label: sorted(schema.redacted) for label, schema in schemas.items() if schema.redacted}
+    return {label: sorted(schema.redacted) for label, schema in models.items() if schema.redacted}
 
 
-def new_redaction(schemas: Mapping[str, ModelSchema]) -> Redaction:
+def new_redaction(models: Mapping[str, ModelSchema]) -> Redaction:
     """What a new changeset of these models redacts, under a key of its own."""
-    names = redacted_fields(schemas)
+    names = redacted_fields(models)
     return Redaction(names=names, key=new_key() if names else b"")
 
 
@@ -35,6 +35,12 @@ def redaction_of(changeset: Changeset) -> Redaction:
 def names_of(redacted: Mapping[str, Collection[str]]) -> list[str]:
     """The redacted fields of all models, as `model.field`."""
     return [f"{label}.{name}" for label, names in redacted.items() for name in names]
+
+
+def every_redacted(changeset: Changeset) -> list[str]:
+    """What an error of the changeset's apply may quote: besides its own redacted fields those of every model that is
+    registered, which deletes may reach."""
+    return sorted({*names_of(changeset.redacted), *redacted_here()})
 
 
 def unexpected(what: str, error: BaseException, redacted: Collection[str]) -> str:

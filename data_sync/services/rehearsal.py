@@ -18,7 +18,7 @@ from .deferred import broken_at_the_end, dangling_before
 from .execution import Execution
 from .plan import Plan
 from .read_back import mismatches
-from .redaction import names_of
+from .redaction import every_redacted
 from .staleness import stale_rows
 from .transitions import refusal
 
@@ -58,7 +58,7 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
     changeset = Changeset.objects.filter(pk=changeset_id).first()
     if changeset is None or changeset.state not in STATES:
         raise InvalidTransition(refusal(changeset_id, "be rehearsed"))
-    redacted = names_of(changeset.redacted)
+    redacted = every_redacted(changeset)
     chosen = _chosen(changeset) if numbers is None else set(numbers)
     for attempt in range(1, TRIES + 1):
         try:

@@ -8,6 +8,7 @@ from data_sync.core.errors import InvalidTransition, RevisionConflict
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
+from .auto_approval import release
 from .outcomes import forget_outcomes
 from .transitions import VOID, refusal
 
@@ -15,7 +16,8 @@ DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPR
 
 
 def raise_revision(changeset_id: int, revision: int | None) -> Changeset:
-    """Raises the revision, which also takes the row's lock; voids an approval, and outcomes.
+    """Raises the revision, which also takes the row's lock; voids an approval, and outcomes. Of an approval without
+    review, the decisions that nobody made go too.
 
     `revision` is the one that was seen; None takes any. Raises `RevisionConflict`, and `InvalidTransition` where
     nothing can be decided any more.
@@ -35,4 +37,5 @@ def raise_revision(changeset_id: int, revision: int | None) -> Changeset:
     ).update(state=ChangesetState.PENDING.value, **VOID)
     if reopened:
         forget_outcomes(changeset_id)
+        release(changeset_id, [{"code": "decided", "message": "Somebody has decided on its changes since."}])
     return Changeset.objects.get(pk=changeset_id)

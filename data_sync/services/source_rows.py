@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import F
 
 from data_sync.core import canonical
-from data_sync.core.errors import RevisionConflict
-from data_sync.models import DataSource
+from data_sync.core.errors import Busy, RevisionConflict
+from data_sync.models import Changeset, DataSource
+
+from .leases import HELD_SECONDS
 
 
 def chain(pk: int) -> str:
@@ -43,3 +46,21 @@ def refuse_other(seen: str | None, now: str) -> None:
     """
     if seen is not None and seen != now:
         raise RevisionConflict("Somebody has changed the source meanwhile. Nothing was done; look again.")
+
+
+def refuse_held(source: DataSource) -> None:
+    """Raises `Busy` instead of waiting where somebody has a changeset of a locked source in a transaction. To be called
+    before anything that is done to all changesets or baselines of the source; they are held from then on.
+
+    An apply takes its changeset first and then the source, whose baselines it adds to. Who holds the source and waited
+    for that changeset would end in a deadlock, of which the apply may be the victim.
+    """
+    if not connections[DEFAULT_DB_ALIAS].features.has_select_for_update_skip_locked:
+        return
+    changesets = Changeset.objects.filter(source=source).order_by()
+    if len(changesets.select_for_update(skip_locked=True).values_list("pk")) < changesets.count():
+        raise Busy(
+            f"A changeset of the source {source.name} is being applied or decided on. Nothing was changed; try again "
+            "in a minute.",
+            HELD_SECONDS,
+        )

@@ -14,7 +14,7 @@ from . import audit, credentials, trust
 from .actors import Actor
 from .baselines import forget
 from .source_identity import REFERENCE_PREFIX, audience_of, protected_key
-from .source_rows import chain, identity_of, locked, refuse_other
+from .source_rows import chain, identity_of, locked, refuse_held, refuse_other
 
 __all__ = ["REFERENCE_PREFIX", "add_source", "change_source", "open_source", "remove_source"]
 
@@ -58,8 +58,8 @@ def change_source(
     its key, or tokens for it, sent to a host of their own; nor will a reference do there that a source of another host
     has had, unless the actor is the command line. Another URL, key or audience ends trust in the source.
     `seen` is the `identity_of` the source that a form was made from. Raises `NotPermitted`, `InvalidInput`, and
-    `RevisionConflict` where it has another by now; and `InvalidTransition` for another URL while a pull is active: it
-    would store as agreed what it reads at the old one.
+    `RevisionConflict` where it has another by now; for another URL `InvalidTransition` while a pull is active: it would
+    store as agreed what it reads at the old one, and `Busy` while a changeset is being written.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
@@ -106,6 +106,7 @@ def _change(
         raise InvalidInput("A source needs an export key, or a Google audience.")
     if changed.url != before[0]:
         _refuse_active_pull(changed)
+        refuse_held(changed)
         # What was agreed on with another environment is no base.
         forget(changed)
     # A stored key is never the same text again; a reference may be given anew, and is the same.
@@ -120,13 +121,15 @@ def _change(
 
 
 def remove_source(source: DataSource, actor: Actor) -> None:
-    """Removes a source; its pulls and changesets stay. Raises `InvalidTransition` while a pull is active."""
+    """Removes a source; its pulls and changesets stay. Raises `InvalidTransition` while a pull is active, and `Busy`
+    while a changeset is being written."""
     actor.require("data_sync.delete_datasource")
     with transaction.atomic():
         # A pull that starts meanwhile waits, and then finds no source.
         stored = locked(source)
         trust.end(stored, actor, f"{actor.label} removed the source.")
         _refuse_active_pull(source)
+        refuse_held(stored)
         audit.record_of(chain(stored.pk), actor, "source_removed", _told(stored))
         DataSource.objects.filter(pk=source.pk).delete()
 

@@ -6,19 +6,22 @@ Each beginning and end is an event of the source's chain ("source:7"), with the 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from data_sync.core.errors import InvalidInput, InvalidTransition
-from data_sync.core.states import Operation
-from data_sync.models import DataPull, DataSource, Trust
+from data_sync.core.states import AutoApply, Operation
+from data_sync.models import Changeset, DataPull, DataSource, Trust
 from data_sync.models.time import UtcNow
 from data_sync.orm.resolution import schemas
 
 from . import audit
 from .actors import Actor
+from .auto_approval import leave
 from .auto_rules import TrustLimits
+from .due import AUTO_DUE
 from .source_rows import chain, identity_of, locked, refuse_other
 
 PERMISSION = "data_sync.trust_datasource"
@@ -88,14 +91,29 @@ def switch_off(source: DataSource, actor: Actor, reason: str = "") -> None:
             raise InvalidTransition(f"The source {source.name} is not trusted; there is nothing to end.")
 
 
-def end(source: DataSource, actor: Actor, reason: str) -> bool:
-    """Ends trust in a source whose row is locked, in the caller's transaction; whether there was any to end."""
-    before = limits_of(standing(source))
-    if before is None:
+def end(source: DataSource, actor: Actor, reason: str, *, since: datetime | None = None) -> bool:
+    """Ends trust in a source whose row is locked, in the caller's transaction; whether there was any to end.
+
+    `since`: ends only the trust that began then, and not one that was given since. What is still due for applying
+    without review is left for review; what is approved is taken back before it is written.
+    """
+    ended = standing(source)
+    before = limits_of(ended)
+    if ended is None or before is None or since not in (None, ended.since):
         return False
     Trust.objects.filter(source=source).update(is_on=False, ended_at=UtcNow(), ended_by=actor.label, end_reason=reason)
     audit.record_of(chain(source.pk), actor, "trust_ended", _detail(source, before, None) | {"reason": reason})
+    _leave_due(source, reason)
     return True
+
+
+def _leave_due(source: DataSource, reason: str) -> None:
+    due = Changeset.objects.filter(AUTO_DUE, source=source)
+    # Not those that a transaction holds: it may wait for the source, and asks itself since when that is trusted.
+    can_skip = connections[DEFAULT_DB_ALIAS].features.has_select_for_update_skip_locked
+    for pk in list((due.select_for_update(skip_locked=True) if can_skip else due).values_list("pk", flat=True)):
+        if due.filter(pk=pk).update(auto_state=AutoApply.LEFT.value):
+            leave(pk, [{"code": "not_trusted", "message": f"Trust in the source has ended: {reason}"}])
 
 
 def standing(source: DataSource | None) -> Trust | None:

@@ -459,4 +459,82 @@ TRUST = (
     ),
 )
 
-MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST)
+STANDING = (
+    *(
+        Mutation(guard=f"auto-apply: {guard}", path=f"data_sync/services/{path}", on=on, off=off, tests=(tests,))
+        for guard, path, on, off, tests in (
+            (
+                "whoever presses Apply, trust is asked for",
+                "apply.py",
+                'unfounded = "" if expired else auto_standing.take_back(changeset_id)',
+                'unfounded = ""',
+                "tests/services/test_auto_standing.py",
+            ),
+            (
+                "trust is asked for in the transaction that writes",
+                "apply.py",
+                "if against := auto_standing.unfounded(changeset):",
+                "if against := []:",
+                "tests/services/test_auto_standing.py",
+            ),
+            (
+                "trust that was given later is none",
+                "auto_standing.py",
+                "    if policy.since <= seen_at:\n",
+                "    if True:\n",
+                "tests/services/test_auto_standing.py",
+            ),
+            (
+                "only what was clicked for, where a click is needed",
+                "auto_standing.py",
+                "    if not policy.unattended and",
+                "    if False and",
+                "tests/services/test_auto_standing.py",
+            ),
+            (
+                "the end of trust leaves what is due",
+                "trust.py",
+                "    _leave_due(source, reason)\n",
+                "",
+                "tests/services/test_auto_standing.py",
+            ),
+            (
+                "what one person lacks ends the trust of no other",
+                "trust.py",
+                " or since not in (None, ended.since):",
+                ":",
+                "tests/services/test_auto_standing.py",
+            ),
+            (
+                "what nobody decided is undecided afterwards",
+                "auto_approval.py",
+                '        decision=F("decision_before"),\n',
+                "",
+                "tests/services/test_auto_approval.py",
+            ),
+            (
+                "a killed apply is not begun anew after its approval has expired",
+                "apply.py",
+                "        refuse_expired(changeset_id, token=token)\n",
+                "",
+                "tests/services/test_expiry.py",
+            ),
+            (
+                "what fails time after time is left for review",
+                "auto_apply.py",
+                "if not due.filter(submissions__gt=leases.MAX_LOSSES).exists():",
+                "if True:",
+                "tests/services/test_auto_apply.py",
+            ),
+            (
+                "four eyes are not one person under another name",
+                "approval.py",
+                "changeset.actor in (actor.label, actor.user.get_username())",
+                "changeset.actor == actor.label",
+                "tests/services/test_four_eyes.py",
+            ),
+        )
+    ),
+)
+
+MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING)

@@ -433,7 +433,8 @@ def test_a_receiver_that_raises_fails_it_and_nothing_is_written(three: Environme
     with receiving(post_save, Product, explode), three.untouched():
         changeset = three.apply(changeset)
     assert changeset.state == ChangesetState.FAILED
-    assert "the receiver's own trouble" in changeset.state_reason
+    assert "RuntimeError" in changeset.state_reason
+    assert "the receiver's own trouble" not in changeset.state_reason, "it may quote what any model redacts"
 
 
 @pytest.mark.parametrize("signal", [pre_save, pre_delete], ids=["write", "delete"])

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection, connections
+from django.db import DataError, connection, connections
 from django.utils import timezone
 
 from data_sync import tasks
-from data_sync.core.errors import Busy, NotPermitted
+from data_sync.core.errors import Busy, InvalidInput, NotPermitted
 from data_sync.core.states import AutoApply, ChangesetState, Decision, Operation, PullState
 from data_sync.models import Baseline, Changeset, DataPull, DataSource, Event, Trust
 from data_sync.orm.resolution import schemas
-from data_sync.services import apply, approval, auto_apply, pull, remarks, review, sources, trust
+from data_sync.services import apply, approval, auto_apply, leases, pull, remarks, review, sources, trust
 from data_sync.services.actors import Actor, of_user
 from data_sync.tasks import Delivery
 from tests import leasing
@@ -81,6 +81,13 @@ def person(name: str = "anna", *permissions: str) -> Actor:
     user = User.objects.create_user(name, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions or (*NEEDED, "change_term")))
     return of_user(User.objects.get(pk=user.pk))
+
+
+def age(**values: float) -> None:
+    """So long ago trust was given, and then pulled."""
+    created_at = timezone.now() - timedelta(**values)
+    Trust.objects.update(since=created_at - timedelta(hours=1))
+    Changeset.objects.update(created_at=created_at)
 
 
 def codes(changeset: Changeset) -> list[str]:
@@ -648,6 +655,60 @@ def test_what_nobody_foresaw_is_left_for_review(
     assert found is not None and f"(reference {found[1]})" in caplog.text
 
 
+def test_an_error_that_nobody_foresaw_quotes_nothing_that_is_redacted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    value = "SECRET-" + "4711"
+    scene.environments.add(Customer, name="ada", account=(value, "agreed"))
+
+    def fail(*_: Any) -> None:
+        raise ValueError(f"cannot decode {value!r}")
+
+    monkeypatch.setattr(auto_apply, "facts_of", fail)
+    changeset = scene.pull()
+    assert_left(changeset, "failed")
+    assert "ValueError" in changeset.auto_reasons[0]["message"]
+    told = [*Event.objects.values_list("detail", flat=True), changeset.auto_reasons, caplog.text]
+    assert value not in str(told)
+
+
+@pytest.mark.parametrize("error", [DataError("value out of range"), InvalidInput("the registration is broken")])
+def test_what_fails_time_after_time_is_left_for_review(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A database's refusal may be over the next time, and may last."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    scene.there()
+    changeset = scene.stored()
+    monkeypatch.setattr(auto_apply, "facts_of", fail)
+    age(hours=3)
+    for _ in range(leases.MAX_LOSSES):
+        assert [swept.delivery for swept in tasks.sweep()] == [Delivery.FAILED]
+        changeset.refresh_from_db()
+        assert changeset.auto_state == AutoApply.DUE
+    assert [swept.delivery for swept in tasks.sweep()] == [Delivery.DONE]
+    assert_left(changeset, "failed")
+    assert "time after time" in changeset.auto_reasons[0]["message"]
+    assert tasks.sweep() == []
+
+
+def test_whoever_is_busy_is_waited_for_however_often_it_takes(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.there()
+    changeset = scene.stored()
+    Changeset.objects.update(submissions=50)
+
+    def fail(*_: Any) -> None:
+        raise Busy("Somebody is at it.", 1)
+
+    monkeypatch.setattr(auto_apply, "facts_of", fail)
+    with pytest.raises(Busy):
+        auto_apply.settle(changeset.pk)
+    assert auto_apply.is_due(Changeset.objects.get())
+
+
 # Crashes and company
 
 
@@ -656,7 +717,7 @@ def test_a_worker_that_is_killed_before_it_decides_is_followed_by_the_sweeper(sc
     changeset = scene.stored()
     assert changeset.auto_state == AutoApply.DUE
     assert tasks.sweep() == [], "whoever asked has a minute to have it done"
-    Changeset.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+    age(minutes=2)
     assert [(swept.kind, swept.pk, swept.delivery) for swept in tasks.sweep()] == [
         ("apply", changeset.pk, Delivery.DONE)
     ]
@@ -676,8 +737,8 @@ def test_a_worker_that_is_killed_while_it_decides_leaves_it_as_it_was_or_decided
     changeset.refresh_from_db()
     expected = AutoApply.APPROVED if moment == "decided" else AutoApply.DUE
     assert (changeset.auto_state, changeset.revision) == (expected, int(moment == "decided"))
+    age(hours=3)
     past = timezone.now() - timedelta(hours=3)
-    Changeset.objects.update(created_at=past)
     Changeset.objects.filter(apply_requested_at__isnull=False).update(apply_requested_at=past)
     tasks.sweep()
     changeset.refresh_from_db()

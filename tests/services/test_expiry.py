@@ -98,14 +98,42 @@ def test_how_long_is_a_setting(settings: Any, hours: float | None, holds: bool) 
     assert bool(expiry.expire(changeset.pk)) is not holds
 
 
-def test_an_apply_that_was_claimed_in_time_goes_on() -> None:
+def test_an_apply_that_was_claimed_in_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    changeset = approved()
+    apply.request_apply(changeset.pk, COMMAND_LINE)
+    promote = apply.promote_files
+
+    def promote_for_long(*given: Any) -> Any:
+        age(changeset, hours=99)
+        assert expiry.expire_all(10) == []
+        return promote(*given)
+
+    monkeypatch.setattr(apply, "promote_files", promote_for_long)
+    assert apply.run_apply(changeset.pk).state == ChangesetState.APPLIED
+
+
+def test_one_that_was_killed_is_not_begun_anew_too_late() -> None:
     changeset = approved()
     apply.request_apply(changeset.pk, COMMAND_LINE)
     assert apply._claim(changeset.pk)
     age(changeset, hours=99)
-    assert expiry.expire_all(10) == []
     leasing.expire()
-    assert apply.run_apply(changeset.pk).state == ChangesetState.APPLIED
+    deliver(changeset)
+    assert_void(changeset)
+    assert not Term.objects.exists()
+    again = approval.approve(changeset.pk, COMMAND_LINE, revision=0)
+    apply.request_apply(again.pk, COMMAND_LINE)
+    assert apply.run_apply(again.pk).state == ChangesetState.APPLIED
+
+
+def test_who_was_overtaken_voids_nothing() -> None:
+    changeset = approved()
+    apply.request_apply(changeset.pk, COMMAND_LINE)
+    assert apply._claim(changeset.pk)
+    age(changeset, hours=99)
+    assert expiry.expire(changeset.pk, token="another's") == ""
+    changeset.refresh_from_db()
+    assert changeset.state == ChangesetState.APPLYING
 
 
 def test_one_that_lost_its_worker_and_is_asked_for_again_too_late_is_void() -> None:

@@ -112,6 +112,14 @@ def test_who_asked_for_a_pull_does_not_approve_it(
     assert changeset.state == (ChangesetState.APPROVED if are_two else ChangesetState.PENDING)
 
 
+def test_who_acts_without_review_is_who_asked_for_the_pull_also_by_an_account_made_again(settings: Any) -> None:
+    settings.DATA_SYNC_FOUR_EYES = True
+    changeset, approver = scene("deleted", "deleted and made again")
+    by_itself = actors.Actor(label=f"auto-apply for {approver.label}", user=approver.user)
+    assert approval.needs_others(changeset, by_itself)
+    assert not approval.needs_others(changeset, actors.Actor(label="auto-apply for bob", user=person("bob")))
+
+
 @pytest.mark.parametrize("who", ["ada", "bob", "command line"])
 def test_two_have_looked_so_anybody_who_may_can_apply(settings: Any, who: str) -> None:
     settings.DATA_SYNC_FOUR_EYES = True

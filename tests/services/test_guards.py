@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -473,6 +474,20 @@ def test_an_override_of_an_older_revision_is_refused(blocked: Changeset) -> None
     blocked.refresh_from_db()
     assert blocked.state == "blocked"
     approval.override(blocked.pk, reviewing.ACTOR, "Because.", revision=blocked.revision)
+
+
+def test_an_override_writes_before_it_reads(blocked: Changeset) -> None:
+    """A transaction that has read is refused the write lock by SQLite where another wrote since."""
+    statements: list[str] = []
+
+    def listen(execute: Any, sql: str, *rest: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(listen):
+        approval.override(blocked.pk, reviewing.ACTOR, "Because.", revision=0)
+    first = next(sql for sql in statements if "data_sync_changeset" in sql)
+    assert first.startswith("UPDATE"), first
 
 
 def test_only_what_is_blocked_is_overridden_and_once(blocked: Changeset) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from data_sync import tasks
 from data_sync.core.errors import HandOverFailed
@@ -17,6 +15,7 @@ from data_sync.services.due import Submission
 from data_sync.tasks import Delivery, functions, google_queue
 from tests import google
 from tests.environments import Environments
+from tests.services.test_auto_apply import age
 from tests.tasks.conftest import DUMMY
 from tests.testapp.models import Term
 
@@ -94,7 +93,8 @@ def test_what_the_queue_did_not_take_after_the_pull_is_swept(
     changeset = Changeset.objects.get(pull=queued)
     tasks.run("pull", queued.pk)
     assert changeset.state == ChangesetState.PENDING
-    Changeset.objects.update(created_at=timezone.now() - timedelta(hours=3), submitted_at=None)
+    Changeset.objects.update(submitted_at=None)
+    age(hours=3)
     assert [swept.delivery for swept in tasks.sweep()] == [Delivery.HANDED_OVER]
     functions.task("apply").call(changeset.pk)
     assert applied_once(changeset)
