@@ -198,11 +198,11 @@ def _table(registration: registry.Registration) -> str:
 
 def _filled(tables: Iterable[str], alias: str) -> set[str]:
     """Those of the tables that have rows."""
-    quoted = {name: connections[alias].ops.quote_name(name) for name in tables}
-    asked = " UNION ALL ".join(f"SELECT '{name}', EXISTS (SELECT 1 FROM {table})" for name, table in quoted.items())
+    names, quote = list(tables), connections[alias].ops.quote_name
+    asked = (f"SELECT {number}, EXISTS (SELECT 1 FROM {quote(name)})" for number, name in enumerate(names))
     with connections[alias].cursor() as cursor:
-        cursor.execute(asked)
-        return {name for name, is_filled in cursor.fetchall() if is_filled}
+        cursor.execute(" UNION ALL ".join(asked))
+        return {names[number] for number, is_filled in cursor.fetchall() if is_filled}
 
 
 def _all_rows(cursor: Any, table: str) -> list[tuple[Any, ...]]:
