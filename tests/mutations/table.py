@@ -343,14 +343,14 @@ PEOPLE = (
         path="data_sync/orm/redacted.py",
         on="return frozenset(registered | {",
         off="return frozenset({",
-        tests=("tests/services/test_redaction.py",),
+        tests=("tests/orm/test_redacted.py", "tests/services/test_redaction.py"),
     ),
     Mutation(
         guard="11 the str() of a row that leads to a redacting one over several steps is not shown",
         path="data_sync/orm/redacted.py",
         on="        waiting += further\n",
         off="",
-        tests=("tests/services/test_redaction.py",),
+        tests=("tests/orm/test_redacted.py", "tests/services/test_redaction.py"),
     ),
     Mutation(
         guard="22 an approval is of the changes that were pulled",
