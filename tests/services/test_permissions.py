@@ -62,10 +62,6 @@ ALL = review.Selection()
 # By module and name: the permission, and a call that is right in all else.
 TABLE: dict[str, tuple[str, Call]] = {
     "approval.approve": ("approve_changeset", lambda s, a: approval.approve(s.pending.pk, a, revision=0)),
-    "approval.approve_at_once": (
-        "approve_changeset",
-        lambda s, a: approval.approve_at_once(s.pending.pk, a, revision=0, deadline=None),
-    ),
     "approval.withdraw": ("approve_changeset", lambda s, a: approval.withdraw(s.approved.pk, a)),
     "approval.reject": ("approve_changeset", lambda s, a: approval.reject(s.pending.pk, a)),
     "approval.override": ("override_changeset_guard", lambda s, a: approval.override(s.blocked.pk, a, "It is meant.")),
@@ -101,6 +97,7 @@ TABLE: dict[str, tuple[str, Call]] = {
 }
 
 INSIDE = {
+    "approval.approve_at_once": "a part of approving; who calls it has asked",
     "approval.needs_others": "answers a question",
     "audit.record": "records what has been done",
     "audit.record_of": "records what has been done",

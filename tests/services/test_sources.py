@@ -110,7 +110,7 @@ def test_a_reference_of_one_host_is_not_put_on_another_by_a_person(url: str) -> 
         lambda: sources.change_source(source, actor, url=url, key=" env:DATA_SYNC_KEY_STAGING"),
         lambda: sources.add_source("Mine", url, "env:DATA_SYNC_KEY_STAGING", actor),
     ):
-        with pytest.raises(InvalidInput, match=r"the key of a source at another host.*source add"):
+        with pytest.raises(InvalidInput, match=r"the key of a source at another host.*source change"):
             attempt()
     assert DataSource.objects.get().url == URL
     # The same host, a variable that no source has had, and a key that is typed.
