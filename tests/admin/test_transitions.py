@@ -475,7 +475,7 @@ def test_what_nobody_foresaw_while_it_is_applied_is_a_result_and_no_server_error
 
     stored.refresh_from_db()
     assert (answer.status_code, stored.state) == (200, "failed")
-    assert "Unexpected ZeroDivisionError: oh" in text(answer)
+    assert "Unexpected ZeroDivisionError" in text(answer)
 
 
 # Many deletes
