@@ -46,6 +46,7 @@ def approve(changeset_id: int, actor: Actor, *, revision: int, deadline: float |
 
 def approve_at_once(changeset_id: int, actor: Actor, *, revision: int, deadline: float | None) -> Changeset:
     """As `approve`, in a transaction of the caller's, who has looked beforehand whether an approval has expired."""
+    actor.require("data_sync.approve_changeset")
     with transaction.atomic():
         approvable = Changeset.objects.filter(
             pk=changeset_id, state__in=[state.value for state in APPROVABLE], revision=revision

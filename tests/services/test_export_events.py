@@ -137,10 +137,10 @@ def test_a_pull_leaves_one_event_for_all_its_records_and_one_for_all_its_files(k
 
 def test_whoever_reads_with_the_same_key_from_elsewhere_is_recorded(key: str) -> None:
     """Else who has stolen a key would read unseen, beside the one who pulls."""
-    make_copy()
+    asked = {"model": "testapp.copy", "handles": [make_copy().pk]}
     for address in (ADDRESS, "198.51.100.9", ADDRESS):
-        body(ask(key, FILE, address=address))
-    events = Event.objects.filter(chain=chain_of(key), action="files_read")
+        body(ask(key, "records", asked, address))
+    events = Event.objects.filter(chain=chain_of(key), action="records_read")
     assert [event.detail["address"] for event in events.order_by("number")] == [ADDRESS, "198.51.100.9"]
 
 

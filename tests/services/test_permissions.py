@@ -62,6 +62,10 @@ ALL = review.Selection()
 # By module and name: the permission, and a call that is right in all else.
 TABLE: dict[str, tuple[str, Call]] = {
     "approval.approve": ("approve_changeset", lambda s, a: approval.approve(s.pending.pk, a, revision=0)),
+    "approval.approve_at_once": (
+        "approve_changeset",
+        lambda s, a: approval.approve_at_once(s.pending.pk, a, revision=0, deadline=None),
+    ),
     "approval.withdraw": ("approve_changeset", lambda s, a: approval.withdraw(s.approved.pk, a)),
     "approval.reject": ("approve_changeset", lambda s, a: approval.reject(s.pending.pk, a)),
     "approval.override": ("override_changeset_guard", lambda s, a: approval.override(s.blocked.pk, a, "It is meant.")),
