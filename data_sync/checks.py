@@ -14,11 +14,11 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
-from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage, InvalidStorageError
+from django.core.files.storage import FileSystemStorage, storages
 
 from . import conf
 from .core.errors import DataSyncError, RegistrationError
+from .core.unquoted import unquoted
 from .orm.limits import required_columns
 from .orm.order import in_order
 from .orm.resolution import resolve
@@ -127,6 +127,7 @@ def _check_values() -> Iterator[Error]:
         conf.read_timeout,
         conf.request_timeout,
         conf.max_stream_bytes,
+        conf.max_files_bytes,
         conf.max_line_bytes,
         conf.max_rows,
         conf.lease_seconds,
@@ -221,12 +222,17 @@ def _check_spool() -> Iterator[Error]:
 def _check_staging() -> Iterator[CheckMessage]:
     try:
         storage = staging_storage()
-    except (InvalidStorageError, ImproperlyConfigured, ImportError, TypeError) as error:
-        yield Error(
-            f"The storage for fetched files cannot be made: {error}",
-            hint="DATA_SYNC_STAGING_STORAGE is the alias of one of STORAGES.",
-            id="data_sync.E022",
-        )
+    except Exception as error:  # Whatever the class of a storage raises when it is made.
+        alias = conf.staging_storage()
+        is_known = alias is None or alias in storages.backends
+        reason = unquoted(error) if is_known else f"there is no {alias!r} in STORAGES"
+        hint = "DATA_SYNC_STAGING_STORAGE is the alias of one of STORAGES."
+        if alias is not None and is_known:
+            hint += (
+                " What the error says may hold a password, and is left out; to see it: manage.py shell -c "
+                f"'from django.core.files.storage import storages; storages[\"{alias}\"]'"
+            )
+        yield Error(f"The storage for fetched files cannot be made: {reason}.", hint=hint, id="data_sync.E022")
         return
     served = [Path(root).resolve() for root in (settings.MEDIA_ROOT, settings.STATIC_ROOT) if root]
     inside = isinstance(storage, FileSystemStorage) and any(

@@ -91,6 +91,11 @@ def max_stream_bytes() -> int:
     return int(_setting("MAX_STREAM_BYTES", 20 * 10**9))
 
 
+def max_files_bytes() -> int:
+    """`DATA_SYNC_MAX_FILES_BYTES`: most bytes of all the files together that one pull may need; 10 GB."""
+    return int(_setting("MAX_FILES_BYTES", 10 * 10**9))
+
+
 def lease_seconds() -> int:
     """`DATA_SYNC_LEASE_SECONDS`: after which the work of a silent worker may be taken over; 120."""
     return int(_setting("LEASE_SECONDS", 120))

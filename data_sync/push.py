@@ -19,6 +19,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import Busy, DataSyncError, HandOverFailed, MalformedStream
 from data_sync.services import certificates
 from data_sync.services.due import Kind
+from data_sync.services.redaction import log_error, redacted_here
 from data_sync.tasks import tokens
 
 MAX_BODY = 1024
@@ -37,9 +38,9 @@ logger = logging.getLogger("data_sync")
 def run_task(request: HttpRequest) -> HttpResponse:
     try:
         response = _answer(request)
-    except Exception:
+    except Exception as error:
         # Not Django's own page of an error, which shows settings and rows while DEBUG is on.
-        logger.exception("A task could not be done.")
+        log_error("A task could not be done.", error, hidden=bool(redacted_here()))
         response = _json(500, {"error": "The task could not be done; see the log there."})
     response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
@@ -92,7 +93,7 @@ def _run(kind: Kind, pk: int) -> HttpResponse:
         return _later(SOONEST, str(error))
     except (OperationalError, InterfaceError) as error:
         # Its text may hold values of rows.
-        logger.exception("The task of %s %s met a database that is busy or away.", kind, pk)
+        log_error(f"The task of {kind} {pk} met a database that is busy or away.", error, hidden=True)
         return _later(SOONEST, f"The database is busy or away ({type(error).__name__}); see the log there.")
     except DataSyncError as error:
         logger.exception("The task of %s %s failed.", kind, pk)

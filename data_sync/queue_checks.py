@@ -9,6 +9,7 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
+from .core.unquoted import unquoted
 from .tasks import choice, functions, target
 
 IDS = {
@@ -19,6 +20,12 @@ IDS = {
     "urls": "data_sync.E029",
 }
 """For each code of `target.Problem`, the check's id."""
+
+
+_SEEN = (
+    " What it says may hold a password, and is left out; to see it: manage.py shell -c "
+    f"'from data_sync.tasks.framework import task_backends; task_backends[\"{functions.ALIAS}\"]'"
+)
 
 
 @register("data_sync")
@@ -32,10 +39,11 @@ def _check_queue() -> Iterator[CheckMessage]:
     try:
         queue = choice.chosen()
     except Exception as error:  # Whatever the class of a backend raises when it is made.
+        is_ours = isinstance(error, choice.ForeignBackend)
         yield Error(
-            f'TASKS["{functions.ALIAS}"] cannot be used: {error}',
+            f'TASKS["{functions.ALIAS}"] cannot be used: {error if is_ours else f"{unquoted(error)}."}',
             hint="Write it as the how-to guide to your queue says, and install its packages; or leave it out to have "
-            "work done in the request.",
+            "work done in the request." + ("" if is_ours else _SEEN),
             id="data_sync.E023",
         )
         return

@@ -7,7 +7,6 @@ An answer is sent only once it is complete, so an error is always a status with 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import TypeAlias
@@ -20,9 +19,10 @@ from django.views.decorators.csrf import csrf_exempt
 from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidInput, NotPermitted, WrongFile
 from data_sync.core.source import MAX_BODY, Request
-from data_sync.services import asked, callers, export, export_events, failures
+from data_sync.services import asked, callers, export, export_events, rate_limit
 from data_sync.services.callers import Caller
 from data_sync.services.certificates import KeysUnavailable
+from data_sync.services.redaction import log_error, redacted_here
 
 from .sending import accepts_gzip, range_of, send, send_records, size_of
 
@@ -30,7 +30,6 @@ View: TypeAlias = Callable[..., HttpResponseBase]
 
 _RECORDED_SECONDS = 30
 """After which one may ask again, where the audit trail could not be written."""
-_logger = logging.getLogger(__name__)
 
 
 class _TooLarge(InvalidInput):
@@ -58,13 +57,13 @@ def _answer(view: View, method: str, request: HttpRequest, **arguments: str) -> 
         response = _error(405, f"Only {method} is answered here.")
         response["Allow"] = method
         return response
-    address = failures.client_address(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
+    address = rate_limit.client_address(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
     try:
         caller = callers.authenticate(request.headers.get("Authorization"), address)
         return _refused() if caller is None else view(request, caller, **arguments)
     except export_events.NoLongerAccepted:
         return _refused()
-    except failures.TooManyFailures as error:
+    except rate_limit.TooManyFailures as error:
         return _later(429, error.seconds, str(error))
     except KeysUnavailable as error:
         return _later(
@@ -76,14 +75,14 @@ def _answer(view: View, method: str, request: HttpRequest, **arguments: str) -> 
         return _error(_status(error), str(error))
     except OSError as error:
         # A full disk or a storage that is down; the reader can do nothing but wait.
-        _logger.exception("data_sync could not prepare an answer.")
+        log_error("data_sync could not prepare an answer.", error, hidden=bool(redacted_here()))
         return _error(
             503,
             f"The answer could not be prepared ({error.strerror or type(error).__name__}); see the log there.",
         )
     except DatabaseError as error:
         # Its text may hold values of rows, which a key need not be allowed to read.
-        _logger.exception("data_sync could not read the database.")
+        log_error("data_sync could not read the database.", error, hidden=bool(redacted_here()))
         return _error(503, f"The database there could not be read ({type(error).__name__}); see the log there.")
 
 

@@ -27,7 +27,8 @@ What to click first, at production
      names each.
   3. Look at the texts, pictures and settings. One Arabic text was edited at both ends: whose is right?
      Accept or reject, each or many at once.
-  4. Review & apply…, and confirm. Then pull again: nothing differs, or only what you rejected.
+  4. Because of those rows a guard holds the changeset back: Let it through…, and say why.
+     Review & apply…, and confirm. Then pull again: nothing differs, or only what you rejected.
   5. Edit anything at staging, and begin again.
 
 docs/tutorial/first-sync.md goes through it step by step. The two sites are in different time zones, staging

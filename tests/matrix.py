@@ -13,7 +13,8 @@ from typing import Any
 
 from data_sync.core.records import FileValue
 from data_sync.models import ExportKey
-from data_sync.services import actors, keys, trust
+from data_sync.services import actors, keys, limits, trust
+from data_sync.services.source_rows import identity_of
 from tests.admin import making
 from tests.testapp.models import Document, Term
 from tests.testapp.pictures import picture
@@ -118,13 +119,15 @@ ROWS: dict[str, Row] = {
     "datasource_changelist": page(roles=SOURCE_VIEWERS),
     "datasource_change": page("source", roles=SOURCE_VIEWERS),
     "datasource_add": form(roles=SOURCE_MANAGERS, name="New", url="https://new.example.org/api", key="k" * 43),
-    "datasource_edit": form("source", roles=SOURCE_MANAGERS, name="Renamed", url="https://staging.example.org/api"),
+    "datasource_edit": form(
+        "source", roles=SOURCE_MANAGERS, name="Renamed", url="https://staging.example.org/api", seen="seen source"
+    ),
     "datasource_delete": form("source", roles=SOURCE_MANAGERS),
     "datasource_test": button("source", roles=PULLERS, status=200),
     "datasource_pull": button("source", roles=PULLERS),
-    "datasource_limits": form("source", roles=SOURCE_MANAGERS, **{"rows:": "7"}),
+    "datasource_limits": form("source", roles=SOURCE_MANAGERS, seen="seen limits", **{"rows:": "7"}),
     "datasource_pull_and_apply": button("trusted", roles=("superuser",)),
-    "datasource_trust": form("source", roles=("superuser",), name="Staging", **TRUST),
+    "datasource_trust": form("source", roles=("superuser",), name="Staging", seen="seen source", **TRUST),
     "datasource_untrust": button("trusted", roles=SOURCE_MANAGERS),
     "datapull_changelist": page(roles=("viewer", "puller", "superuser")),
     "datapull_change": page("pull", roles=("viewer", "puller", "superuser")),
@@ -188,6 +191,8 @@ class Scene:
             "trusted": trusted.pk,
             "pull": pull.pk,
             "key": ExportKey.objects.get().pk,
+            "seen source": identity_of(source),
+            "seen limits": limits.limits_digest(limits.given_limits(source)),
         }
 
     def path(self, names: tuple[str, ...]) -> list[Any]:

@@ -29,6 +29,7 @@ from data_sync.core.errors import DataSyncError
 from data_sync.management.commands.data_sync import Command
 from data_sync.models import Changeset, DataPull, DataSource, ExportKey
 from data_sync.services import actors, credentials, document, keys, pull, sources
+from data_sync.services.source_rows import identity_of
 from data_sync.sources.http import HttpSource
 from data_sync.sources.transport import Transport
 from tests.admin import making
@@ -289,7 +290,7 @@ def test_no_secret_is_on_a_technical_page(
     tries: list[tuple[str, Any]] = [
         ("data_sync.services.encryption._fernets", lambda: client.post(add, form)),
         ("data_sync.services.sources._save", lambda: client.post(add, form)),
-        ("data_sync.services.sources._save", lambda: client.post(edit, form)),
+        ("data_sync.services.sources._save", lambda: client.post(edit, form | {"seen": identity_of(source)})),
         ("data_sync.services.keys.hash_of", lambda: client.get(reverse("data_sync:manifest"), headers=bearer)),
         ("data_sync.services.export.manifest", lambda: client.get(reverse("data_sync:manifest"), headers=bearer)),
         (

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage, run_checks
+from django.core.files.storage import FileSystemStorage
 from django.db import models
 from django.db.models.functions import Lower
 from django.test.utils import isolate_apps
@@ -676,6 +677,8 @@ def test_the_default_settings_are_sound() -> None:
         ("DATA_SYNC_TASK_DEADLINE", None, set()),
         ("DATA_SYNC_TASK_DEADLINE", 1800, set()),
         ("DATA_SYNC_MAX_STREAM_BYTES", "10 GB", {"E020"}),
+        ("DATA_SYNC_MAX_FILES_BYTES", "10 GB", {"E020"}),
+        ("DATA_SYNC_MAX_FILES_BYTES", 0, {"E020"}),
         ("DATA_SYNC_READ_TIMEOUT", "30", set()),
         ("DATA_SYNC_ALLOWED_HOSTS", "staging.internal", {"E020"}),
         ("DATA_SYNC_ALLOWED_HOSTS", ["staging.internal"], set()),
@@ -710,3 +713,25 @@ def test_staged_files_should_not_lie_where_they_are_served(settings: Any, tmp_pa
     assert settings_found() == {"W003"}
     settings.DATA_SYNC_STAGING_STORAGE = "broken"
     assert settings_found() == {"E022"}
+
+
+class Unreachable(FileSystemStorage):
+    def __init__(self, **options: Any) -> None:
+        raise ValueError("https://app:pass-word@storage.example cannot be reached")
+
+
+def test_of_a_storage_that_cannot_be_made_is_told_what_holds_no_password(settings: Any) -> None:
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "missing": {"BACKEND": "nothing.like.this"},
+        "unreachable": {"BACKEND": f"{__name__}.Unreachable"},
+    }
+    for alias, words in (
+        ("nowhere", "there is no 'nowhere' in STORAGES."),
+        ("missing", "ModuleNotFoundError about the module nothing"),
+        ("unreachable", "cannot be made: ValueError."),
+    ):
+        settings.DATA_SYNC_STAGING_STORAGE = alias
+        [message] = [each for each in check_settings() if each.id == "data_sync.E022"]
+        assert words in message.msg and "pass-word" not in f"{message.msg} {message.hint}"
+        assert (f'storages["{alias}"]' in str(message.hint)) == (alias != "nowhere"), "how to see it"

@@ -110,8 +110,12 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("W029", cache("dummy.DummyCache"), cache("dummy.DummyCache") | {"ROOT_URLCONF": "tests.tasks.no_urls"}),
     ("I004", cache("locmem.LocMemCache"), {}),
     ("E045", {"DATA_SYNC_EXPORT_TOKEN": "short"}, {"DATA_SYNC_EXPORT_TOKEN": ""}),
+    # Wide networks open no metadata: `sources.metadata`.
+    ("W015", {"DATA_SYNC_ALLOWED_HOSTS": ["160.0.0.0/4"]}, {}),
     ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["0.0.0.0/0"]}, {"DATA_SYNC_ALLOWED_HOSTS": ["192.168.0.0/16"]}),
     ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["::/0"]}, {}),
+    ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["169.254.0.0/16"]}, {"DATA_SYNC_ALLOWED_HOSTS": ["168.63.129.17"]}),
+    ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["[64:ff9b::a9fe:a9fe]"]}, {"DATA_SYNC_ALLOWED_HOSTS": ["64:ff9b::a00:1"]}),
     ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["169.254.169.254"]}, {"DATA_SYNC_ALLOWED_HOSTS": ["169.253.0.1"]}),
     ("E047", {"DATA_SYNC_ALLOWED_HOSTS": ["Metadata.google.internal"]}, {"DATA_SYNC_ALLOWED_HOSTS": ["metadata.x"]}),
     ("I002", {"DATA_SYNC_EXPORT_TOKEN": OTHER}, {}),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 
 from data_sync.queue_checks import check_queue
 from tests import google
@@ -82,8 +83,31 @@ def test_on_app_engine_no_base_url_is_needed(sound: None, settings: Any, monkeyp
 def test_a_backend_that_cannot_be_made_is_an_error(with_tasks: Callable[..., None]) -> None:  # noqa: F811
     with_tasks("nothing.like.this")
     assert found() == {"E023"}
+    [message] = check_queue()
+    assert "ModuleNotFoundError about the module nothing" in message.msg
     with_tasks("tests.tasks.test_choice.Stranger")
     assert found() == {"E023"}
+    [message] = check_queue()
+    assert "django.tasks and its backport do not take each other's" in message.msg
+    assert message.hint is not None and "password" not in message.hint
+
+
+class Unreachable:
+    """A backend that tells where it could not connect, as many clients of queues do."""
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        try:
+            raise OSError("redis://app:pass-word@queue.example: refused")
+        except OSError as error:
+            raise ImproperlyConfigured(f"No connection: {error}") from error
+
+
+def test_what_a_backend_says_is_not_told(with_tasks: Callable[..., None]) -> None:  # noqa: F811
+    with_tasks(f"{__name__}.Unreachable")
+    [message] = check_queue()
+    assert message.id == "data_sync.E023" and "pass-word" not in f"{message.msg} {message.hint}"
+    assert message.msg == 'TASKS["data_sync"] cannot be used: ImproperlyConfigured.'
+    assert 'task_backends["data_sync"]' in str(message.hint), "how to see it"
 
 
 def test_queues_of_which_none_is_plain_are_an_error(with_tasks: Callable[..., None]) -> None:  # noqa: F811

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, connection, connections
+from django.db import DataError, IntegrityError, OperationalError, connection, connections
 from django.test import Client
 from django.urls import reverse
 
 from data_sync.models import Change, Changeset, DataPull, Event
-from data_sync.services import actors, apply, approval, content
+from data_sync.services import actors, apply, approval, content, keys
 from tests.environments import Environments, applied, decide
 from tests.management import conftest
 from tests.management.conftest import Run
@@ -246,6 +246,53 @@ def test_an_error_that_nobody_foresaw_is_logged_without_its_words(
     assert failed.state == "failed" and "not shown" in failed.error
     if error is RuntimeError:
         assert "in fail" in outlet._caplog.text, "where it happened is in the log"
+    outlet.check()
+
+
+def test_a_page_that_cannot_be_answered_logs_no_value(
+    drifted: Environments, outlet: Outlet, boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MariaDB counts a value that it cannot take as operational, and quotes it."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        try:
+            raise ValueError(SECRET)
+        except ValueError as cause:
+            raise OperationalError(1366, f"Incorrect string value: '{SECRET}'") from cause
+
+    changeset = drifted.changeset()
+    for name in ("services.review.decide", "services.approval.approve"):
+        monkeypatch.setattr(f"data_sync.{name}", fail)
+    decided = boss.post(
+        reverse("admin:data_sync_changeset_decide", args=(changeset.pk,)),
+        {"number": "1", "decide": "accepted", "revision": "0"},
+    )
+    told = boss.post(
+        reverse("admin:data_sync_changeset_approve", args=(changeset.pk,)),
+        {"do": "approve", "revision": "0"},
+        follow=True,
+    )
+    assert decided.status_code == 503 and "The database is busy" in told.content.decode()
+    for answer in (decided, told):
+        outlet.add("page", answer.content.decode())
+    assert outlet._caplog.text.count("could not be answered. OperationalError\n") == 2
+    assert "in fail" in outlet._caplog.text, "where it happened is in the log"
+    outlet.check()
+
+
+@pytest.mark.parametrize("error", [DataError, OSError])
+def test_an_export_that_cannot_be_prepared_logs_no_value(
+    environments: Environments, outlet: Outlet, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error(f"account: {SECRET}")
+
+    _, key = keys.create_key("Reader", environments.actor)
+    monkeypatch.setattr("data_sync.services.export.manifest", fail)
+    answer = Client().get(reverse("data_sync:manifest"), headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 503
+    outlet.add("answer", answer.content.decode())
+    assert f"{error.__name__}\n" in outlet._caplog.text and "in fail" in outlet._caplog.text
     outlet.check()
 
 

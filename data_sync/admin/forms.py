@@ -11,6 +11,7 @@ from data_sync import registry
 from data_sync.models import DataSource
 from data_sync.services.keys import OVERLAP_DAYS
 from data_sync.services.reasons import LONGEST
+from data_sync.services.source_rows import identity_of
 from data_sync.services.sources import REFERENCE_PREFIX
 
 
@@ -20,6 +21,15 @@ def model_choices() -> list[tuple[str, str]]:
         (registration.label, f"{registration.model._meta.verbose_name_plural} ({registration.label})")
         for registration in registry.registrations()
     ]
+
+
+STALE = _("The source was changed meanwhile, so nothing was saved. This is how it is now: look again.")
+"""Above a form, answered with 409, that was made from what is no longer so."""
+
+
+def seen_field(digest: str) -> forms.CharField:
+    """What a form was made from, which comes back with it."""
+    return forms.CharField(required=False, initial=digest, widget=forms.HiddenInput)
 
 
 class ModelsField(forms.MultipleChoiceField):
@@ -64,6 +74,8 @@ class SourceForm(forms.Form):
     def __init__(self, *args: Any, source: DataSource | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["name"].widget.attrs["class"] = "vTextField"
+        if source is not None:
+            self.fields["seen"] = seen_field(identity_of(source))
         stored = self._has_key = source is not None and bool(source.key)
         self.fields["key"].help_text = (
             _("A key is stored and is not shown again. Leave this empty to keep it.")

@@ -13,11 +13,12 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from data_sync import conf, registry
-from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.models import DataSource
 from data_sync.services import limits
 from data_sync.services.guards import Limit
 
+from .forms import STALE, seen_field
 from .names import model_name
 from .pages import Crumb, actor_of, get_row, render
 
@@ -53,6 +54,7 @@ class LimitsForm(forms.Form):
         self._given = given
         registered = [registration.label for registration in registry.registrations()]
         self._labels = list(dict.fromkeys([limits.ALL, *registered, *given]))
+        self.fields["seen"] = seen_field(limits.limits_digest(given))
         own, settings = given[limits.ALL], {"rows": conf.delete_limit(), "percent": conf.delete_percent()}
         for label in self._labels:
             for name, prefix in _LABELS.items():
@@ -83,6 +85,8 @@ class LimitsForm(forms.Form):
         """What was altered, for `limits.change_limits`."""
         found: dict[str, limits.Given] = {}
         for field in self.changed_data:
+            if field == "seen":
+                continue
             name, label = field.split(":", 1)
             found.setdefault(label, {})[name] = self.cleaned_data[field]
         return found
@@ -94,11 +98,15 @@ def edit(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     actor.require("data_sync.change_datasource")
     source = get_row(DataSource, pk)
     form = LimitsForm(request.POST if request.method == "POST" else None, limits.given_limits(source))
+    stale = ""
     if request.method == "POST" and form.is_valid():
         try:
-            limits.change_limits(source, actor, form.changes())
+            limits.change_limits(source, actor, form.changes(), seen=form.cleaned_data["seen"])
         except NotPermitted:
             raise
+        except RevisionConflict:
+            source.refresh_from_db()
+            form, stale = LimitsForm(None, limits.given_limits(source)), str(STALE)
         except DataSyncError as error:
             form.add_error(None, str(error))
         else:
@@ -110,7 +118,10 @@ def edit(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpResponse:
         "limits.html",
         title=_("Limits of deletes"),
         crumbs=(Crumb(source.name, admin.url("change", pk)), Crumb(_("Limits of deletes"))),
+        status=409 if stale else 200,
+        stale=stale,
         source=source,
         form=form,
+        may_raise=actor.may(limits.OVERRIDES),
         cancel=admin.url("change", pk),
     )

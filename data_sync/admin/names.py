@@ -1,9 +1,12 @@
-"""What people call models."""
+"""What people call models, and the keys of sources."""
 
 from __future__ import annotations
 
 from django.apps import apps
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from data_sync.services import credentials
 
 
 def model_name(label: str) -> str:
@@ -21,3 +24,9 @@ def model_names(label: str, count: int) -> str:
     except (LookupError, ValueError):
         return label
     return str(meta.verbose_name if count == 1 else meta.verbose_name_plural)
+
+
+def key_words(stored: str) -> str:
+    """How a stored key is shown: the reference, or in words that there is one, or none."""
+    shown = credentials.describe(stored)
+    return {"stored encrypted": _("stored encrypted"), "none": _("none")}.get(shown, shown)

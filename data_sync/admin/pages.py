@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -24,11 +23,11 @@ from django.views.decorators.http import require_POST
 
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.services.actors import Actor, of_user
+from data_sync.services.redaction import log_error
 
 Row = TypeVar("Row", bound=models.Model)
 View = Callable[..., HttpResponse]
 BUSY = gettext_lazy("The database is busy; nothing was changed. Try again.")
-logger = logging.getLogger("data_sync")
 
 
 class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -158,12 +157,17 @@ def screen(model_admin: ScreensAdmin, view: View) -> View:
             return view(request, *args, **kwargs)
         except NotPermitted as error:
             raise PermissionDenied(str(error)) from error
-        except OperationalError:
-            logger.exception("%s could not be answered.", request.path)
+        except OperationalError as error:
+            _log(request, error)
             return _busy(request, model_admin)
 
     wrapped = model_admin.admin_site.admin_view(update_wrapper(guarded, view))
     return cast(View, transaction.non_atomic_requests(wrapped))
+
+
+def _log(request: HttpRequest, error: OperationalError) -> None:
+    # Hidden whatever is redacted here: what a changeset redacts, its source may have said, and cannot be asked for now.
+    log_error(f"{request.path} could not be answered.", error, hidden=True)
 
 
 def _busy(request: HttpRequest, model_admin: ScreensAdmin) -> HttpResponse:
@@ -189,8 +193,8 @@ def attempt(request: HttpRequest, step: Callable[[], object], to: str, done: str
         raise
     except DataSyncError as error:
         messages.error(request, str(error))
-    except OperationalError:
-        logger.exception("%s could not be answered.", request.path)
+    except OperationalError as error:
+        _log(request, error)
         messages.error(request, BUSY)
     else:
         if done:

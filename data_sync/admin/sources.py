@@ -19,14 +19,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from data_sync import tasks
-from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset, DataPull, DataSource
-from data_sync.services import credentials, pull, source_checks, sources
+from data_sync.services import pull, source_checks, sources
 
 from . import limits, trusting
 from .dates import moment
-from .forms import SourceForm
+from .forms import STALE, SourceForm
+from .names import key_words
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
 
 OPEN = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.APPLYING)
@@ -93,7 +94,7 @@ class DataSourceAdmin(ScreensAdmin):
             title=source.name,
             source=source,
             checks=checks,
-            key=_key_words(source.key),
+            key=key_words(source.key),
             limits=limits.shown(source),
             pulls=source.pulls.select_related("changeset").order_by("-pk")[:10],
             may_pull=request.user.has_perm("data_sync.pull_datasource"),
@@ -130,13 +131,16 @@ class DataSourceAdmin(ScreensAdmin):
 
     @method_decorator(sensitive_post_parameters("key"))
     def _edit(self, request: HttpRequest, source: DataSource | None) -> HttpResponse:
-        initial = {} if source is None else {name: getattr(source, name) for name in ("name", "url", "google_audience")}
-        form = SourceForm(request.POST or None, initial=initial, source=source)
+        form, stale = _form(request.POST or None, source), ""
         if request.method == "POST" and form.is_valid():
             try:
                 saved = self._save(request, source, **form.cleaned_data)
             except NotPermitted:
                 raise
+            except RevisionConflict:
+                assert source is not None
+                source.refresh_from_db()
+                form, stale = _form(None, source), str(STALE)
             except DataSyncError as error:
                 form.add_error(None, str(error))
             else:
@@ -153,6 +157,8 @@ class DataSourceAdmin(ScreensAdmin):
             "form.html",
             title=_("Add data source") if source is None else _("Change data source"),
             crumbs=crumbs,
+            status=409 if stale else 200,
+            stale=stale,
             form=form,
             submit=_("Save"),
             cancel=self.url("changelist") if source is None else self.url("change", source.pk),
@@ -189,7 +195,6 @@ class DataSourceAdmin(ScreensAdmin):
         )
 
 
-def _key_words(stored: str) -> str:
-    """How a stored key is shown: the reference, or in words that there is one, or none."""
-    shown = credentials.describe(stored)
-    return {"stored encrypted": _("stored encrypted"), "none": _("none")}.get(shown, shown)
+def _form(data: Any, source: DataSource | None) -> SourceForm:
+    initial = {} if source is None else {name: getattr(source, name) for name in ("name", "url", "google_audience")}
+    return SourceForm(data, initial=initial, source=source)

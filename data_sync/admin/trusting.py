@@ -15,13 +15,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from data_sync import tasks
-from data_sync.core.errors import DataSyncError, NotPermitted
+from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.models import DataSource, Trust
 from data_sync.services import pull, trust
+from data_sync.services.source_rows import identity_of
 
-from .forms import model_choices
+from .forms import STALE, model_choices, seen_field
 from .markup import COLUMNS, operation_words
-from .names import model_name
+from .names import key_words, model_name
 from .pages import Crumb, actor_of, attempt, get_row, render
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class TrustForm(forms.Form):
     def __init__(self, *args: Any, source: DataSource, **options: Any) -> None:
         super().__init__(*args, **options)
         self._name = source.name
+        self.fields["seen"] = seen_field(identity_of(source))
         self.fields["name"].help_text = _("To confirm that, type “%(name)s”.") % {"name": source.name}
 
     def clean_name(self) -> str:
@@ -90,7 +92,7 @@ def trust_page(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpRes
     for permission in trust.NEEDED:
         actor.require(permission)
     source = get_row(DataSource, pk, "trust")
-    form = TrustForm(request.POST or None, source=source, initial=_initial(known(source)))
+    form, stale = TrustForm(request.POST or None, source=source, initial=_initial(known(source))), ""
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
@@ -102,9 +104,13 @@ def trust_page(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpRes
                 max_changes=given["max_changes"],
                 max_deletes=given["max_deletes"],
                 unattended=given["when"] == "unattended",
+                seen=given["seen"],
             )
         except NotPermitted:
             raise
+        except RevisionConflict:
+            source = get_row(DataSource, pk, "trust")
+            form, stale = TrustForm(source=source, initial=_initial(known(source))), str(STALE)
         except DataSyncError as error:
             form.add_error(None, str(error))
         else:
@@ -116,7 +122,10 @@ def trust_page(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpRes
         "form.html",
         title=_("Trust %(name)s") % {"name": source.name},
         crumbs=(Crumb(source.name, admin.url("change", pk)), Crumb(_("Trust"))),
+        status=409 if stale else 200,
+        stale=stale,
         form=form,
+        facts=_facts(source),
         caution=_("Changes will apply without review."),
         cautions=[
             _("They are written on your authority, with the permissions that you have then, as long as you have them."),
@@ -183,6 +192,12 @@ def trust_context(request: HttpRequest, source: DataSource) -> dict[str, Any]:
         "may_untrust": may(trust.PERMISSION) or may("data_sync.change_datasource"),
         "may_pull_and_apply": may("data_sync.pull_datasource") and may("data_sync.apply_changeset"),
     }
+
+
+def _facts(source: DataSource) -> list[tuple[str, str]]:
+    """Which environment it is that would be trusted, and by which door."""
+    facts = [(_("URL"), source.url), (_("Export key"), key_words(source.key))]
+    return [*facts, (_("Google audience"), source.google_audience)] if source.google_audience else facts
 
 
 def _initial(former: Trust | None) -> dict[str, Any]:

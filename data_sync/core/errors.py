@@ -100,6 +100,10 @@ class WrongFile(DataSyncError):
     """A file's bytes are missing, or are not those that its record promised."""
 
 
+class TooManyBytes(DataSyncError):
+    """The files of a pull are larger together than the settings allow; the message names the figure and the setting."""
+
+
 class SchemaMismatch(DataSyncError):
     """The two sides describe their models differently; `differences` lists every one."""
 

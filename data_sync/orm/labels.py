@@ -16,7 +16,7 @@ from .tables import table
 def labels_of(rows: Iterable[Row], using: str, redacting: Collection[type[models.Model]] = ()) -> dict[Row, str]:
     """The `str()` of each row, which is the project's own code; "" where that fails. A query a model and batch.
 
-    None of rows of the `redacting` models, which have redacted fields, nor of what refers to those.
+    None of rows of the `redacting` models, which have redacted fields, nor of what leads to those (`may_tell`).
     """
     by_model: dict[type[models.Model], dict[object, None]] = {}
     for model, pk in rows:

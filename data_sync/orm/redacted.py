@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db import models
@@ -79,7 +79,25 @@ def _why_not(schema: ModelSchema, name: str) -> str:
     return f"redact has {name!r}, which is not synced; take it out, or name it in fields."
 
 
+def redacting_models(schemas: Iterable[ModelSchema] = ()) -> frozenset[type[models.Model]]:
+    """Every model that redacts something: by its registration, whether it is compared or not, or in these schemas,
+    which have what the source redacts, too."""
+    registered = {one.model for one in registry.registrations() if one.redact}
+    return frozenset(registered | {schema.model for schema in schemas if schema.redacted})
+
+
 def may_tell(model: type[models.Model], redacting: Collection[type[models.Model]]) -> bool:
-    """Whether the `str()` of a model's rows may hold what is redacted: its own, or that of a row which it refers to."""
-    targets = [field.related_model for field in model._meta.concrete_fields if field.related_model is not None]
-    return any(issubclass(one, other) or issubclass(other, one) for one in (model, *targets) for other in redacting)
+    """Whether the `str()` of a model's rows may hold what is redacted: their own, or that of rows which they lead to,
+    over however many relations of theirs. A generic foreign key may lead to any model."""
+    if not redacting:
+        return False
+    reached, waiting = {model}, [model]
+    while waiting:
+        one = waiting.pop()
+        if any(issubclass(one, other) or issubclass(other, one) for other in redacting) or generic_keys(one):
+            return True
+        relations: list[Any] = [*one._meta.concrete_fields, *one._meta.many_to_many]
+        further = {field.related_model for field in relations if field.related_model is not None} - reached
+        reached |= further
+        waiting += further
+    return False

@@ -6,8 +6,12 @@ from collections.abc import Collection
 
 from django.db import Error, InterfaceError, OperationalError, connections
 
+from data_sync.core.unquoted import unquoted
+
 _NOT_ABOUT_ROWS = frozenset({1020, 1205, 1213, 2006, 2013})
 """MySQL's codes for rows that another altered, a lock that did not come, a deadlock, and lost connections."""
+_OF_A_WHOLE_ROW = frozenset({"23502", "23514"})
+"""PostgreSQL's codes for null in a column that takes none, and for check constraints."""
 
 
 def is_about_rows(error: Exception, using: str) -> bool:
@@ -24,25 +28,46 @@ def is_about_rows(error: Exception, using: str) -> bool:
 
 
 def words_of(error: BaseException, redacted: Collection[str]) -> str:
-    """What an error says, in one line. Where fields are redacted, whose values databases and the project's own code
-    quote, it says of which kind it is, and which constraint it is about, as far as the database tells; in full only
-    what is about the database itself: that it is busy, or was lost."""
-    diagnosis = getattr(error.__cause__, "diag", None)
+    """What an error says, in one line, but for a whole row. Where fields are redacted, whose values databases and the
+    project's own code quote, it says of which kind it is, and which constraint it is about, as far as the database
+    tells; in full only what is about the database itself: that it is busy, or was lost."""
     if not redacted:
-        return " ".join(str(error).split())
-    if _is_about_the_database(error):
-        # PostgreSQL adds the line of a COPY that it was at.
-        return " ".join(str(getattr(diagnosis, "message_primary", None) or error).split())
-    constraint = getattr(diagnosis, "constraint_name", None)
-    about = f" about {constraint}" if constraint else ""
+        return _primary(error) if _quotes_a_whole_row(error) else " ".join(str(error).split())
+    if is_about_the_database(error):
+        return _primary(error)
     return (
-        f"{type(error).__name__}{about}; what it says is not shown, because it may quote redacted fields "
+        f"{_without_values(error)}; what it says is not shown, because it may quote redacted fields "
         f"({', '.join(sorted(set(redacted)))})"
     )
 
 
-def _is_about_the_database(error: BaseException) -> bool:
-    """Whatever the connection's vendor: MySQL counts values that a column cannot hold as operational errors."""
+def without_values(error: BaseException) -> str:
+    """What an error is, in one line that quotes no value: its kind, the constraint it is about, as far as the database
+    tells; and what it says only where that is about the database itself."""
+    if is_about_the_database(error):
+        return f"{type(error).__name__}: {_primary(error)}"
+    return _without_values(error)
+
+
+def _without_values(error: BaseException) -> str:
+    constraint = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    return unquoted(error) + (f" about {constraint}" if constraint else "")
+
+
+def _primary(error: BaseException) -> str:
+    # PostgreSQL adds the line of a COPY that it was at.
+    diagnosis = getattr(error.__cause__, "diag", None)
+    return " ".join(str(getattr(diagnosis, "message_primary", None) or error).split())
+
+
+def _quotes_a_whole_row(error: BaseException) -> bool:
+    """PostgreSQL does, in what it adds: with the columns of the table that are not synced, and may hold secrets."""
+    return getattr(getattr(error.__cause__, "diag", None), "sqlstate", None) in _OF_A_WHOLE_ROW
+
+
+def is_about_the_database(error: BaseException) -> bool:
+    """Whether what an error says is about the database itself, and quotes no value; whatever the connection's vendor.
+    MySQL counts values that a column cannot hold as operational errors."""
     if isinstance(error, InterfaceError):
         return True
     if not isinstance(error, OperationalError):

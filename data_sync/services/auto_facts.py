@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from data_sync import conf
 from data_sync.core.states import ChangesetState, Decision, Operation
-from data_sync.models import Change, Changeset, Event, Trust
+from data_sync.models import Changeset, Event, Trust
 from data_sync.models.fields import as_stored
 
 from . import trust
 from .approval import needs_others
 from .auto_rules import Facts
+from .held_rows import held_rows
 from .selection import Selection, select
 
-LOOKED_BACK = 20
-"""So many of a source's latest changesets are asked whether somebody is at them."""
 FINISHED = (ChangesetState.APPLIED, ChangesetState.REVERTED, ChangesetState.REJECTED)
 """With these, what was said in earlier changesets of the same models has had its end."""
 BY_SOMEBODY = ("decided", "undone", "commented", "approved", "withdrawn", "overridden")
@@ -34,6 +32,7 @@ def facts_of(changeset: Changeset, policy: Trust | None) -> Facts:
     summary = [row for row in changeset.summary if any(row.get(operation.value) for operation in Operation)]
     with_problems = changeset.changes.filter(has_problems=True).annotate(text=as_stored("problems"))
     missing = with_problems.filter(text__contains='"code":"missing_reference"').count()
+    held = held_rows(changeset)
     return Facts(
         is_allowed=conf.auto_apply(),
         lacks="" if policy is None else trust.lacking(policy),
@@ -49,13 +48,15 @@ def facts_of(changeset: Changeset, policy: Trust | None) -> Facts:
             Operation.DELETE: changeset.deletes,
             Operation.RENAME: changeset.renames,
         },
+        severed=sum(row.get("severed", row.get("update", 0)) for row in summary),
         conflicts=_number(changeset, "conflicts"),
         unknown_base=_number(changeset, "unknown_base"),
         cascades=_number(changeset, "cascades"),
         missing_references=missing,
         other_problems=with_problems.count() - missing,
         warnings=_number(changeset, "warnings"),
-        rejected_before=_rejected_before(changeset),
+        rejected_before=held.rejected,
+        kept_before=held.kept,
         others_at_it=tuple(_others_at_it(changeset)),
     )
 
@@ -70,38 +71,33 @@ def _number(changeset: Changeset, flag: str) -> int:
     return select(changeset, Selection(flag=flag)).order_by().count()
 
 
-def _rejected_before(changeset: Changeset) -> int:
-    """How many of the changes somebody has said no to, alone or as part of a whole, in a changeset of this source."""
-    said_no = Q(decision=Decision.REJECTED.value) | Q(changeset__state=ChangesetState.REJECTED.value)
-    same: dict[str, Any] = {
-        name: OuterRef(name) for name in ("model", "key_digest", "operation", "before_digest", "after_digest")
-    }
-    earlier = Change.objects.filter(
-        said_no, changeset__source=changeset.source_id, changeset__lt=changeset.pk, **same
-    ).order_by()
-    return changeset.changes.filter(Exists(earlier)).order_by().count()
-
-
 def _others_at_it(changeset: Changeset) -> Iterator[int]:
     """This changeset, and earlier ones of its models, where somebody has said something that had no end yet."""
-    concerned = [changeset.pk, *_unfinished(changeset)]
-    events = list(
-        Event.objects.filter(changeset__in=concerned).order_by("number").values_list("changeset", "action", "actor")
-    )
-    ours = {(number, actor) for number, action, actor in events if action == "auto_approved"}
-    found = {number for number, action, actor in events if action in BY_SOMEBODY and (number, actor) not in ours}
-    if _has_opinions(changeset):
-        found.add(changeset.pk)
-    yield from sorted(found)
+    said = Event.objects.filter(changeset=OuterRef("pk"), action__in=BY_SOMEBODY)
+    ours = Event.objects.filter(changeset=OuterRef("changeset"), actor=OuterRef("actor"), action="auto_approved")
+    of_source = Changeset.objects.filter(source=changeset.source_id).order_by("-pk")
+    spoken = of_source.filter(Exists(said.exclude(Exists(ours))))
+    yield from reversed(list(_unfinished(changeset, of_source, spoken)))
+    if _has_opinions(changeset) or spoken.filter(pk=changeset.pk).exists():
+        yield changeset.pk
 
 
-def _unfinished(changeset: Changeset) -> Iterator[int]:
+def _unfinished(changeset: Changeset, of_source: QuerySet[Changeset], spoken: QuerySet[Changeset]) -> Iterator[int]:
+    """Those of the `spoken` that came before this one, the latest first: all, however long ago that was."""
+    earlier = {"pk__lt": changeset.pk}
+    finished = Q(state__in=[state.value for state in FINISHED])
+    open_ones = list(spoken.filter(~finished, **earlier).values_list("pk", "model_labels"))
+    if not open_ones:
+        return
+    later = of_source.filter(finished, pk__gt=open_ones[-1][0], **earlier).values_list("pk", "model_labels")
+    ends = later.iterator(chunk_size=100)
     labels = set(changeset.model_labels)
-    earlier = Changeset.objects.filter(source=changeset.source_id, pk__lt=changeset.pk).order_by("-pk")
-    for pk, state, others in earlier.values_list("pk", "state", "model_labels")[:LOOKED_BACK]:
-        if state in FINISHED:
-            labels -= set(others)
-        elif labels & set(others):
+    end = next(ends, None)
+    for pk, others in open_ones:
+        while end is not None and end[0] > pk and labels:
+            labels -= set(end[1])
+            end = next(ends, None)
+        if labels & set(others):
             yield pk
 
 

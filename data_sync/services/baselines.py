@@ -74,6 +74,10 @@ class Baselines:
         """Whether anything is stored of a model. If not, it need not be told that there is nothing to agree on."""
         return label in self._models and bool(self._models[label].blocks)
 
+    def knows(self, label: str) -> bool:
+        """Whether anything was agreed on of a model in the shape that it has now."""
+        return self.has(label) and self._is_known(label, self._models[label])
+
     def bucket(self, label: str, index: int) -> Mapping[bytes, bytes]:
         """What was agreed on, by key hash, for the keys whose hash begins with the byte `index`. Not to be altered."""
         model = self._models.get(label)

@@ -21,7 +21,7 @@ from django.views.decorators.debug import sensitive_variables
 from data_sync import conf
 from data_sync.models import ExportKey
 
-from . import failures, google_tokens, keys
+from . import google_tokens, keys, rate_limit
 
 TOKEN_LENGTH = 32
 """Fewest characters that `DATA_SYNC_EXPORT_TOKEN` must have to count."""
@@ -50,30 +50,15 @@ class Caller:
 def authenticate(authorization: str | None, address: str = "") -> Caller | None:
     """Who the sender of this `Authorization` header is; None: refused.
 
-    Raises `TooManyFailures` where the address was refused too often, before anything is looked up or hashed, and
+    Raises `TooManyFailures` where this failed, and too often from the address, and
     `certificates.KeysUnavailable` where Google's keys cannot be had to verify a token of an account that is named.
     """
     scheme, _, given = (authorization or "").partition(" ")
     given = given.strip() if scheme.lower() == "bearer" else ""
-    claimed = _claimed(given)
-    failures.check(address, claimed)
     caller = _of_token(given, address) or _of_key(given, address) or _of_account(given, address)
     if caller is None:
-        failures.note_refused(address)
-    else:
-        failures.note_accepted(address, claimed)
+        rate_limit.note_refused(address)
     return caller
-
-
-@sensitive_variables()
-def _claimed(given: str) -> str:
-    """Who the sender says to be, unverified and without the secret; "" if that is nobody."""
-    if _KEY.fullmatch(given) is not None:
-        return given.partition(".")[0]
-    if google_tokens.is_token(given):
-        email = google_tokens.claimed_email(given)
-        return email if email in _accounts() else ""
-    return "token" if given else ""
 
 
 @sensitive_variables()

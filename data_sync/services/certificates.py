@@ -11,6 +11,8 @@ from http import HTTPStatus
 from typing import Any
 
 from data_sync.core.errors import DataSyncError
+from data_sync.sources.bounded import bounded
+from data_sync.sources.google_requests import google_request
 
 URL = "https://www.googleapis.com/oauth2/v1/certs"
 """Where `google.oauth2.id_token` takes them from. A name in this module, which tests alone set: no setting, environment
@@ -22,6 +24,7 @@ UNKNOWN_KEY_SECONDS = 60.0
 """How old the keys must be for a token with another one to have them fetched again: Google changes keys every few days,
 and a stranger can make up the name of one at any time."""
 TIMEOUT_SECONDS = 5.0
+"""What a fetch may take in all."""
 
 logger = logging.getLogger("data_sync")
 
@@ -57,7 +60,7 @@ _failed_at: float | None = None
 def content(key_id: str) -> bytes:
     """The page of certificates, with the key of this name if Google has it. Raises `KeysUnavailable`.
 
-    One thread fetches, and the others wait for it.
+    One thread fetches, and the others wait for it, `TIMEOUT_SECONDS` at most.
     """
     global _keys, _failed_at
     with _lock:
@@ -69,7 +72,7 @@ def content(key_id: str) -> bytes:
         if _failed_at is not None and now - _failed_at < PATIENCE_SECONDS:
             raise KeysUnavailable("Google's keys could not be fetched a moment ago.")
         try:
-            _keys, _failed_at = _fetch(), None
+            _keys, _failed_at = bounded(_fetch, TIMEOUT_SECONDS), None
         except Exception as error:
             _failed_at = time.monotonic()
             logger.warning("Google's keys could not be fetched from %s: %s", URL, error)
@@ -78,9 +81,7 @@ def content(key_id: str) -> bytes:
 
 
 def _fetch() -> _Keys:
-    from google.auth.transport.requests import Request
-
-    answer: Any = Request()(URL, method="GET", timeout=TIMEOUT_SECONDS)
+    answer: Any = google_request()(URL, method="GET", timeout=TIMEOUT_SECONDS)
     if answer.status != HTTPStatus.OK:
         raise ValueError(f"status {answer.status}")
     page = json.loads(answer.data)

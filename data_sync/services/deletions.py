@@ -18,6 +18,7 @@ from data_sync.orm.batches import batches
 from data_sync.orm.cascades import Cascade, Reach, Row, reach_of
 from data_sync.orm.labels import labels_of
 from data_sync.orm.limits import Problem, problem
+from data_sync.orm.redacted import redacting_models
 from data_sync.orm.references import KeysOfRows
 from data_sync.orm.resolution import target_schema
 from data_sync.orm.schema import Link, ModelSchema
@@ -63,8 +64,7 @@ class Deletions:
         shown = [reach.cascades for reach in self._reaches.values()]
         shown += [_held_by_old(reach) for reach in self._replaced.values()]
         labelled = ((cascade.model, cascade.pk) for cascades in shown for cascade in cascades[:LABELLED])
-        redacting = [schema.model for schema in compared.values() if schema.redacted]
-        self._labels = labels_of(labelled, using, redacting)
+        self._labels = labels_of(labelled, using, redacting_models(compared.values()))
 
     def _is_apart(self, cascade: Cascade) -> bool:
         """Whether a change of its own deals with the row first. Notes the writes that hold on to what would go."""

@@ -1,7 +1,7 @@
 """What was read from here, by whom: an event for every export, in the chain of the key or caller.
 
 Recorded before anything is sent: what cannot be recorded is refused. A pull asks for records and files thousands of
-times, so of these the first of a caller within `SELDOM` is recorded, which is enough to know that they had some then.
+times, so of these the first of a caller from an address within `SELDOM` is recorded, to know that they had some.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def record_export(caller: Caller, action: Literal["exported", "listed"], request
 def record_some(
     caller: Caller, action: Literal["records_read", "files_read"], detail: Mapping[str, Any], file: IO[bytes] | None
 ) -> None:
-    """An event, if the caller has none of this action within `SELDOM`. Raises as `record_export` does; `file` is
-    closed then."""
+    """An event, if the caller has none of this action from their address within `SELDOM`. Raises as `record_export`
+    does; `file` is closed then."""
     if not _is_recorded(caller, action):
         _record_or_close(file, caller, action, detail)
 
@@ -98,6 +98,9 @@ def _try(caller: Caller, action: str, detail: dict[str, Any]) -> None:
 
 def _is_recorded(caller: Caller, action: str) -> bool:
     # The last ones by number, which has an index, however many the chain has.
-    latest = Event.objects.filter(chain=caller.chain).order_by("-number").values_list("action", "at")[:_LOOKED_BACK]
+    latest = Event.objects.filter(chain=caller.chain).order_by("-number")
     since = timezone.now() - SELDOM
-    return any(done == action and at > since for done, at in latest)
+    return any(
+        done == action and at > since and detail.get("address") == caller.address
+        for done, at, detail in latest.values_list("action", "at", "detail")[:_LOOKED_BACK]
+    )

@@ -14,7 +14,7 @@ from data_sync.models import DataSource, DeleteLimit
 from . import audit
 from .actors import Actor
 from .guards import Limit, Limits
-from .source_rows import chain, locked
+from .source_rows import chain, digest_of, locked, refuse_other
 
 ALL = ""
 """Stands for a source's own limits among those of its models."""
@@ -24,11 +24,19 @@ Given = dict[str, int | None]
 """`rows` and `percent`, each None where nothing is set."""
 
 
+OVERRIDES = "data_sync.override_changeset_guard"
+"""What raising a limit takes besides: it lets through what a guard would hold back, of every pull to come."""
+
+
 def limits_of(source: DataSource | None) -> Limits:
     """What counts for a source at this moment, read from the database; without one, the settings."""
-    given = {} if source is None else given_limits(source)
-    default = _over(Limit(rows=conf.delete_limit(), percent=conf.delete_percent()), given.pop(ALL, {}))
-    return Limits(default=default, models={label: _over(default, its) for label, its in given.items()})
+    return _counting({} if source is None else given_limits(source))
+
+
+def _counting(given: Mapping[str, Given]) -> Limits:
+    default = _over(Limit(rows=conf.delete_limit(), percent=conf.delete_percent()), given.get(ALL, {}))
+    own = {label: _over(default, its) for label, its in given.items() if label != ALL}
+    return Limits(default=default, models=own)
 
 
 def _over(limit: Limit, given: Given) -> Limit:
@@ -47,27 +55,44 @@ def given_limits(source: DataSource) -> dict[str, Given]:
     return given | {label: {"rows": limit, "percent": percent} for label, limit, percent in rows}
 
 
-def change_limits(source: DataSource, actor: Actor, changes: Mapping[str, Given]) -> bool:
+def change_limits(source: DataSource, actor: Actor, changes: Mapping[str, Given], *, seen: str | None = None) -> bool:
     """Sets limits of a source (`ALL`) and of models: None takes one back, and what is not named stays.
 
     Gives whether anything is different now; then an event says what was and what is. Changesets that are stored keep
-    the guards they have. Raises `NotPermitted` and `InvalidInput`.
+    the guards they have. Where more would go unblocked than before, by any limit, it takes `OVERRIDES` too. `seen`
+    is the `limits_digest` of what a form was made from. Raises `NotPermitted`, `InvalidInput`, and `RevisionConflict`
+    where there are others by now.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
         stored = locked(source)
         before = given_limits(stored)
+        refuse_other(seen, limits_digest(before))
         after = before | {label: before.get(label, _NONE) | given for label, given in changes.items()}
         for label, given in changes.items():
             _check(label, given, known=label in before)
         after = {label: given for label, given in after.items() if label == ALL or given != _NONE}
         if after == before:
             return False
+        if is_looser(_counting(before), _counting(after)):
+            actor.require(OVERRIDES)
         _store(stored, after)
         detail = {"before": _plain(before), "after": _plain(after)}
         audit.record_of(chain(stored.pk), actor, "limits_changed", detail)
     source.refresh_from_db()
     return True
+
+
+def limits_digest(given: Mapping[str, Given]) -> str:
+    """Stands for `given_limits`, as a form shows them."""
+    return digest_of(_plain(given))
+
+
+def is_looser(before: Limits, after: Limits) -> bool:
+    """Whether any model may have more deletes, in rows or in percent, under the later limits."""
+    pairs = [(before.default, after.default)]
+    pairs += [(before.of(label), after.of(label)) for label in {*before.models, *after.models}]
+    return any(then.rows < now.rows or then.percent < now.percent for then, now in pairs)
 
 
 _NONE: Given = dict.fromkeys(MOST)
@@ -92,6 +117,6 @@ def _store(source: DataSource, after: dict[str, Given]) -> None:
         )
 
 
-def _plain(given: dict[str, Given]) -> dict[str, Any]:
+def _plain(given: Mapping[str, Given]) -> dict[str, Any]:
     """As events tell it."""
     return {**given[ALL], "models": {label: its for label, its in given.items() if label != ALL}}

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from django.db import transaction
 from django.db.models import F
 
-from data_sync.core.errors import DataSyncError, LeaseLost, WrongFile
+from data_sync import conf
+from data_sync.core.errors import DataSyncError, LeaseLost, TooManyBytes, WrongFile
 from data_sync.core.records import FileValue
 from data_sync.core.source import Outside, RecordSource
 from data_sync.core.states import PullState
@@ -131,7 +132,7 @@ def compare_and_store(turn: Turn) -> None:
     comparison = both.comparison(outside if pull.find_renames else None)
     _fetch_files(comparison, turn)
     lease.begin_phase("changes", comparison.total)
-    prepared = prepare(comparison, outside, pull.source, lease.advance, has_baselines=both.baselines.has)
+    prepared = prepare(comparison, outside, pull.source, lease.advance, knows=both.baselines.knows)
     with lease.quiet(), transaction.atomic():
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)
@@ -163,11 +164,27 @@ def _nowhere(label: str, key_texts: Collection[str]) -> set[str]:
 
 
 def _fetch_files(comparison: Comparison, turn: Turn) -> None:
-    """Stages every file the changes need, each checked while it arrives."""
+    """Stages every file the changes need, each checked while it arrives. Raises `TooManyBytes` before it asks for one
+    that does not fit any more.
+
+    What counts is what the files are said to have, as none of them is given a byte more; and that of every file, as
+    each task comes by all of them, those that it finds staged too. So the sum is the same however often a pull goes
+    on, and a pull that is made again does not add to what it was refused.
+    """
     turn.lease.begin_phase("files")
+    most, total, counted = conf.max_files_bytes(), 0, set[str]()
     for number, (where, file) in enumerate(comparison.wanted_files()):
         turn.lease.note(number)
         turn.check()
+        if file.checksum not in counted:
+            counted.add(file.checksum)
+            total += file.size
+        if total > most:
+            raise TooManyBytes(
+                f"Pull {turn.pull.pk} needs files of more than {most:,} bytes in all, which is what "
+                f"DATA_SYNC_MAX_FILES_BYTES allows: with {where}, they have {total:,}. Pull fewer models, or raise the "
+                "setting if the disk has room."
+            )
         if turn.is_staged(file):
             continue
         try:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import traceback
 from collections.abc import Collection, Mapping
 
 from data_sync.core.redaction import Redaction, new_key
 from data_sync.models import Changeset
-from data_sync.orm.refusals import words_of
-from data_sync.orm.resolution import schemas
+from data_sync.orm.refusals import is_about_the_database, without_values
 from data_sync.orm.schema import ModelSchema
+from data_sync.registry import registrations
 
 logger = logging.getLogger("data_sync")
 
@@ -39,15 +40,33 @@ def names_of(redacted: Mapping[str, Collection[str]]) -> list[str]:
 def every_redacted(changeset: Changeset) -> list[str]:
     """What an error of the changeset's apply may quote: besides its own redacted fields those of every model that is
     registered, which deletes may reach."""
-    return sorted({*names_of(changeset.redacted), *names_of(redacted_fields(schemas()))})
+    return sorted({*names_of(changeset.redacted), *redacted_here()})
 
 
 def unexpected(what: str, error: BaseException, redacted: Collection[str]) -> str:
-    """Logs an error that nobody foresaw, with its traceback, and gives it in words. Where fields are `redacted`, the
-    error may quote them: neither has what it says, and the traceback names files and lines only."""
-    if not redacted:
-        logger.exception("%s", what)
-        return f"Unexpected {type(error).__name__}: {error}"
-    words = words_of(error, redacted)
-    logger.error("%s %s\n%s", what, words, "".join(traceback.format_tb(error.__traceback__)))
-    return f"Unexpected {words}"
+    """Logs an error that nobody foresaw, and gives what may be stored and shown of it: its kind, and a reference under
+    which the log has more. What it says may hold anything that the failing code knew, a password of a storage too.
+
+    Where fields are `redacted`, neither has what it says: see `log_error`.
+    """
+    reference = secrets.token_hex(4)
+    log_error(f"{what} (reference {reference})", error, hidden=bool(redacted))
+    words, under = without_values(error), f"in the log, under the reference {reference}"
+    if not redacted or is_about_the_database(error):
+        return f"Unexpected {words}; more is {under}."
+    hides = f"because it may quote redacted fields ({', '.join(sorted(set(redacted)))})"
+    return f"Unexpected {words}; what it says is not shown, {hides}. Where it happened is {under}."
+
+
+def log_error(what: str, error: BaseException, *, hidden: bool) -> None:
+    """Logs an error with its traceback. `hidden`: where it may quote redacted fields. Then without what it and its
+    causes say, unless that is about the database itself, and the traceback names files and lines only."""
+    if not hidden:
+        logger.error("%s", what, exc_info=error)
+        return
+    logger.error("%s %s\n%s", what, without_values(error), "".join(traceback.format_tb(error.__traceback__)))
+
+
+def redacted_here() -> list[str]:
+    """The redacted fields of all models that are registered here, as `model.field`."""
+    return names_of({registration.label: sorted(registration.redact) for registration in registrations()})

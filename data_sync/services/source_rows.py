@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import F
 
-from data_sync.core.errors import Busy
+from data_sync.core import canonical
+from data_sync.core.errors import Busy, RevisionConflict
 from data_sync.models import Changeset, DataSource
 
 from .leases import HELD_SECONDS
@@ -24,6 +27,25 @@ def locked(source: DataSource) -> DataSource:
     # Writes first, for SQLite. On PostgreSQL it takes the stronger lock to keep new pulls from referring to the row.
     DataSource.objects.filter(pk=source.pk).update(name=F("name"))
     return DataSource.objects.select_for_update().get(pk=source.pk)
+
+
+def digest_of(shown: object) -> str:
+    """Stands for what a form showed, which it sends back; it tells nothing of it."""
+    return hashlib.sha256(canonical.dumps(shown).encode()).hexdigest()
+
+
+def identity_of(source: DataSource) -> str:
+    """Stands for a source's name, URL, key and audience."""
+    return digest_of([source.name, source.url, source.key, source.google_audience])
+
+
+def refuse_other(seen: str | None, now: str) -> None:
+    """Raises `RevisionConflict` where what is stored is not what was seen. To be called under the lock.
+
+    None: who asks has seen no form.
+    """
+    if seen is not None and seen != now:
+        raise RevisionConflict("Somebody has changed the source meanwhile. Nothing was done; look again.")
 
 
 def refuse_held(source: DataSource) -> None:

@@ -14,7 +14,7 @@ from . import audit, credentials, trust
 from .actors import Actor
 from .baselines import forget
 from .source_identity import REFERENCE_PREFIX, audience_of, protected_key
-from .source_rows import chain, locked, refuse_held
+from .source_rows import chain, identity_of, locked, refuse_held, refuse_other
 
 __all__ = ["REFERENCE_PREFIX", "add_source", "change_source", "open_source", "remove_source"]
 
@@ -32,7 +32,7 @@ def add_source(name: str, url: str, key: str, actor: Actor, *, google_audience: 
     source = DataSource(
         name=_name(name),
         url=str(parsed),
-        key="" if audience and not key.strip() else protected_key(key, actor),
+        key="" if audience and not key.strip() else protected_key(key, str(parsed), actor),
         google_audience=audience,
     )
     with transaction.atomic():
@@ -50,17 +50,21 @@ def change_source(
     url: str | None = None,
     key: str | None = None,
     google_audience: str | None = None,
+    seen: str | None = None,
 ) -> DataSource:
     """Changes what is given and leaves what is None.
 
     Another scheme, host or port needs the key and the audience again: otherwise whoever may change a source could have
-    its key, or tokens for it, sent to a host of their own. Another URL, key or audience ends trust in the source.
-    Raises `NotPermitted` and `InvalidInput`; for another URL `InvalidTransition` while a pull is active: it would
+    its key, or tokens for it, sent to a host of their own; nor will a reference do there that a source of another host
+    has had, unless the actor is the command line. Another URL, key or audience ends trust in the source.
+    `seen` is the `identity_of` the source that a form was made from. Raises `NotPermitted`, `InvalidInput`, and
+    `RevisionConflict` where it has another by now; for another URL `InvalidTransition` while a pull is active: it would
     store as agreed what it reads at the old one, and `Busy` while a changeset is being written.
     """
     actor.require("data_sync.change_datasource")
     with transaction.atomic():
         stored = locked(source)
+        refuse_other(seen, identity_of(stored))
         before = _told(stored)
         _change(stored, actor, name, url, key, google_audience)
         audit.record_of(
@@ -97,7 +101,7 @@ def _change(
     if audience is not None and (has_moved or audience.strip() != changed.google_audience):
         changed.google_audience = audience_of(audience, parse_url(changed.url), actor)
     if key is not None:
-        changed.key = protected_key(key, actor)
+        changed.key = protected_key(key, changed.url, actor)
     if not (changed.key or changed.google_audience):
         raise InvalidInput("A source needs an export key, or a Google audience.")
     if changed.url != before[0]:

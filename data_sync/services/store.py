@@ -31,9 +31,11 @@ from .agreement import Agreement
 from .classify import classified
 from .comparison import Comparison
 from .content import CONTENT, change_content, content_text
+from .first_pulls import unreviewed
 from .guards import Rows, guards_of, reason_of
 from .limits import limits_of
 from .progress import Advance
+from .severing import severed
 from .trust import is_wanted
 
 BATCH = 400
@@ -48,6 +50,7 @@ COUNTS = (
     "conflicts",
     "left_scope",
     "large_files",
+    "severed",
 )
 LARGE_FILE = 5_000_000
 """Bytes of an incoming file from which on a reviewer is told."""
@@ -78,8 +81,8 @@ _IS_JSON = {
 @dataclass(slots=True)
 class Prepared:
     """What is ready to be stored. `models` has, per model, label, name, compared, kept, whether nothing was agreed on
-    with the source before (`is_new`), and each of `COUNTS`; `along`, by label, how many rows that are no changes would
-    be deleted along with others."""
+    with the source before or nobody has looked at what was found then (`is_new`), and each of `COUNTS`; `along`, by
+    label, how many rows that are no changes would be deleted along with others."""
 
     content_seal: str
     models: list[dict[str, Any]] = field(default_factory=list)
@@ -95,13 +98,18 @@ def prepare(
     source: DataSource | None,
     advance: Advance,
     *,
-    has_baselines: Callable[[str], bool],
+    knows: Callable[[str], bool],
 ) -> Prepared:
     """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns.
 
-    `advance` is told after each batch of how many.
+    `advance` is told after each batch of how many; `knows` says whether anything was agreed on of a model.
     """
-    per_model = {label: _row(label, comparison) | {"is_new": not has_baselines(label)} for label in comparison.schemas}
+    differing = [label for label in comparison.schemas if any(comparison.count(label, one) for one in Operation)]
+    unknown = unreviewed(source, list(filter(knows, differing)))
+    per_model = {
+        label: _row(label, comparison) | {"is_new": label in unknown or not knows(label)}
+        for label in comparison.schemas
+    }
     with closing(Distinct(conf.spool_dir())) as along:
         seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, along, advance))
         return Prepared(content_seal=seal, models=list(per_model.values()), along=along.counts())
@@ -120,6 +128,7 @@ def _prepared(
         kept = []
         for change in batch:
             _count(per_model[change.model], change)
+            per_model[change.model]["severed"] += severed(comparison.schemas[change.model], change)
             along.add(_along(change))
             values = {name: _value(change, name) for name in _IS_JSON}
             kept.append((change.number, json.dumps(list(values.values()))))

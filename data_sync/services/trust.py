@@ -20,9 +20,9 @@ from data_sync.orm.resolution import schemas
 from . import audit
 from .actors import Actor
 from .auto_approval import leave
-from .auto_rules import Limits
+from .auto_rules import TrustLimits
 from .due import AUTO_DUE
-from .source_rows import chain, locked
+from .source_rows import chain, identity_of, locked, refuse_other
 
 PERMISSION = "data_sync.trust_datasource"
 NEEDED = (PERMISSION, "data_sync.change_datasource", "data_sync.approve_changeset", "data_sync.apply_changeset")
@@ -43,17 +43,20 @@ def switch_on(
     max_changes: int = USUAL_CHANGES,
     max_deletes: int = USUAL_DELETES,
     unattended: bool = False,
+    seen: str | None = None,
 ) -> Trust:
     """From now on, what a complete pull finds may be applied without review, on this actor's authority: with one click,
     or `unattended` without one. Switching on again sets the limits anew, and makes this actor answerable.
 
-    Raises `NotPermitted` for lack of one of `NEEDED`, and `InvalidInput` for limits that make no sense.
+    `seen` is the `identity_of` the source that a page showed. Raises `NotPermitted` for lack of one of `NEEDED`,
+    `InvalidInput` for limits that make no sense, and `RevisionConflict` where the source has become another.
     """
     for permission in NEEDED:
         actor.require(permission)
     limits = _limits(models, operations, max_changes, max_deletes, unattended)
     with transaction.atomic():
         row = locked(source)
+        refuse_other(seen, identity_of(row))
         before = limits_of(standing(row))
         trust, _ = Trust.objects.update_or_create(
             source=row,
@@ -118,10 +121,10 @@ def standing(source: DataSource | None) -> Trust | None:
     return None if source is None else Trust.objects.filter(source=source, is_on=True).select_related("user").first()
 
 
-def limits_of(trust: Trust | None) -> Limits | None:
+def limits_of(trust: Trust | None) -> TrustLimits | None:
     if trust is None:
         return None
-    return Limits(
+    return TrustLimits(
         models=tuple(trust.model_labels),
         operations=tuple(Operation(name) for name in trust.operations),
         max_changes=trust.max_changes,
@@ -160,7 +163,7 @@ def is_wanted(pull: DataPull) -> bool:
 
 def _limits(
     models: Collection[str], operations: Collection[str], max_changes: int, max_deletes: int, unattended: bool
-) -> Limits:
+) -> TrustLimits:
     known = schemas()
     chosen = tuple(dict.fromkeys(models))
     unknown = [label for label in chosen if label not in known]
@@ -178,7 +181,7 @@ def _limits(
         raise InvalidInput(f"The most changes must be 1 to {MOST:,}.")
     if deletes and not 1 <= max_deletes <= MOST:
         raise InvalidInput(f"The most deletes must be 1 to {MOST:,}; leave out the operation if there should be none.")
-    return Limits(
+    return TrustLimits(
         models=chosen,
         operations=tuple(operation for operation in Operation if operation.value in operations),
         max_changes=max_changes,
@@ -187,7 +190,7 @@ def _limits(
     )
 
 
-def _detail(source: DataSource, before: Limits | None, after: Limits | None) -> dict[str, Any]:
+def _detail(source: DataSource, before: TrustLimits | None, after: TrustLimits | None) -> dict[str, Any]:
     return {
         "source": source.name,
         "before": before and before.to_plain(),

@@ -2,7 +2,8 @@
 
 A source's URL is typed by a person and fetched by a server that may reach what that person may not.
 So: https, a public address, and nothing that hides where the request goes. Private hosts, and plain
-http, need `DATA_SYNC_ALLOWED_HOSTS`, or are this machine under DEBUG.
+http, need `DATA_SYNC_ALLOWED_HOSTS`, or are this machine under DEBUG. Where clouds hand out credentials
+no name leads: `metadata`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
-from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -19,10 +19,14 @@ from django.conf import settings
 from data_sync import conf
 from data_sync.core.errors import InvalidInput
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+from .metadata import Address, Network, leads_to_metadata
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
+_METADATA = (
+    "where clouds hand out the credentials of a machine, or that is link-local. No source is there; if one should be, "
+    "add that address itself to DATA_SYNC_ALLOWED_HOSTS: neither a name nor a wider network is enough."
+)
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 _SPECIAL = (
@@ -117,6 +121,8 @@ def resolve(url: SourceUrl) -> list[Address]:
     addresses = list(dict.fromkeys(_unmapped(str(answer[4][0])) for answer in answers))
     names, networks = _allowed()
     for address in addresses:
+        if leads_to_metadata(address, networks):
+            raise AddressRefused(f"{url.host} has the address {address}, {_METADATA}")
         if url.host in names or any(address in network for network in networks):
             continue
         if _is_local_under_debug(url.host) and address.is_loopback:
@@ -151,6 +157,8 @@ def _check_host(host: str) -> None:
             raise InvalidInput(f"Write the address {host!r} as four decimal numbers without leading zeros.")
         return
     names, networks = _allowed()
+    if leads_to_metadata(literal, networks):
+        raise InvalidInput(f"{host} is an address {_METADATA}")
     allowed = host in names or any(literal in network for network in networks)
     if not (allowed or is_public(literal) or (_is_local_under_debug(host) and literal.is_loopback)):
         raise InvalidInput(
@@ -158,9 +166,9 @@ def _check_host(host: str) -> None:
         )
 
 
-def _allowed() -> tuple[set[str], list[ipaddress.IPv4Network | ipaddress.IPv6Network]]:
+def _allowed() -> tuple[set[str], list[Network]]:
     names: set[str] = set()
-    networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+    networks: list[Network] = []
     for entry in conf.allowed_hosts():
         try:
             networks.append(ipaddress.ip_network(entry.strip("[]"), strict=False))

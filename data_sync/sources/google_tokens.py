@@ -13,17 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
-from data_sync import conf
-
 from .bounded import bounded
 from .failures import Failed
-from .proxy import parse_proxy
+from .google_requests import google_request
 
 SPARE_SECONDS = 300.0
 """So long before it expires a token is replaced: a request takes time, and clocks differ."""
 LONGEST_SECONDS = 30.0
 """What fetching may take in all, with the attempts that google-auth makes."""
-TIMEOUT_SECONDS = 5.0
 
 logger = logging.getLogger("data_sync")
 
@@ -63,32 +60,12 @@ def token(audience: str, seconds: float) -> str:
 def _fetch(audience: str) -> _Token:
     from google.oauth2 import id_token
 
-    request = _request()
+    request = google_request()
     credentials: Any = id_token.fetch_id_token_credentials(audience, request=request)
     credentials.refresh(request)
     if not credentials.token or credentials.expiry is None:
         raise ValueError("Google answered without a token.")
     return _Token(credentials.token, credentials.expiry.replace(tzinfo=UTC).timestamp())
-
-
-def _request() -> Any:
-    """google-auth's way to make requests, but bounded, past the environment's proxies and without redirects."""
-    import requests
-    from google.auth.transport.requests import Request
-
-    class Bounded(Request):
-        def __call__(self, *arguments: Any, **options: Any) -> Any:
-            options["timeout"] = min(options.get("timeout") or TIMEOUT_SECONDS, TIMEOUT_SECONDS)
-            send: Any = super().__call__
-            return send(*arguments, **options, allow_redirects=False)
-
-    session = requests.Session()
-    session.trust_env = False
-    proxy = parse_proxy(conf.proxy())
-    if proxy is not None:
-        # For the token service; the metadata server speaks plain http, and is on this machine.
-        session.proxies = {"https": proxy.url}
-    return Bounded(session)
 
 
 def forget() -> None:

@@ -17,12 +17,13 @@ from requests.adapters import HTTPAdapter
 
 from data_sync import conf
 
-from .addresses import Address, AddressRefused, SourceUrl, resolve
+from .addresses import AddressRefused, SourceUrl, resolve
 from .answer import Answer
 from .bounded import bounded
 from .connections import pool_classes
 from .failures import Deadline, Failed, explained
 from .identity import Identity
+from .metadata import Address
 from .proxy import parse_proxy
 
 

@@ -18,15 +18,17 @@ from typing import assert_never
 from django.db import Error, transaction
 
 from data_sync import conf
-from data_sync.core.errors import Busy, HandOverFailed, InvalidTransition, LeaseLost
+from data_sync.core.errors import Busy, DataSyncError, HandOverFailed, InvalidTransition, LeaseLost
 from data_sync.core.states import PullState
+from data_sync.core.unquoted import unquoted
 from data_sync.services import auto_apply, due, expiry
 from data_sync.services.apply import run_apply
 from data_sync.services.due import Kind, Submission
 from data_sync.services.pull import run_pull
 from data_sync.services.pull_states import forget_answers_of_the_past
+from data_sync.services.redaction import redacted_here, unexpected
 
-from . import choice, google_queue
+from . import choice, functions, google_queue
 
 SWEPT_AT_ONCE = 100
 SWEPT_BY_A_TASK = 5
@@ -120,11 +122,17 @@ def sweep(limit: int = SWEPT_AT_ONCE) -> list[Swept]:
         except HandOverFailed as error:
             swept.append(Swept(kind=kind, pk=pk, delivery=Delivery.FAILED, reason=str(error)))
             break
-        except Exception as error:
-            logger.exception("%s was swept, and failed.", _name(kind, pk))
+        except DataSyncError as error:
+            logger.exception(_swept(kind, pk))
             delivery, reason = Delivery.FAILED, f"{type(error).__name__}: {error}"
+        except Exception as error:
+            delivery, reason = Delivery.FAILED, unexpected(_swept(kind, pk), error, redacted_here())
         swept.append(Swept(kind=kind, pk=pk, delivery=delivery, reason=reason))
     return swept
+
+
+def _swept(kind: Kind, pk: int) -> str:
+    return f"{_name(kind, pk)} was swept, and failed."
 
 
 def _start(kind: Kind, pk: int) -> None:
@@ -213,8 +221,12 @@ def _sweep_a_little(kind: Kind, pk: int) -> None:
 def _queue(kind: Kind, pk: int) -> choice.Queue | None:
     try:
         return choice.chosen()
-    except Exception as error:
+    except choice.ForeignBackend as error:
         raise _failure(kind, pk, error) from error
+    except Exception as error:
+        # Of a backend that cannot be made is shown what the system check shows: what it says may hold a password.
+        reason = f'TASKS["{functions.ALIAS}"] cannot be used: {unquoted(error)}'
+        raise _failure(kind, pk, error, reason) from error
 
 
 def _hand_over(queue: choice.Queue, submission: Submission) -> None:
@@ -226,9 +238,9 @@ def _hand_over(queue: choice.Queue, submission: Submission) -> None:
         raise _failure(submission.kind, submission.pk, error) from error
 
 
-def _failure(kind: Kind, pk: int, error: Exception) -> HandOverFailed:
+def _failure(kind: Kind, pk: int, error: Exception, reason: str = "") -> HandOverFailed:
     logger.error("%s could not be handed to the queue.", _name(kind, pk), exc_info=error)
-    reason = str(error) or type(error).__name__
+    reason = reason or str(error) or type(error).__name__
     return HandOverFailed(
         f"{_name(kind, pk)} is asked for, but could not be handed to the queue: {reason.rstrip('.')}. "
         "It is not lost: the next sweep hands it over (data_sync sweep)."

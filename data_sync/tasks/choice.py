@@ -19,6 +19,10 @@ from data_sync.services.due import Submission
 from . import functions, google_queue, target
 
 
+class ForeignBackend(ImproperlyConfigured):
+    """The backend belongs to the other one of `django.tasks` and its backport. What it says is ours, and no secret."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
     """What takes submissions. `is_immediate`: it does the work at once, in the caller's process. `is_dummy`: never."""
@@ -60,7 +64,7 @@ def _backend_queue() -> Queue:
     backend = task_backends[functions.ALIAS]
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
     if not isinstance(backend, BaseTaskBackend):
-        raise ImproperlyConfigured(
+        raise ForeignBackend(
             f'TASKS["{functions.ALIAS}"] names {name}, which is no backend of {BaseTaskBackend.__module__}: '
             "django.tasks and its backport do not take each other's."
         )

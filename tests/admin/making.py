@@ -151,6 +151,11 @@ def source(name: str = "Staging") -> DataSource:
     return DataSource.objects.create(name=name, url="https://staging.example.org/api", key="env:DATA_SYNC_KEY_STAGING")
 
 
+def seen(client: Any, page: str) -> dict[str, str]:
+    """What the form of a page sends along of what it was made from."""
+    return {"seen": client.get(page).context["form"]["seen"].value()}
+
+
 def pull(**values: Any) -> DataPull:
     return DataPull.objects.create(**{"source_name": "Staging", "state": "done", "actor": "mira", **values})
 

@@ -43,10 +43,15 @@ EDITED: dict[str, dict[type[Any], set[str]]] = {
     "datasource_delete": {Changeset: {"source_id"}, DataPull: {"source_id"}},
     "datasource_test": {},
     "datasource_pull": {},
+    "datasource_pull_and_apply": {},
+    "datasource_limits": {DataSource: {"delete_limit", "delete_percent"}},
+    "datasource_trust": {},
+    "datasource_untrust": {},
     "datapull_add": {},
     "datapull_cancel": {DataPull: {"state", "error", "active_source", "finished_at"}},
     "exportkey_add": {},
     "exportkey_revoke": {ExportKey: {"revoked_at"}},
+    "exportkey_rotate": {ExportKey: {"name", "expires_at"}},
 }
 """By URL: which columns of rows that were there before a form may alter, whatever it says. A URL that answers forms and
 is not here fails."""

@@ -125,20 +125,22 @@ def test_limits_are_set_on_a_page_of_the_source(admin_client: Any) -> None:
     page = admin_client.get(url("limits", source)).content.decode()
     assert 'placeholder="1000"' in page and 'placeholder="50"' in page
     given = {"rows:": "200", "percent:": "", f"rows:{TERM}": "0", f"percent:{TERM}": "5"}
+    given |= making.seen(admin_client, url("limits", source))
     assert admin_client.post(url("limits", source), given).url == url("change", source)
     assert limits.limits_of(source).of(TERM) == Limit(rows=0, percent=5)
     assert limits.limits_of(source).default == Limit(rows=200, percent=50)
     assert "Term 0 5 Any other model 200 50" in text(admin_client.get(url("change", source)))
     event = Event.objects.get(chain=f"source:{source.pk}")
     assert (event.action, event.actor) == ("limits_changed", "admin")
-    assert admin_client.post(url("limits", source), {}).url == url("change", source)
+    seen = making.seen(admin_client, url("limits", source))
+    assert admin_client.post(url("limits", source), seen).url == url("change", source)
     assert limits.limits_of(source) == Limits(default=Limit(rows=1000, percent=50))
 
 
 @pytest.mark.parametrize("given", [{"rows:": "-1"}, {"percent:": "101"}, {"rows:": "many"}, {"rows:": "2147483648"}])
 def test_limits_that_say_nothing_are_refused_on_the_page(admin_client: Any, given: dict[str, str]) -> None:
     source = making.source()
-    answer = admin_client.post(url("limits", source), given)
+    answer = admin_client.post(url("limits", source), given | making.seen(admin_client, url("limits", source)))
     assert "Please correct the error" in text(answer)
     assert not Event.objects.exists()
 
@@ -153,12 +155,40 @@ def test_limits_need_the_permission_to_change_the_source(client: Any) -> None:
     assert limits.limits_of(source).default.rows == 1000
 
 
+def test_a_limit_is_raised_by_whoever_may_override_guards_alone(client: Any) -> None:
+    source = making.source()
+    client.force_login(making.user("ada", "change_datasource"))
+    page = client.get(url("limits", source))
+    assert "To raise a limit or take one back takes the permission to override guards" in text(page)
+    given = {"rows:": "1001"} | making.seen(client, url("limits", source))
+    assert client.post(url("limits", source), given).status_code == 403
+    assert client.post(url("limits", source), given | {"rows:": "999"}).status_code == 302
+    assert limits.limits_of(source).default.rows == 999
+    client.force_login(making.user("bob", "change_datasource", "override_changeset_guard"))
+    page = client.get(url("limits", source))
+    assert "To raise a limit" not in text(page)
+
+
 def test_limits_of_a_model_that_is_no_longer_registered_can_be_taken_back(admin_client: Any) -> None:
     source = making.source()
     source.delete_limits.create(model="gone.model", limit=3)
     assert "gone.model" in text(admin_client.get(url("limits", source)))
-    admin_client.post(url("limits", source), {})
+    admin_client.post(url("limits", source), making.seen(admin_client, url("limits", source)))
     assert not source.delete_limits.exists()
+
+
+@pytest.mark.parametrize("has_seen", [True, False])
+def test_a_form_of_limits_that_were_changed_meanwhile_takes_none_back(admin_client: Any, has_seen: bool) -> None:
+    source = making.source()
+    seen = making.seen(admin_client, url("limits", source)) if has_seen else {}
+    limits.change_limits(source, actors.command_line(), {limits.ALL: {"rows": 0}, TERM: {"rows": 3}})
+    answer = admin_client.post(url("limits", source), {"rows:": "", "percent:": "7"} | seen)
+    assert answer.status_code == 409 and "The source was changed meanwhile" in text(answer)
+    assert limits.limits_of(source).default == Limit(rows=0, percent=50)
+    assert [answer.context["form"][name].value() for name in ("rows:", "percent:", f"rows:{TERM}")] == [0, None, 3]
+    given = {"rows:": "0", "percent:": "7", f"rows:{TERM}": "3", "seen": answer.context["form"]["seen"].value()}
+    assert admin_client.post(url("limits", source), given).status_code == 302
+    assert limits.limits_of(source).default == Limit(rows=0, percent=7)
 
 
 def test_a_guard_of_an_older_form_says_its_message(admin_client: Any) -> None:

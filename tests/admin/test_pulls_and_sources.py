@@ -57,10 +57,29 @@ def test_the_form_says_which_variables_may_hold_a_key(admin):
 def test_an_empty_key_keeps_the_stored_one(admin):
     source = sources.add_source("Staging", "https://staging.example.org/api", "env:DATA_SYNC_KEY_STAGING", keys_actor())
 
-    admin.post(url("datasource", "edit", source.pk), {"name": "Stage", "url": source.url, "key": ""})
+    page = url("datasource", "edit", source.pk)
+    admin.post(page, {"name": "Stage", "url": source.url, "key": ""} | making.seen(admin, page))
 
     source.refresh_from_db()
     assert (source.name, source.key) == ("Stage", "env:DATA_SYNC_KEY_STAGING")
+
+
+@pytest.mark.parametrize("sent", ["what it was made from", "nothing", "something"])
+def test_a_form_of_a_source_that_was_changed_meanwhile_takes_nothing_back(admin, sent):
+    source = sources.add_source("Staging", "https://staging.example.org/api", "env:DATA_SYNC_KEY_STAGING", keys_actor())
+    page = url("datasource", "edit", source.pk)
+    seen = {"what it was made from": making.seen(admin, page), "nothing": {}, "something": {"seen": "x"}}[sent]
+    sources.change_source(source, keys_actor(), url="https://staging.example.org/v2")
+
+    answer = admin.post(page, {"name": "Stage", "url": "https://staging.example.org/api", "key": ""} | seen)
+
+    source.refresh_from_db()
+    assert (answer.status_code, source.name, source.url) == (409, "Staging", "https://staging.example.org/v2")
+    assert "The source was changed meanwhile" in text(answer)
+    again = answer.context["form"]
+    assert (again["name"].value(), again["url"].value()) == ("Staging", "https://staging.example.org/v2")
+    given = {"name": "Stage", "url": source.url, "key": "", "seen": again["seen"].value()}
+    assert admin.post(page, given).status_code == 302
 
 
 def test_a_google_audience_is_kept_shown_and_in_place_of_a_key(admin):

@@ -462,11 +462,11 @@ def test_a_locked_database_leaves_other_errors_as_they_are(boss, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_nobody_foresaw_while_it_is_applied_is_a_result_and_no_server_error(boss, monkeypatch):
+def test_what_nobody_foresaw_while_it_is_applied_is_a_result_and_no_server_error(boss, monkeypatch, caplog):
     from data_sync.services import apply
 
     def mistake(*_: Any) -> None:
-        raise ZeroDivisionError("oh")
+        raise ZeroDivisionError("pass-word")
 
     monkeypatch.setattr(apply, "write_rows", mistake)
     stored = changeset([create(1, decision="accepted")])
@@ -475,7 +475,11 @@ def test_what_nobody_foresaw_while_it_is_applied_is_a_result_and_no_server_error
 
     stored.refresh_from_db()
     assert (answer.status_code, stored.state) == (200, "failed")
-    assert "Unexpected ZeroDivisionError" in text(answer)
+    assert "Unexpected ZeroDivisionError; more is in the log, under the reference" in text(answer)
+    assert "pass-word" not in text(answer) and "pass-word" not in str(stored.events.values_list("detail")) + str(
+        stored.state_reason
+    )
+    assert stored.state_reason.rstrip(".").rpartition(" ")[2] in caplog.text and "pass-word" in caplog.text
 
 
 # Many deletes

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from data_sync import tasks
 from data_sync.models import Changeset, DataPull, DataSource, Trust
-from data_sync.services import trust
+from data_sync.services import sources, trust
 from data_sync.services.actors import command_line
 from data_sync.services.pull import run_pull
 from tests.environments import Environments
@@ -62,12 +62,47 @@ def test_the_page_says_what_it_means_and_chooses_no_model(admin: Client) -> None
 
 def test_a_source_is_trusted_with_what_was_chosen(admin: Client) -> None:
     source = making.source()
-    page = admin.post(url("trust", source.pk), FORM, follow=True)
+    page = admin.post(url("trust", source.pk), FORM | making.seen(admin, url("trust", source.pk)), follow=True)
     made = Trust.objects.get()
     assert (made.is_on, made.model_labels, made.operations) == (True, ["testapp.term"], ["create", "update"])
     assert (made.max_changes, made.max_deletes, made.unattended, made.actor) == (50, 0, False, "admin")
     assert "“Pull and apply” applies without review." in text(page) and "Pull and apply" in text(page)
     assert "one click" in text(admin.get(url("changelist")))
+
+
+def test_the_page_shows_which_environment_would_be_trusted_and_by_which_door(admin: Client) -> None:
+    source = making.source()
+    page = text(admin.get(url("trust", source.pk)))
+    assert f"URL {source.url} Export key env:DATA_SYNC_KEY_STAGING" in page and "Google audience" not in page
+    sources.change_source(source, SHELL, key="k" * 43, google_audience="https://staging.example.org")
+    page = admin.get(url("trust", source.pk))
+    assert "Export key stored encrypted Google audience https://staging.example.org" in text(page)
+    assert source.key not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": "https://evil.example.com/api", "key": "x" * 43},
+        {"url": "https://staging.example.org/other"},
+        {"key": "env:DATA_SYNC_KEY_OTHER"},
+        {"google_audience": "https://elsewhere.example.org"},
+        {"name": "staging"},
+        {},
+    ],
+    ids=str,
+)
+def test_what_the_page_did_not_show_is_not_trusted(admin: Client, change: dict[str, Any]) -> None:
+    """Somebody sets another URL between the page and its answer."""
+    source = making.source()
+    seen = making.seen(admin, url("trust", source.pk)) if change else {}
+    sources.change_source(source, SHELL, **change)
+    answer = admin.post(url("trust", source.pk), FORM | seen)
+    source.refresh_from_db()
+    assert answer.status_code == 409 and not Trust.objects.exists()
+    assert "The source was changed meanwhile" in text(answer) and f"URL {source.url} " in text(answer)
+    again = FORM | {"seen": answer.context["form"]["seen"].value()}
+    assert admin.post(url("trust", source.pk), again).status_code == 302 and Trust.objects.get().is_on
 
 
 @pytest.mark.parametrize(
@@ -88,7 +123,8 @@ def test_a_source_is_trusted_with_what_was_chosen(admin: Client) -> None:
     ids=str,
 )
 def test_what_is_not_filled_in_well_trusts_nobody(admin: Client, given: dict[str, Any]) -> None:
-    page = admin.post(url("trust", making.source().pk), FORM | given)
+    page = url("trust", making.source().pk)
+    page = admin.post(page, FORM | making.seen(admin, page) | given)
     assert page.status_code == 200 and page.context["form"].errors
     assert not Trust.objects.exists()
 
@@ -109,7 +145,7 @@ def test_no_other_form_switches_it_on(admin: Client) -> None:
     source = making.source()
     forged = {**FORM, "is_on": "on", "unattended": "on", "trust-is_on": "on", "trust": "on", "_save": "Save"}
     change = {"name": source.name, "url": source.url, "key": ""}
-    admin.post(url("edit", source.pk), forged | change)
+    admin.post(url("edit", source.pk), forged | change | making.seen(admin, url("edit", source.pk)))
     admin.post(url("change", source.pk), forged | change)
     admin.post(url("add"), forged | {"name": "Other", "url": source.url, "key": "env:DATA_SYNC_KEY_X"})
     row = {"form-TOTAL_FORMS": "1", "form-INITIAL_FORMS": "1", "form-0-id": str(source.pk), "form-0-trust": "on"}
@@ -134,7 +170,8 @@ def test_trust_ends_by_a_button_and_not_by_an_address(admin: Client) -> None:
 def test_another_url_ends_it_and_the_page_says_so(admin: Client) -> None:
     source = making.source()
     trusted(source)
-    admin.post(url("edit", source.pk), {"name": source.name, "url": source.url + "/v2", "key": ""})
+    change = {"name": source.name, "url": source.url + "/v2", "key": ""}
+    admin.post(url("edit", source.pk), change | making.seen(admin, url("edit", source.pk)))
     assert "admin changed the source&#x27;s URL." in admin.get(url("change", source.pk)).content.decode()
     assert "Pull and apply" not in text(admin.get(url("change", source.pk)))
 

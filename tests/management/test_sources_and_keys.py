@@ -77,6 +77,39 @@ def test_a_source_is_removed_and_its_changesets_stay(run: Run) -> None:
     assert again.code == 1 and "There is no source named “Staging”" in again.err
 
 
+def test_a_source_gets_another_key_and_keeps_the_rest(run: Run) -> None:
+    source = making.source()
+    run("source", "limit", "Staging", "--rows", "20")
+    run("source", "trust", "Staging", "--models", "testapp.tag")
+    ran = run("source", "change", "Staging", "--key", "-", given=f"{KEY}\n")
+    assert ran.code == 0 and "ended trust" in ran.out and KEY not in ran.out + ran.err
+    source.refresh_from_db()
+    assert (source.name, credentials.reveal(source.key)) == ("Staging", KEY)
+    assert "20 rows" in run("source", "limit", "Staging").out
+    again = run("source", "change", "Staging", "--name", "Stage", "--key", "env:OTHER", "--json").document
+    assert (again["name"], again["key"], again["url"]) == ("Stage", "env:OTHER", source.url)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["Staging"], "Say what to change"),
+        (["Nothing", "--name", "New"], "Nothing"),
+        (["Staging", "--url", "https://other.example.org/api"], "give the export key again"),
+        (["Staging", "--key", KEY], "A key on the command line would stay in the shell's history."),
+        (["Staging", "--name", ""], "needs a name"),
+        (["Staging", "--name", "New", "--as", "ada"], "change_datasource"),
+    ],
+)
+def test_a_change_that_makes_no_sense_or_is_not_allowed_is_refused(run: Run, words: list[str], reason: str) -> None:
+    making.source()
+    making.user("ada", "view_datasource")
+    before = DataSource.objects.values().get()
+    ran = run("source", "change", *words)
+    assert ran.code == 1 and reason in ran.err and KEY not in ran.err
+    assert DataSource.objects.values().get() == before
+
+
 def test_a_source_that_is_being_pulled_from_is_not_removed(run: Run) -> None:
     source = making.source()
     making.pull(source=source, state="reading", active_source=source.pk)
@@ -204,6 +237,16 @@ def test_a_key_is_rotated_and_the_new_one_printed_once_and_alone(run: Run) -> No
     }
     assert "expires soon" in run("key", "list").out
     assert new.partition(".")[2] not in run("key", "list", "--json").out
+
+
+def test_who_revokes_a_rotated_key_hears_of_the_old_one_and_can_name_it(run: Run) -> None:
+    old = run("key", "create", "production").out.strip()
+    run("key", "rotate", "production")
+    prefix = old.partition(".")[0]
+    assert f"is still good. Revoke it, too: data_sync key revoke {prefix}" in run("key", "revoke", "production").out
+    ran = run("key", "revoke", prefix)
+    assert ran.code == 0 and "still good" not in ran.out
+    assert making.readable(old) is None
 
 
 def test_an_old_key_may_end_at_once(run: Run) -> None:

@@ -43,10 +43,12 @@ def test_what_could_not_be_delivered_is_told(run: Run, lost: DataPull, monkeypat
 
     monkeypatch.setattr(tasks, "run_pull", fail)
     ran = run("sweep", "--json")
-    reason = "OperationalError: it is\nlocked"
+    [told] = ran.document["swept"]
+    reason = told["reason"]
+    assert reason.startswith("Unexpected OperationalError: it is locked; more is in the log, under the reference ")
     swept = {"task": "pull", "id": lost.pk, "delivery": "failed", "reason": reason}
     assert (ran.code, ran.document) == (1, {"swept": [swept]})
     DataPull.objects.update(submitted_at=None)
     ran = run("sweep")
-    assert ran.out.splitlines()[0].startswith(f"Pull {lost.pk}: failed. OperationalError")
+    assert ran.out.splitlines()[0].startswith(f"Pull {lost.pk}: failed. Unexpected OperationalError: it is locked; ")
     assert "Of 1 task, 1 could not be delivered." in ran.err

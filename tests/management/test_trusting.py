@@ -15,6 +15,8 @@ from tests.testapp.models import Tag, Term
 
 from .conftest import Run
 
+MODELS = ("--models", "testapp.term,testapp.tag")
+
 
 @pytest.fixture
 def agreed(environments: Environments, run: Run) -> Environments:
@@ -75,7 +77,7 @@ def test_nothing_to_apply_ends_with_0(run: Run, agreed: Environments) -> None:
 
 
 def test_an_apply_that_fails_ends_with_1(run: Run, agreed: Environments, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("source", "trust", "Staging")
+    run("source", "trust", "Staging", *MODELS)
     monkeypatch.setattr(apply, "write_rows", lambda *_: 1 / 0)
     ran = run("pull", "Staging", "--apply", "--json")
     assert (ran.code, ran.document["applied"]) == (1, False)
@@ -83,14 +85,14 @@ def test_an_apply_that_fails_ends_with_1(run: Run, agreed: Environments, monkeyp
 
 
 def test_an_unattended_source_is_applied_by_any_pull(run: Run, agreed: Environments) -> None:
-    run("source", "trust", "Staging", "--unattended")
+    run("source", "trust", "Staging", *MODELS, "--unattended")
     ran = run("pull", "Staging", "--json")
     assert (ran.code, ran.document["applied"]) == (0, True)
     assert run("pull", "Staging", "--json").document["changeset"] is None
 
 
 def test_without_apply_an_attended_source_waits_as_ever(run: Run, agreed: Environments) -> None:
-    run("source", "trust", "Staging")
+    run("source", "trust", "Staging", *MODELS)
     ran = run("pull", "Staging", "--json")
     assert ran.code == 2 and "applied" not in ran.document
 
@@ -101,7 +103,7 @@ def test_the_queue_is_not_asked_as_the_command_waits_for_what_comes_of_it(
     from tests.tasks.conftest import DUMMY
 
     settings.TASKS = {"data_sync": {"BACKEND": DUMMY}}
-    run("source", "trust", "Staging")
+    run("source", "trust", "Staging", *MODELS)
     assert run("pull", "Staging", "--apply", "--json").document["applied"] is True
 
 
@@ -125,8 +127,23 @@ def test_trust_is_told_with_its_limits_and_kept_where_nothing_else_is_said(run: 
     assert "its changes apply without review" in out and max(map(len, out.splitlines())) < 80
 
 
+def test_models_are_named_where_no_trust_stands(run: Run, agreed: Environments) -> None:
+    for _ in range(2):
+        ran = run("source", "trust", "Staging", "--unattended")
+        assert ran.code == 1 and "Name the models" in ran.err
+        run("source", "trust", "Staging", *MODELS)
+        run("source", "untrust", "Staging")
+
+
+def test_trust_that_does_nothing_now_says_so(run: Run, agreed: Environments, settings: Any) -> None:
+    settings.DATA_SYNC_AUTO_APPLY = False
+    for words in (("trust", "Staging", *MODELS), ("list",)):
+        told = " ".join(run("source", *words).out.split())
+        assert "nothing is applied now: DATA_SYNC_AUTO_APPLY is off" in told
+
+
 def test_trust_ends_with_a_reason(run: Run, agreed: Environments) -> None:
-    run("source", "trust", "Staging")
+    run("source", "trust", "Staging", *MODELS)
     ran = run("source", "untrust", "Staging", "--reason", "Enough.", "--json")
     assert (ran.code, ran.document) == (0, {"name": "Staging", "trust": None})
     assert Trust.objects.get().end_reason == "Enough."
@@ -145,15 +162,15 @@ def test_trust_ends_with_a_reason(run: Run, agreed: Environments) -> None:
     ],
 )
 def test_limits_that_make_no_sense_are_refused(run: Run, agreed: Environments, words: list[str], reason: str) -> None:
-    ran = run("source", "trust", "Staging", *words)
+    ran = run("source", "trust", "Staging", *MODELS, *words)
     assert ran.code == 1 and reason in ran.err and not Trust.objects.exists()
 
 
 def test_a_user_needs_the_permissions_and_is_who_answers(run: Run, agreed: Environments) -> None:
     making.user("guest", "change_datasource", "pull_datasource")
-    assert run("source", "trust", "Staging", "--as", "guest").code == 1
+    assert run("source", "trust", "Staging", *MODELS, "--as", "guest").code == 1
     making.user("mira", "*")
-    assert run("source", "trust", "Staging", "--as", "mira", "--json").document["trust"]["by"] == "mira"
+    assert run("source", "trust", "Staging", *MODELS, "--as", "mira", "--json").document["trust"]["by"] == "mira"
     assert run("pull", "Staging", "--apply", "--as", "guest").code == 1
     assert run("pull", "Staging", "--apply").code == 0
     assert Changeset.objects.get().apply_actor == "auto-apply for mira"

@@ -39,9 +39,10 @@ def verbs(parser: argparse.ArgumentParser, *before: str) -> Iterator[tuple[str, 
 VERBS = dict(verbs(Command().create_parser("manage.py", "data_sync")))
 WORDS = {
     "source add": ["another", "https://staging.example.org", "--key", "env:DATA_SYNC_KEY_X"],
+    "source change": ["Staging", "--name", "Other"],
     "source limit": ["Staging", "--rows", "7"],
     "source remove": ["Staging"],
-    "source trust": ["Staging"],
+    "source trust": ["Staging", "--models", "testapp.tag"],
     "source untrust": ["Staging"],
     "key create": ["another"],
     "key rotate": ["production"],
@@ -234,7 +235,7 @@ def test_what_nobody_foresaw_leaves_a_traceback_and_a_document(run: Run, monkeyp
     out = Capture()
     with pytest.raises(ZeroDivisionError):
         call_command("data_sync", "list", "--json", stdout=out)
-    assert json.loads(out.text) == {"error": "Unexpected ZeroDivisionError: oops"}
+    assert json.loads(out.text) == {"error": "Unexpected ZeroDivisionError; see stderr."}
 
 
 class Capture:

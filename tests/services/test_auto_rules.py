@@ -9,11 +9,11 @@ import pytest
 
 from data_sync.core.states import Operation
 from data_sync.services import auto_rules
-from data_sync.services.auto_rules import Facts, Limits, reasons
+from data_sync.services.auto_rules import Facts, TrustLimits, reasons
 
 pytestmark = pytest.mark.no_database
 
-LIMITS = Limits(
+LIMITS = TrustLimits(
     models=("shop.price", "shop.copy"),
     operations=(Operation.CREATE, Operation.UPDATE, Operation.DELETE),
     max_changes=10,
@@ -36,14 +36,16 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("operation", {"counts": {Operation.RENAME: 1}}, "not trusted with this operation: 1 rename."),
     ("too_many_changes", {"counts": {Operation.UPDATE: 11}}, "11 changes, and 10 is the most."),
     ("too_many_deletes", {"counts": {Operation.DELETE: 3}}, "3 deletes, and 2 is the most."),
-    ("first_pull", {"unagreed": ("shop.price",)}, "Nothing was agreed on with this source before about shop.price."),
+    ("too_many_deletes", {"severed": 1}, "2 deletes and 1 link or reference taken away, and 2 is the most."),
+    ("first_pull", {"unagreed": ("shop.price",)}, "Nothing was agreed on with this source before about shop.price,"),
     ("conflict", {"conflicts": 2}, "2 conflicts: rows that were changed here, too."),
     ("unknown_base", {"unknown_base": 1}, "1 change of unknown base"),
     ("cascade", {"cascades": 1}, "1 change would take other rows along."),
     ("missing_reference", {"missing_references": 4}, "4 changes with a missing reference."),
     ("problem", {"other_problems": 1}, "1 change with a problem"),
     ("warning", {"warnings": 1}, "1 change with a warning"),
-    ("rejected_before", {"rejected_before": 1}, "1 change that somebody has rejected before."),
+    ("rejected_before", {"rejected_before": 1}, "1 change of rows of which somebody has rejected a change"),
+    ("kept_before", {"kept_before": 2}, "2 changes of rows of which somebody has kept fields"),
     ("somebody_at_it", {"others_at_it": (41, 42)}, "decided or commented in changeset 41, 42."),
 ]
 
@@ -52,7 +54,7 @@ def test_what_fits_may_go() -> None:
     assert reasons(LIMITS, FITS) == []
 
 
-@pytest.mark.parametrize(("code", "facts", "sentence"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("code", "facts", "sentence"), CASES, ids=[" ".join([case[0], *case[1]]) for case in CASES])
 def test_each_rule_alone_leaves_it_for_review_and_says_why(code: str, facts: dict[str, Any], sentence: str) -> None:
     [reason] = reasons(LIMITS, replace(FITS, **facts))
     assert reason["code"] == code
@@ -87,3 +89,18 @@ def test_no_operation_goes_unless_it_is_named(operation: Operation) -> None:
 def test_deletes_count_as_changes_too() -> None:
     facts = replace(FITS, counts={Operation.UPDATE: 9, Operation.DELETE: 2})
     assert [reason["code"] for reason in reasons(LIMITS, facts)] == ["too_many_changes"]
+
+
+def test_what_updates_take_away_takes_the_right_to_delete() -> None:
+    limits = replace(LIMITS, operations=(Operation.UPDATE,), max_deletes=0)
+    facts = replace(FITS, counts={Operation.UPDATE: 2})
+    assert reasons(limits, facts) == []
+    [reason] = reasons(limits, replace(facts, severed=3))
+    assert reason["code"] == "operation"
+    assert "Updates take away 3 links or references" in reason["message"]
+
+
+def test_what_updates_take_away_counts_as_deletes() -> None:
+    facts = replace(FITS, counts={Operation.UPDATE: 2}, severed=2)
+    assert reasons(LIMITS, facts) == []
+    assert [reason["code"] for reason in reasons(LIMITS, replace(facts, severed=3))] == ["too_many_deletes"]

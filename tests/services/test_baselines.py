@@ -76,6 +76,16 @@ def applied(changeset: Changeset, *entries: tuple[bytes, bytes | None]) -> None:
         record_applied(changeset, [(LABEL, *entry) for entry in entries])
 
 
+def test_what_was_agreed_on_in_another_shape_is_no_agreement(source: DataSource) -> None:
+    """A release that adds a field makes every base unknown, as before the first pull."""
+    assert not Baselines(source, {LABEL: "a"}).knows(LABEL)
+    pulled(source, rows(10))
+    assert Baselines(source, {LABEL: "a"}).knows(LABEL)
+    other = Baselines(source, {LABEL: "b"})
+    assert other.has(LABEL) and not other.knows(LABEL)
+    assert not other.knows("testapp.unknown")
+
+
 # Pulls
 
 

@@ -43,11 +43,11 @@ def key() -> str:
     return keys.create_key("Production", command_line())[1]
 
 
-def ask(key: str, path: str, document: Any = None) -> Any:
+def ask(key: str, path: str, document: Any = None, address: str = ADDRESS) -> Any:
     headers = {"Authorization": f"Bearer {key}"}
     if document is None:
-        return Client().get(f"{PREFIX}/{path}", headers=headers, REMOTE_ADDR=ADDRESS)
-    return Client().post(f"{PREFIX}/{path}", document, "application/json", headers=headers, REMOTE_ADDR=ADDRESS)
+        return Client().get(f"{PREFIX}/{path}", headers=headers, REMOTE_ADDR=address)
+    return Client().post(f"{PREFIX}/{path}", document, "application/json", headers=headers, REMOTE_ADDR=address)
 
 
 def body(response: Any) -> bytes:
@@ -133,6 +133,15 @@ def test_a_pull_leaves_one_event_for_all_its_records_and_one_for_all_its_files(k
     other = keys.create_key("Other", command_line())[1]
     body(ask(other, FILE))
     assert happened(chain_of(other)) == ["created", "files_read"], "the first of each caller"
+
+
+def test_whoever_reads_with_the_same_key_from_elsewhere_is_recorded(key: str) -> None:
+    """Else who has stolen a key would read unseen, beside the one who pulls."""
+    make_copy()
+    for address in (ADDRESS, "198.51.100.9", ADDRESS):
+        body(ask(key, FILE, address=address))
+    events = Event.objects.filter(chain=chain_of(key), action="files_read")
+    assert [event.detail["address"] for event in events.order_by("number")] == [ADDRESS, "198.51.100.9"]
 
 
 def test_ten_minutes_later_the_next_is_recorded(key: str, monkeypatch: pytest.MonkeyPatch) -> None:

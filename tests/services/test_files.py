@@ -215,6 +215,39 @@ def test_a_hostile_name_stays_inside_of_the_media_folder(
     assert not list(Path(environments.media).parent.glob("passwd"))
 
 
+def test_the_files_of_one_pull_are_bounded_together(
+    environments: Environments, settings: Any, impostor: Impostor
+) -> None:
+    """Before the one that would not fit is asked for; and when the pull is made again, as staged files count too."""
+    settings.DATA_SYNC_MAX_FILES_BYTES = 25
+    for number, content in enumerate((b"a" * 10, b"b" * 10, b"b" * 10, b"c" * 10)):
+        offer(impostor, impostor.file(content), name=f"d{number}")
+    environments.source = impostor.add_source()
+    for _ in range(2):
+        pulled = environments.pull()
+        assert (pulled.state, pulled.files_fetched) == (PullState.FAILED, 0)
+        assert f"Pull {pulled.pk} needs files of more than 25 bytes in all" in pulled.error
+        assert "DATA_SYNC_MAX_FILES_BYTES" in pulled.error and "testapp.document d3, attachment" in pulled.error
+        assert "they have 30" in pulled.error
+        assert sum(path.stat().st_size for path in environments.staging.rglob("*") if path.is_file()) == 20
+    assert not any(sha(b"c" * 10) in request for request in impostor._server.requests)
+    settings.DATA_SYNC_MAX_FILES_BYTES = 30
+    assert environments.pull().state == PullState.DONE, "the shared one counts once"
+
+
+def test_a_file_that_is_larger_than_was_said_is_not_taken_in(
+    environments: Environments, impostor: Impostor, settings: Any
+) -> None:
+    """Otherwise what files are said to have would bound nothing."""
+    settings.DATA_SYNC_MAX_FILES_BYTES = 10
+    wanted = impostor.file(b"x" * 10)
+    impostor.answers[sha(b"x" * 10)] = http("200 OK", b"x" * 10_000_000)
+    offer(impostor, wanted)
+    pulled = pull_from(impostor, environments)
+    assert pulled.state == PullState.FAILED and "did not arrive as promised" in pulled.error
+    assert not [path for path in environments.staging.rglob("*") if path.is_file()]
+
+
 # What may happen to staged files
 
 

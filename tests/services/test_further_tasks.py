@@ -204,6 +204,29 @@ def test_files_that_are_staged_are_not_looked_for_in_each_task(
     assert len(looked) == len(set(looked)) == 3
 
 
+@pytest.mark.parametrize(("most", "state"), [(18, PullState.DONE), (17, PullState.FAILED)])
+def test_the_bytes_of_files_are_bounded_over_all_tasks(
+    queued: DataPull, settings: Any, most: int, state: PullState
+) -> None:
+    """Three files of 6 bytes, one in each task; and one task is killed, which tells nobody what it has fetched."""
+    settings.DATA_SYNC_MAX_FILES_BYTES = most
+    running = turns(queued)
+    while not DataPull.objects.get(pk=queued.pk).files_fetched:
+        next(running)
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise SystemExit(1)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(pulling.TimeIsUp, "__init__", stop)
+        next(running)
+    for _ in turns(queued):
+        pass
+    done = DataPull.objects.get(pk=queued.pk)
+    assert done.state == state
+    assert ("DATA_SYNC_MAX_FILES_BYTES" in done.error) == (state == PullState.FAILED)
+
+
 def test_a_worker_that_was_only_paused_adds_nothing_to_what_is_kept(
     queued: DataPull, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -335,7 +335,7 @@ def test_the_limits_of_the_moment_count_for_a_pull_and_stay_with_what_it_stored(
 @pytest.mark.django_db
 def test_a_change_of_limits_is_an_event_with_before_and_after() -> None:
     source = making.source()
-    user = actors.of_user(making.user("ada", "change_datasource"))
+    user = actors.of_user(making.user("ada", "change_datasource", "override_changeset_guard"))
     assert limits.change_limits(source, user, {limits.ALL: {"rows": 10}, TAG: {"rows": 0, "percent": 5}})
     assert limits.change_limits(source, user, {TAG: {"rows": None, "percent": None}})
     assert not limits.change_limits(source, user, {limits.ALL: {"rows": 10}}), "nothing new is no event"
@@ -374,6 +374,42 @@ def test_limits_need_the_permission_to_change_the_source() -> None:
     with pytest.raises(NotPermitted, match=r"data_sync\.change_datasource"):
         limits.change_limits(source, user, {limits.ALL: {"rows": 10**6}})
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("given", "is_looser"),
+    [
+        ({limits.ALL: {"rows": 2**31 - 1, "percent": 100}}, True),
+        ({limits.ALL: {"rows": 101}}, True),
+        ({limits.ALL: {"rows": None}}, True),
+        ({limits.ALL: {"rows": 0, "percent": 21}}, True),
+        ({TAG: {"rows": 6}}, True),
+        ({TAG: {"rows": None, "percent": None}}, True),
+        ({TAG: {"rows": None, "percent": 1}}, True),
+        ({"testapp.term": {"percent": 21}}, True),
+        ({limits.ALL: {"rows": 99, "percent": 19}}, False),
+        ({limits.ALL: {"rows": 0}, TAG: {"rows": 0}}, False),
+        ({TAG: {"percent": 1}}, False),
+        ({"testapp.term": {"rows": 100, "percent": 20}}, False),
+    ],
+    ids=str,
+)
+def test_raising_or_removing_a_limit_takes_the_permission_to_override_guards(
+    given: dict[str, limits.Given], is_looser: bool
+) -> None:
+    source = making.source()
+    limits.change_limits(source, actors.command_line(), {limits.ALL: {"rows": 100, "percent": 20}, TAG: {"rows": 5}})
+    before = limits.given_limits(source)
+    user = actors.of_user(making.user("ada", "change_datasource"))
+    if not is_looser:
+        assert limits.change_limits(source, user, given)
+        return
+    with pytest.raises(NotPermitted, match=r"data_sync\.override_changeset_guard"):
+        limits.change_limits(source, user, given)
+    assert limits.given_limits(source) == before
+    both = actors.of_user(making.user("bob", "change_datasource", "override_changeset_guard"))
+    assert limits.change_limits(source, both, given)
 
 
 # Overriding

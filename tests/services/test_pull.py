@@ -252,10 +252,10 @@ def test_a_cancelled_pull_stores_nothing(environments: Environments, monkeypatch
 
 
 def test_an_unexpected_error_fails_the_pull_and_frees_the_source(
-    environments: Environments, monkeypatch: pytest.MonkeyPatch
+    environments: Environments, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def explode(*_: Any) -> None:
-        raise RuntimeError("a bug")
+        raise RuntimeError("no connection to https://app:pass-word@storage.example")
 
     queued = pull.request_pull(environments.source, ["testapp.country"], environments.actor)
     with monkeypatch.context() as patched:
@@ -263,7 +263,11 @@ def test_an_unexpected_error_fails_the_pull_and_frees_the_source(
         environments.add(Country, code="FR", only="source")
         pull.run_pull(queued.pk)
     queued.refresh_from_db()
-    assert (queued.state, "a bug" in queued.error) == (PullState.FAILED, True)
+    assert queued.state == PullState.FAILED and queued.error.startswith("Unexpected RuntimeError; more is in")
+    assert "pass-word" not in queued.error, "what is stored is shown to people who may not read the log"
+    reference = queued.error.rstrip(".").rpartition(" ")[2]
+    [told] = [record for record in caplog.records if record.exc_info and record.exc_info[0] is RuntimeError]
+    assert told.getMessage() == f"Pull {queued.pk} failed. (reference {reference})"
     assert not Changeset.objects.exists()
     assert environments.changeset().creates == 1
 

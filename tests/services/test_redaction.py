@@ -21,7 +21,7 @@ from data_sync.services.moved import moved_rows
 from data_sync.services.seals import current_content_seal
 from tests.environments import Environments, applied, decide
 from tests.registering import registered
-from tests.testapp.models import Customer, Tag
+from tests.testapp.models import Comment, Customer, Product, Tag, Vote
 
 LABEL = "testapp.customer"
 
@@ -315,3 +315,32 @@ def test_a_refusal_of_the_database_is_told_without_what_it_says(
         done = agreed.apply(changeset)
     assert done.state == "failed" and "IntegrityError; what it says is not shown" in done.state_reason
     assert "theirs" not in done.state_reason + only_change(done).outcome_reason
+
+
+# What a delete takes along
+
+
+def test_a_redacting_model_that_is_not_compared_is_not_told_of_by_its_str(environments: Environments) -> None:
+    _, gone = environments.add(Tag, name="debtor", only="default")
+    environments.add(Tag, name="other")
+    Customer.objects.create(name="ada", account="DE02-SECRET-4711", adviser=gone)
+    changeset = environments.changeset("testapp.tag")
+    [taken] = only_change(changeset).cascades
+    assert (taken["model"], taken["label"]) == (LABEL, "")
+    assert "SECRET-4711" not in str(document(changeset, environments))
+
+
+def test_a_row_several_steps_away_is_not_told_of_by_its_str(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, gone = environments.add(Product, sku="gone", name="SECRET-4711", only="default")
+    environments.add(Product, sku="other")
+    Vote.objects.create(comment=Comment.objects.create(product=gone))
+    monkeypatch.setattr(Vote, "__str__", lambda vote: f"a vote on {vote.comment.product.name}")
+    with registered(Product, redact=("name",)):
+        changeset = environments.changeset("testapp.product")
+        assert {(one["model"], one["label"]) for one in only_change(changeset).cascades} == {
+            ("testapp.comment", ""),
+            ("testapp.vote", ""),
+        }
+        assert "SECRET-4711" not in str(document(changeset, environments))

@@ -101,6 +101,52 @@ def test_a_person_cannot_have_any_secret_of_the_environment_sent_away(variable: 
     assert sources.add_source("Shell", URL, f"env:{variable}", SHELL).key == f"env:{variable}"
 
 
+@pytest.mark.parametrize("url", ["https://mine.example/api", "https://staging.example.com:8443/api"])
+def test_a_reference_of_one_host_is_not_put_on_another_by_a_person(url: str) -> None:
+    """Its name stands on the source's page, and whoever reads it there need not know the key."""
+    actor = person("add_datasource", "change_datasource")
+    source = sources.add_source("Staging", URL, "env:DATA_SYNC_KEY_STAGING", SHELL)
+    for attempt in (
+        lambda: sources.change_source(source, actor, url=url, key=" env:DATA_SYNC_KEY_STAGING"),
+        lambda: sources.add_source("Mine", url, "env:DATA_SYNC_KEY_STAGING", actor),
+    ):
+        with pytest.raises(InvalidInput, match=r"the key of a source at another host.*source change"):
+            attempt()
+    assert DataSource.objects.get().url == URL
+    # The same host, a variable that no source has had, and a key that is typed.
+    sources.change_source(source, actor, url=URL + "/v2", key="env:DATA_SYNC_KEY_STAGING")
+    sources.add_source("Again", URL, "env:DATA_SYNC_KEY_STAGING", actor)
+    sources.change_source(source, actor, url=url, key="env:DATA_SYNC_KEY_NEW")
+    sources.change_source(source, actor, url=URL, key="ds_typed.key")
+    # The command line puts any anywhere, and then it is that host's, too.
+    sources.add_source("Other", "https://other.example.com", "env:DATA_SYNC_KEY_STAGING", SHELL)
+    sources.change_source(source, actor, url="https://other.example.com/x", key="env:DATA_SYNC_KEY_STAGING")
+
+
+def test_a_reference_that_a_source_has_had_stays_its_host_s() -> None:
+    """Changed away and removed: the audit trail knows."""
+    actor = person("add_datasource", "change_datasource", "delete_datasource")
+    source = sources.add_source("Staging", URL, "env:DATA_SYNC_KEY_FIRST", actor)
+    sources.change_source(source, actor, key="env:DATA_SYNC_KEY_SECOND")
+    sources.change_source(source, actor, url="https://other.example.com", key="env:DATA_SYNC_KEY_THIRD")
+    sources.remove_source(source, actor)
+    for name, host in (("FIRST", URL), ("SECOND", URL), ("THIRD", "https://other.example.com")):
+        with pytest.raises(InvalidInput, match="the key of a source at another host"):
+            sources.add_source("Mine", "https://mine.example", f"env:DATA_SYNC_KEY_{name}", actor)
+        sources.add_source(name, f"{host}/there", f"env:DATA_SYNC_KEY_{name}", actor)
+
+
+def test_looking_for_the_hosts_of_a_reference_takes_as_many_queries_for_many(
+    django_assert_num_queries: Callable[[int], Any],
+) -> None:
+    actor = person("add_datasource")
+    for number in range(3):
+        sources.add_source(f"Staging {number}", f"{URL}/{number}", "env:DATA_SYNC_KEY_STAGING", SHELL)
+    actor.may("data_sync.add_datasource")
+    with django_assert_num_queries(2), pytest.raises(InvalidInput):
+        sources.add_source("Mine", "https://mine.example", "env:DATA_SYNC_KEY_STAGING", actor)
+
+
 # Changing.
 
 

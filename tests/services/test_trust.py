@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 
 from data_sync.core.errors import InvalidInput, InvalidTransition, NotPermitted
 from data_sync.models import DataSource, Event, Trust
-from data_sync.services import sources, trust
+from data_sync.services import credentials, sources, trust
 from data_sync.services.actors import Actor, command_line, of_user
 
 pytestmark = pytest.mark.django_db
@@ -134,6 +134,18 @@ def test_another_url_or_key_ends_trust(source: DataSource, given: dict[str, str]
     assert (trust.standing(source) is None) == bool(ends)
     assert told(source)[1:] == ([("trust_ended", "command line", list(MODELS), None)] if ends else [])
     assert Trust.objects.get().end_reason == (f"command line changed the source's {ends}." if ends else "")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v2", "/API", "/api/data_sync"])
+def test_another_path_on_the_same_host_keeps_the_key_and_ends_trust(source: DataSource, path: str) -> None:
+    """The key goes where it went before; who trusted what is there did not trust what may be beside it."""
+    key = "ds_0123456789ab.canarycanarycanarycanarycanarycanarycanary1"
+    sources.change_source(source, SHELL, key=key)
+    trust.switch_on(source, SHELL, models=MODELS, unattended=True)
+    sources.change_source(source, SHELL, url=f"https://staging.example.com{path}")
+    assert credentials.reveal(source.key) == key
+    assert trust.standing(source) is None
+    assert Trust.objects.get().end_reason == "command line changed the source's URL."
 
 
 def test_the_same_key_stored_anew_counts_as_another(source: DataSource) -> None:

@@ -100,6 +100,74 @@ def test_a_name_or_network_in_the_settings_may_be_private(monkeypatch: pytest.Mo
         resolve(parse_url("https://source.example"))
 
 
+METADATA = [
+    "169.254.169.254",
+    "169.254.0.1",
+    "fe80::1%2",
+    "fe80::a9fe:a9fe",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "fd00:c1::a9fe:a9fe",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    # The same in the clothes of IPv6: mapped, compatible, translated, by NAT64, 6to4 and Teredo.
+    "::ffff:169.254.169.254",
+    "::169.254.169.254",
+    "::ffff:0:169.254.169.254",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::169.254.169.254",
+    "2002:a9fe:a9fe::1",
+    "2001:0:808:808::5601:5601",
+]
+
+
+@pytest.mark.parametrize("address", METADATA)
+@pytest.mark.parametrize(
+    "entries", [["source.example"], ["0.0.0.0/0", "::/0"], ["source.example", "168.0.0.0/6", "fd00::/8", "fe80::/9"]]
+)
+def test_where_clouds_hand_out_credentials_no_name_leads_and_no_wide_network(
+    address: str, entries: list[str], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.DATA_SYNC_ALLOWED_HOSTS = entries
+    for answer in ([address], ["10.0.0.1", address]):
+        answering(monkeypatch, *answer)
+        for url in ("https://source.example", *(["http://source.example"] if "source.example" in entries else [])):
+            with pytest.raises(AddressRefused, match="where clouds hand out the credentials of a machine"):
+                resolve(parse_url(url))
+    if "%" not in address:
+        with pytest.raises(InvalidInput, match="where clouds hand out the credentials of a machine"):
+            parse_url(f"https://[{address}]" if ":" in address else f"https://{address}")
+
+
+@pytest.mark.parametrize(
+    ("address", "entries"),
+    [
+        ("169.254.7.7", ["169.254.7.7"]),
+        ("169.254.7.7", ["169.254.0.0/16"]),
+        ("::ffff:169.254.7.7", ["169.254.7.0/24"]),
+        ("64:ff9b::a9fe:707", ["169.254.7.0/24", "64:ff9b::/96"]),
+        ("64:ff9b::a9fe:707", ["64:ff9b::a9fe:707"]),
+        ("fe80::7", ["fe80::/10"]),
+    ],
+)
+def test_a_network_of_such_addresses_alone_opens_them(
+    address: str, entries: list[str], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.DATA_SYNC_ALLOWED_HOSTS = entries
+    answering(monkeypatch, address)
+    assert len(resolve(parse_url("https://source.example"))) == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.1", "100.100.100.201", "fd00::7", "64:ff9b::a00:1"])
+def test_a_name_may_lead_to_any_other_private_address(
+    address: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.DATA_SYNC_ALLOWED_HOSTS = ["source.example"]
+    answering(monkeypatch, address)
+    assert resolve(parse_url("http://source.example")) == [ipaddress.ip_address(address)]
+
+
 def test_localhost_under_debug_must_be_this_machine(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.DEBUG = True
     answering(monkeypatch, "10.0.0.1")

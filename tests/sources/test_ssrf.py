@@ -27,10 +27,13 @@ PLAIN = "plain"
 """Plain http."""
 FORM = "form"
 """Not of the form that a source's URL has."""
+CLOUD = "cloud"
+"""The same of where clouds hand out credentials, which no name opens either."""
 NAME = "name"
 """A name like any other: what it resolves to is looked at."""
 SAID = {
     LITERAL: "not a public address",
+    CLOUD: "where clouds hand out",
     NOTATION: "four decimal numbers",
     PLAIN: "Plain http",
     FORM: "The URL|not a host's name|Leave the last two parts",
@@ -74,9 +77,9 @@ TABLE: list[tuple[str, str]] = [
     ("https://[::ffff:7f00:1]", LITERAL),
     ("https://[::ffff:0:127.0.0.1]", LITERAL),
     ("https://[::127.0.0.1]", LITERAL),
-    ("https://[::ffff:169.254.169.254]", LITERAL),
+    ("https://[::ffff:169.254.169.254]", CLOUD),
     ("https://[64:ff9b::127.0.0.1]", LITERAL),
-    ("https://[64:ff9b::a9fe:a9fe]", LITERAL),
+    ("https://[64:ff9b::a9fe:a9fe]", CLOUD),
     ("https://[64:ff9b::8.8.8.8]", LITERAL),
     ("https://[64:ff9b:1::10.0.0.1]", LITERAL),
     ("https://[2002:7f00:1::]", LITERAL),
@@ -94,14 +97,14 @@ TABLE: list[tuple[str, str]] = [
     ("https://[fd12:3456::1]", LITERAL),
     ("https://[fec0::1]", LITERAL),
     # Link-local, and what clouds answer there.
-    ("https://169.254.0.1", LITERAL),
-    ("https://169.254.169.254/latest/meta-data", LITERAL),
-    ("https://169.254.170.2/v2/credentials", LITERAL),
-    ("https://[fd00:ec2::254]", LITERAL),
-    ("https://[fd20:ce::254]", LITERAL),
-    ("https://100.100.100.200", LITERAL),
-    ("https://192.0.0.192", LITERAL),
-    ("https://[fe80::1]", LITERAL),
+    ("https://169.254.0.1", CLOUD),
+    ("https://169.254.169.254/latest/meta-data", CLOUD),
+    ("https://169.254.170.2/v2/credentials", CLOUD),
+    ("https://[fd00:ec2::254]", CLOUD),
+    ("https://[fd20:ce::254]", CLOUD),
+    ("https://100.100.100.200", CLOUD),
+    ("https://192.0.0.192", CLOUD),
+    ("https://[fe80::1]", CLOUD),
     ("https://[fe80::1%25eth0]", FORM),
     ("https://[fe80::1%eth0]", FORM),
     ("https://[2606:4700::1111%25lo]", FORM),
@@ -206,7 +209,7 @@ def test_each_url_of_the_table_has_its_outcome(url: str, outcome: str, monkeypat
     if outcome == NAME:
         for address in ("127.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "::ffff:10.0.0.1"):
             answers(monkeypatch, [address])
-            with pytest.raises(AddressRefused, match="not public"):
+            with pytest.raises(AddressRefused, match=r"not public|where clouds hand out"):
                 resolve(parse_url(url))
         return
     with pytest.raises(InvalidInput, match=SAID[outcome]):

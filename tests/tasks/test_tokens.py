@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from data_sync.services import certificates
 from data_sync.tasks import target, tokens
 from tests import google
+from tests.sources.hostile import Server, http, sends
 
 URL = "/api/data_sync/tasks/run"
 AUDIENCE = f"https://www.example.com{URL}"
@@ -260,6 +262,54 @@ def test_after_a_while_keys_are_asked_for_again(
         tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
     monkeypatch.setattr(certificates, "PATIENCE_SECONDS", 0)
     assert tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
+
+
+def test_keys_are_fetched_past_the_environment_s_proxies(
+    account: google.Account, certificates_page: google.Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Server(sends(http("200 OK", b"{}")))) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
+        assert proxy.requests == []
+
+
+def test_keys_are_fetched_by_the_proxy_that_the_settings_name(
+    account: google.Account, certificates_page: google.Pages, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(certificates, "URL", "https://certs.example.invalid/certs")
+    with closing(Server(sends(http("502 Bad Gateway")))) as proxy:
+        settings.DATA_SYNC_PROXY = proxy.url
+        with pytest.raises(certificates.KeysUnavailable):
+            tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
+        [asked] = proxy.requests
+        assert asked.startswith("CONNECT certs.example.invalid:443 ")
+
+
+def test_keys_are_taken_from_no_other_address_that_the_page_names(
+    account: google.Account, certificates_page: google.Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Server(sends(http("302 Found", Location=certificates.URL)))) as elsewhere:
+        monkeypatch.setattr(certificates, "URL", elsewhere.url)
+        with pytest.raises(certificates.KeysUnavailable):
+            tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
+    assert certificates_page.asked == []
+
+
+def test_who_waits_for_keys_that_trickle_in_waits_no_longer_than_a_fetch_may_take(
+    account: google.Account, certificates_page: google.Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "TIMEOUT_SECONDS", 0.5)
+    with closing(Server(sends(b""))) as slow:
+        slow.answer = slow.drips(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b" ", 0.1)
+        monkeypatch.setattr(certificates, "URL", slow.url)
+        started = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(certificates.KeysUnavailable):
+                tokens.is_ours(f"Bearer {account.token(AUDIENCE)}")
+        assert time.monotonic() - started < 10
 
 
 def test_whose_signatures_are_believed_is_no_matter_of_settings_or_requests(

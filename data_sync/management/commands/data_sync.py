@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, OperationalError
 
 from data_sync.core.errors import DataSyncError, InvalidInput
+from data_sync.orm.refusals import without_values
 from data_sync.services import actors
 
 from ..text.marks import Paint
@@ -106,7 +107,7 @@ class Command(BaseCommand):
         except Exception as error:
             sentence = _sentence(error)
             if as_json and not self._answered:
-                self._write_document({"error": sentence or f"Unexpected {type(error).__name__}: {error}"})
+                self._write_document({"error": sentence or f"Unexpected {without_values(error)}; see stderr."})
             if sentence is None or isinstance(error, CommandError):
                 raise
             raise CommandError(visible(sentence)) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
 from django.views.decorators.debug import sensitive_variables
 
 from data_sync.core.errors import InvalidInput
@@ -33,7 +35,7 @@ def add_verbs(verbs: Verbs) -> None:
         help=f"how long the old key stays good, 0 to refuse it at once; default {keys.OVERLAP_DAYS}",
     )
     revoke = group.add("revoke", revoke_key, "Refuse a key from now on")
-    revoke.add_argument("name", metavar="NAME")
+    revoke.add_argument("name", metavar="NAME", help="its name, or its prefix")
 
 
 @sensitive_variables()
@@ -97,13 +99,21 @@ def revoke_key(call: Call) -> Answer:
     before = key.revoked_at
     keys.revoke_key(key, call.actor)
     words = "is revoked: it is refused from now on" if before is None else f"was revoked on {moment(before)}"
-    return Answer(document=_document(key), text=[f"The export key {line(key.name)} {words}."])
+    return Answer(document=_document(key), text=[f"The export key {line(key.name)} {words}.", *_still_good(key)])
+
+
+def _still_good(key: ExportKey) -> Iterator[str]:
+    """The keys that it has taken the place of: who revokes one because it leaked has to know that they open as much."""
+    for other in ExportKey.objects.filter(keys.usable(), name__startswith=f"{key.name} ("):
+        yield f"{line(other.name)} is still good. Revoke it, too: data_sync key revoke {other.prefix}"
 
 
 def _key(name: str) -> ExportKey:
-    key = ExportKey.objects.filter(name=name.strip()).first()
+    """By its name, or by its prefix, which stays where a rotation gives it another name."""
+    known = ExportKey.objects.filter(Q(name=name.strip()) | Q(prefix=name.strip()))
+    key = known.filter(name=name.strip()).first() or known.first()
     if key is None:
-        raise InvalidInput(f"There is no export key named “{name}”; see data_sync key list.")
+        raise InvalidInput(f"There is no export key named “{name}”, nor with this prefix; see data_sync key list.")
     return key
 
 

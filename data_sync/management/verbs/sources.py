@@ -1,4 +1,4 @@
-"""`source add`, `list`, `limit`, `rotate` and `remove`: where this environment pulls from; `trusting` has the rest."""
+"""`source add`, `change`, `list`, `limit`, `rotate`, `remove`: where one pulls from; `trusting` has the rest."""
 
 from __future__ import annotations
 
@@ -18,26 +18,32 @@ from ..text.words import count, line, listing, moment
 from . import trusting
 from .call import Answer, Call, Verbs, source_of
 
+URL_HELP = "the prefix below which it includes data_sync.urls"
+KEY_HELP = "env:VAR for a key that an environment variable holds, - to read the key from standard input"
 DEFAULT = "default"
 """What takes a limit back, so that the source's or the setting's counts again."""
+CHANGEABLE = {"new_name": "name", "url": "url", "key": "key", "google_audience": "google_audience"}
+"""By option, what the service calls it."""
 
 
 def add_verbs(verbs: Verbs) -> None:
     group = verbs.group("source", "Where to pull from")
     add = group.add("add", add_source, "Add a source")
     add.add_argument("name", metavar="NAME", help="what to call it, such as staging")
-    add.add_argument("url", metavar="URL", help="the prefix below which it includes data_sync.urls")
-    add.add_argument(
-        "--key",
-        metavar="KEY",
-        help="env:VAR for a key that an environment variable holds, - to read the key from standard input",
-    )
+    add.add_argument("url", metavar="URL", help=URL_HELP)
+    add.add_argument("--key", metavar="KEY", help=KEY_HELP)
     add.add_argument(
         "--google-audience",
         metavar="AUDIENCE",
         default="",
         help="send Google ID tokens made out for this: the client ID of IAP, or the URL of a Cloud Run service",
     )
+    change = group.add("change", change_source, "Give a source another key, URL, audience or name")
+    change.add_argument("name", metavar="NAME")
+    change.add_argument("--name", dest="new_name", metavar="NEW", help="what to call it from now on")
+    change.add_argument("--url", metavar="URL", help=f"{URL_HELP}; on another host the key has to be given again")
+    change.add_argument("--key", metavar="KEY", help=KEY_HELP)
+    change.add_argument("--google-audience", metavar="AUDIENCE", help="as for add; '' for none")
     group.add("list", list_sources, "List the sources")
     rotate = group.add("rotate", rotate_keys, "Encrypt the stored keys anew, with what encrypts now")
     rotate.add_argument("name", nargs="?", metavar="NAME", help="of this source only; default all")
@@ -63,6 +69,23 @@ def add_source(call: Call) -> Answer:
         document=_document(source),
         text=[f"Added the source {line(source.name)}. Try it: data_sync doctor {line(source.name)}"],
     )
+
+
+@sensitive_variables()
+def change_source(call: Call) -> Answer:
+    """What is not given stays: the limits of deletes and what was agreed on, too, as long as the URL does."""
+    source = source_of(call.options["name"])
+    given = {name: call.options[option] for option, name in CHANGEABLE.items() if call.options[option] is not None}
+    if not given:
+        raise InvalidInput("Say what to change: --key, --url, --google-audience or --name.")
+    if "key" in given:
+        given["key"] = _read_key(given["key"])
+    was_trusted = trust.standing(source) is not None
+    changed = sources.change_source(source, call.actor, **given)
+    text = [f"Changed the source {line(changed.name)}. Try it: data_sync doctor {line(changed.name)}"]
+    if was_trusted and trust.standing(changed) is None:
+        text.append("That ended trust in it: its changes wait for review. Trust it again: data_sync source trust")
+    return Answer(document=_document(changed), text=text)
 
 
 def list_sources(call: Call) -> Answer:

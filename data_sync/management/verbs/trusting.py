@@ -7,8 +7,9 @@ from typing import Any
 
 from data_sync.core.states import AutoApply, ChangesetState, Operation
 from data_sync.models import Changeset, DataSource, Trust
-from data_sync.orm.resolution import schemas
 from data_sync.services import trust
+from data_sync.services.auto_facts import standing_facts
+from data_sync.services.auto_rules import reasons
 
 from ..text.table import wrapped
 from ..text.words import count, line, listing
@@ -19,9 +20,7 @@ def add_verbs(sources: Verbs) -> None:
     """Among those of `source`."""
     on = sources.add("trust", trust_source, "Have what is pulled from a source applied without review, within limits")
     on.add_argument("name", metavar="NAME")
-    on.add_argument(
-        "--models", type=labels, metavar="A.B,C.D", help="these only; default those of before, or all registered today"
-    )
+    on.add_argument("--models", type=labels, metavar="A.B,C.D", help="these only; default those of before")
     on.add_argument(
         "--operations",
         type=_operations,
@@ -67,7 +66,7 @@ def trust_source(call: Call) -> Answer:
 def _usual(former: Trust | None) -> dict[str, Any]:
     """What is not said: as it was, else the usual."""
     if former is None:
-        return {"models": list(schemas())}
+        return {"models": ()}
     return {
         "models": former.model_labels,
         "operations": former.operations,
@@ -105,6 +104,8 @@ def trust_text(standing: Trust) -> Stream:
     yield f"{listing(standing.operations)}{deletes}"
     yield f"models: {listing(standing.model_labels, 8)}"
     yield f"on the authority of {line(standing.actor)}"
+    for reason in reasons(trust.limits_of(standing), standing_facts(standing)):
+        yield from wrapped(f"nothing is applied now: {line(reason['message'])}", "", "    ")
 
 
 def verdict_document(changeset: Changeset | None) -> dict[str, Any]:
