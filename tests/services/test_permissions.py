@@ -101,7 +101,6 @@ TABLE: dict[str, tuple[str, Call]] = {
 }
 
 INSIDE = {
-    "approval.approve_at_once": "a part of approving; who calls it has asked",
     "approval.needs_others": "answers a question",
     "audit.record": "records what has been done",
     "audit.record_of": "records what has been done",
