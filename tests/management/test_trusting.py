@@ -44,7 +44,8 @@ def test_a_trusted_pull_is_applied_and_ends_with_0(run: Run, agreed: Environment
         "reasons": [],
     }
     assert Term.objects.get().meaning == "of 2026"
-    assert "Applied without review" in run("show", changeset.pk).out
+    for words in (("show", changeset.pk), ("list",)):
+        assert "Applied without review" in run(*words).out
 
 
 def test_what_is_in_the_way_is_said_and_ends_with_2(run: Run, agreed: Environments) -> None:

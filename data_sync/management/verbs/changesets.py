@@ -15,6 +15,7 @@ from ..text.table import table, wrapped
 from ..text.words import bounded, line, moment
 from .call import Answer, Call, Stream, Verbs
 from .pulls import counts, override_hint, signs_text
+from .trusting import verdict_text
 
 EXPLAINED = 20
 """Of how many changesets, the latest, a list says why they are stale, failed, blocked or closed, and how long an
@@ -68,6 +69,8 @@ def _text(changesets: list[Changeset], active: list[DataPull]) -> Stream:
             reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
             words = f"{changeset.pk}: not applied by itself: {line(reasons)}"
             yield from wrapped(bounded(words, MOST_REASON), "    ", "  · ")
+        if changeset.auto_state == AutoApply.APPROVED:
+            yield from wrapped(f"{changeset.pk}: {' '.join(verdict_text(changeset))}", "    ", "  · ")
         if changeset.state_reason:
             yield from wrapped(f"{changeset.pk}: {bounded(line(changeset.state_reason), MOST_REASON)}", "    ", "  · ")
         if changeset.state == ChangesetState.BLOCKED:
