@@ -465,7 +465,7 @@ STANDING = (
         for guard, path, on, off, tests in (
             (
                 "whoever presses Apply, trust is asked for",
-                "apply.py",
+                "apply_requests.py",
                 'unfounded = "" if expired else auto_standing.take_back(changeset_id)',
                 'unfounded = ""',
                 "tests/services/test_auto_standing.py",
