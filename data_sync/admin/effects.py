@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.utils.translation import ngettext
 
-from .names import model_names
+from data_sync.core.states import Operation
+from data_sync.models import Change, Changeset
+
+from .names import model_name, model_names
 
 NAMED = 5
 
@@ -29,6 +33,32 @@ def effects_of(cascades: Iterable[Mapping[str, Any]]) -> list[Effect]:
         column = "" if cascade["effect"] == "delete" else cascade.get("column", "")
         groups.setdefault((cascade["model"], cascade["effect"], column), []).append(cascade)
     return [_effect(*group, rows) for group, rows in groups.items()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takers:
+    """Deletes for whose sake guards hold a changeset, each with its model's name and what it takes along: the first
+    ones, and whether there are more."""
+
+    rows: list[tuple[Change, str, list[Effect]]]
+    has_more: bool
+
+
+def takers_of(changeset: Changeset) -> Takers:
+    """The deletes that take rows along of which the source says nothing."""
+    models = {guard["model"] for guard in changeset.guards if guard["code"] == "unregistered_cascade"}
+    found = list(islice(_takers(changeset, models), NAMED + 1)) if models else []
+    return Takers(rows=found[:NAMED], has_more=len(found) > NAMED)
+
+
+def _takers(changeset: Changeset, models: Collection[str]) -> Iterator[tuple[Change, str, list[Effect]]]:
+    # Those that cannot be applied take nothing along: no guard counts them.
+    deletes = changeset.changes.filter(operation=Operation.DELETE.value, has_cascades=True, has_problems=False)
+    columns = ("changeset", "number", "model", "key_text", "cascades")
+    for change in deletes.only(*columns).order_by("number").iterator(chunk_size=50):
+        along = [row for row in change.cascades if row["effect"] == "delete" and row["model"] in models]
+        if along:
+            yield change, model_name(change.model), effects_of(along)
 
 
 def _effect(label: str, effect: str, column: str, rows: list[Mapping[str, Any]]) -> Effect:

@@ -29,9 +29,11 @@ from .forms import PullForm
 from .markup import badge, counts
 from .names import model_name
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
-from .trusting import FOLLOWED
+from .trusting import FOLLOWED, unattended_sources
 
 PERMISSION = "data_sync.pull_datasource"
+NAMED = 5
+"""So many sources are named in a sentence."""
 SETTLING, UNSETTLED = "settling", "unsettled"
 """The stages between a pull and what becomes of its changeset without review: somebody looks at it; nobody does."""
 
@@ -172,9 +174,10 @@ class DataPullAdmin(ScreensAdmin):
             crumbs=(Crumb(_("Add data pull")),),
             form=form,
             explanation=_(
-                "A pull compares a source with this environment. It writes nothing: what differs becomes "
-                "a changeset to review."
+                "A pull compares a source with this environment. What differs becomes a changeset, which waits for "
+                "review; until then, nothing is written."
             ),
+            caution=_unattended_words(unattended_sources()),
             submit=_("Pull now"),
             cancel=self.url("changelist"),
         )
@@ -192,6 +195,19 @@ def _only_source() -> int | None:
     """Where there is one source only, nobody has to choose it."""
     sources = DataSource.objects.values_list("pk", flat=True)[:2]
     return sources[0] if len(sources) == 1 else None
+
+
+def _unattended_words(names: list[str]) -> str:
+    """Of which sources what differs does not wait for review; "" where it always does."""
+    if not names:
+        return ""
+    listed = ", ".join(_("“%(name)s”") % {"name": name} for name in names[:NAMED])
+    more = len(names) - NAMED
+    if more > 0:
+        listed += " " + ngettext("and %(n)s more", "and %(n)s more", more) % {"n": more}
+    return _(
+        "Not so with %(names)s: what differs there applies without review, as far as the limits of trust allow."
+    ) % {"names": listed}
 
 
 def _is_settling(row: DataPull) -> bool:

@@ -22,7 +22,7 @@ from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Changeset, DataPull, DataSource
-from data_sync.services import pull, source_checks, sources
+from data_sync.services import pull, source_checks, sources, trust
 
 from . import limits, trusting
 from .dates import moment
@@ -132,6 +132,7 @@ class DataSourceAdmin(ScreensAdmin):
     @method_decorator(sensitive_post_parameters("key"))
     def _edit(self, request: HttpRequest, source: DataSource | None) -> HttpResponse:
         form, stale = _form(request.POST or None, source), ""
+        is_trusted = trust.standing(source) is not None
         if request.method == "POST" and form.is_valid():
             try:
                 saved = self._save(request, source, **form.cleaned_data)
@@ -145,6 +146,12 @@ class DataSourceAdmin(ScreensAdmin):
                 form.add_error(None, str(error))
             else:
                 messages.success(request, _("The data source “%(name)s” was saved.") % {"name": saved.name})
+                if is_trusted and trust.standing(saved) is None:
+                    messages.warning(
+                        request,
+                        _("“%(name)s” is not trusted any more: what is pulled waits for review.")
+                        % {"name": saved.name},
+                    )
                 return redirect(self.url("change", saved.pk))
         crumbs = (
             (Crumb(_("Add data source")),)
@@ -160,6 +167,7 @@ class DataSourceAdmin(ScreensAdmin):
             status=409 if stale else 200,
             stale=stale,
             form=form,
+            caution=_("This source is trusted. Another URL, key or audience ends that.") if is_trusted else "",
             submit=_("Save"),
             cancel=self.url("changelist") if source is None else self.url("change", source.pk),
         )

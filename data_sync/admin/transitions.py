@@ -20,6 +20,7 @@ from data_sync.services import approval, consequences
 
 from .confirmation import name_to_type
 from .deciding import conflict_page
+from .effects import takers_of
 from .forms import ReasonForm
 from .pages import actor_of, attempt, get_row, render
 
@@ -125,6 +126,8 @@ def override(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespon
         title=_("Let changeset %(number)s through") % {"number": pk},
         submit=_("Let it through"),
         is_required=True,
+        done=_("Changeset %(number)s is let through its guards, and can be approved like any other.") % {"number": pk},
+        takers=takers_of(changeset) if admin.has_view_permission(request) else None,
         step=lambda given: approval.override(pk, actor, given["reason"], revision=given["revision"]),
     )
 
@@ -141,6 +144,8 @@ def _with_reason(
     is_danger: bool = False,
     explanation: str = "",
     template: str = "form.html",
+    done: str = "",
+    **context: Any,
 ) -> HttpResponse:
     """A page that asks for a reason, and its answer. `step` gets the reason, and which revision and state were seen."""
     changeset = get_row(Changeset, pk)
@@ -157,6 +162,8 @@ def _with_reason(
         except DataSyncError as error:
             form.add_error(None, str(error))
         else:
+            if done:
+                messages.success(request, done)
             return redirect(admin.url("change", pk))
     return render(
         request,
@@ -171,4 +178,5 @@ def _with_reason(
         is_danger=is_danger,
         cancel=admin.url("change", pk),
         page_name="reason",
+        **context,
     )

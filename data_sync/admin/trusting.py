@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from data_sync import tasks
+from data_sync import conf, tasks
 from data_sync.core.errors import DataSyncError, NotPermitted, RevisionConflict
 from data_sync.models import DataSource, Trust
 from data_sync.services import pull, trust
@@ -28,6 +28,7 @@ from .pages import Crumb, actor_of, attempt, get_row, render
 if TYPE_CHECKING:
     from .sources import DataSourceAdmin
 
+HELD_UP = gettext_lazy("Nothing is applied without review now, from any source: DATA_SYNC_AUTO_APPLY is off.")
 FOLLOWED = "applying"
 """In the address of a pull's page: who asked is led on to what came of applying it."""
 
@@ -58,7 +59,10 @@ class TrustForm(forms.Form):
         min_value=1,
         max_value=trust.MOST,
         widget=forms.NumberInput(attrs={"class": "vIntegerField"}),
-        help_text=gettext_lazy("Counts only where deletes are among the operations."),
+        help_text=gettext_lazy(
+            "Counts only where deletes are among the operations. Links that updates cut and references that they make "
+            "empty count as deletes, one each; without deletes among the operations, such updates wait for review."
+        ),
     )
     when = forms.ChoiceField(
         label=gettext_lazy("When"),
@@ -92,7 +96,8 @@ def trust_page(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpRes
     for permission in trust.NEEDED:
         actor.require(permission)
     source = get_row(DataSource, pk, "trust")
-    form, stale = TrustForm(request.POST or None, source=source, initial=_initial(known(source))), ""
+    former = known(source)
+    form, stale = TrustForm(request.POST or None, source=source, initial=_initial(former)), ""
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
@@ -114,7 +119,7 @@ def trust_page(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpRes
         except DataSyncError as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, _("“%(name)s” is trusted from now on.") % {"name": source.name})
+            messages.success(request, _switched_on_words(former) % {"name": source.name})
             return redirect(admin.url("change", pk))
     return render(
         request,
@@ -134,7 +139,12 @@ def trust_page(admin: DataSourceAdmin, request: HttpRequest, pk: int) -> HttpRes
                 "schema, and anything beyond these limits make the whole changeset wait for review, with the reasons. "
                 "So does the first pull of each model: nothing is known yet of what was edited here."
             ),
-            _("Another URL or key of the source ends it. So does DATA_SYNC_AUTO_APPLY = False, for all sources."),
+            _("Another URL, key or audience of the source ends it."),
+            _(
+                "DATA_SYNC_AUTO_APPLY = False does not end it: as long as that is set, nothing is applied without "
+                "review, from any source."
+            ),
+            *([] if conf.auto_apply() else [HELD_UP]),
         ],
         submit=_("Trust this source"),
         is_danger=True,
@@ -186,12 +196,27 @@ def trust_context(request: HttpRequest, source: DataSource) -> dict[str, Any]:
     found, may = known(source), request.user.has_perm
     return {
         "trust": found,
+        "held_up": "" if conf.auto_apply() else HELD_UP,
         "trust_models": [] if found is None else [(label, model_name(label)) for label in found.model_labels],
         "trust_operations": [] if found is None else [operation_words(operation) for operation in found.operations],
         "may_trust": all(may(permission) for permission in trust.NEEDED),
         "may_untrust": may(trust.PERMISSION) or may("data_sync.change_datasource"),
         "may_pull_and_apply": may("data_sync.pull_datasource") and may("data_sync.apply_changeset"),
     }
+
+
+def unattended_sources() -> list[str]:
+    """The names of the sources of which each complete pull applies without review, as things are now."""
+    if not conf.auto_apply():
+        return []
+    found = DataSource.objects.filter(trust__is_on=True, trust__unattended=True)
+    return list(found.order_by("name").values_list("name", flat=True))
+
+
+def _switched_on_words(former: Trust | None) -> str:
+    if former is not None and former.is_on:
+        return _("Trust in “%(name)s” was changed. It rests on your authority now.")
+    return _("“%(name)s” is trusted from now on.")
 
 
 def _facts(source: DataSource) -> list[tuple[str, str]]:

@@ -100,6 +100,59 @@ def test_an_override_that_says_too_little_is_none(
     assert not blocked.events.exists()
 
 
+COMMENT = "testapp.comment"
+ALONG = guards_of([Rows(label=COMMENT, along=1)], Limits(default=Limit(rows=1000, percent=50)))
+
+
+def taken(model: str = COMMENT, effect: str = "delete") -> dict[str, Any]:
+    return {"cascades": [{"model": model, "pk": "1", "label": "a <b>comment</b>", "effect": effect}]}
+
+
+def test_the_deletes_that_the_guard_is_about_are_named_and_linked(admin_client: Any) -> None:
+    changes = [
+        making.delete(1),
+        making.delete(2, **taken()),
+        making.delete(3, **taken("testapp.tag")),
+        making.delete(4, **taken(effect="null")),
+        making.delete(5, **taken(), problems=[{"code": "protected", "message": "No."}]),
+        making.rename(6, **taken()),
+    ]
+    stored = making.changeset(changes, state="blocked", guards=ALONG)
+    page = admin_client.get(url("override", stored))
+    assert [change.number for change, _, _ in page.context["takers"].rows] == [2]
+    assert "#2 Term word-2 Also deletes 1 row of comment a &lt;b&gt;comment" in text(page)
+    assert f'href="{url("change", stored)}?number=2#change-2"' in page.content.decode()
+    assert "Show all deletes" not in text(page)
+
+
+def test_five_are_named_and_the_rest_is_a_click_away(admin_client: Any) -> None:
+    stored = making.changeset([making.delete(n, **taken()) for n in range(1, 7)], state="blocked", guards=ALONG)
+    page = admin_client.get(url("override", stored)).content.decode()
+    assert "?number=5#" in page and "?number=6#" not in page
+    rest = url("change", stored) + "?op=delete&flag=cascades"
+    assert rest.replace("&", "&amp;") in page
+    assert len(admin_client.get(rest).context["cards"]) == 6
+
+
+def test_who_may_not_see_the_changes_is_not_told_which_they_are(client: Any) -> None:
+    stored = making.changeset([making.delete(1, **taken())], state="blocked", guards=ALONG)
+    client.force_login(making.user("ada", "override_changeset_guard"))
+    page = text(client.get(url("override", stored)))
+    assert "1 row of Comment, about which the source says nothing" in page and "word-1" not in page
+
+
+def test_an_override_says_that_it_was_done(admin_client: Any, blocked: Changeset) -> None:
+    page = admin_client.post(url("override", blocked), {"reason": REASON, "revision": "0"}, follow=True)
+    assert f"Changeset {blocked.pk} is let through its guards" in text(page)
+
+
+def test_the_page_of_a_pull_says_that_its_changeset_is_blocked(admin_client: Any) -> None:
+    stored = making.changeset([making.delete(1)], state="blocked", guards=GUARDS, pull=making.pull())
+    page = admin_client.get(reverse("admin:data_sync_datapull_change", args=[stored.pull_id]))
+    assert "Blocked: this changeset cannot be approved as it is." in text(page)
+    assert "ds-banner-good" not in page.content.decode() and url("change", stored) in page.content.decode()
+
+
 def test_an_override_needs_the_permission_and_csrf(client: Any, blocked: Changeset) -> None:
     from django.test import Client
 

@@ -67,7 +67,43 @@ def test_a_source_is_trusted_with_what_was_chosen(admin: Client) -> None:
     assert (made.is_on, made.model_labels, made.operations) == (True, ["testapp.term"], ["create", "update"])
     assert (made.max_changes, made.max_deletes, made.unattended, made.actor) == (50, 0, False, "admin")
     assert "“Pull and apply” applies without review." in text(page) and "Pull and apply" in text(page)
+    assert "“Staging” is trusted from now on." in text(page)
     assert "one click" in text(admin.get(url("changelist")))
+
+
+def test_trust_that_is_changed_does_not_begin_anew_in_words(admin: Client) -> None:
+    source = making.source()
+    trusted(source)
+    page = admin.post(url("trust", source.pk), FORM | making.seen(admin, url("trust", source.pk)), follow=True)
+    assert "Trust in “Staging” was changed. It rests on your authority now." in text(page)
+    assert "from now on" not in text(page)
+
+
+def test_the_page_says_that_the_setting_holds_up_and_ends_nothing(admin: Client, settings: Any) -> None:
+    source = making.source()
+    trusted(source, unattended=True)
+    assert "DATA_SYNC_AUTO_APPLY = False does not end it" in text(admin.get(url("trust", source.pk)))
+    held_up = "Nothing is applied without review now, from any source: DATA_SYNC_AUTO_APPLY is off."
+    for is_off in (False, True):
+        settings.DATA_SYNC_AUTO_APPLY = not is_off
+        for name in ("trust", "change"):
+            assert (held_up in text(admin.get(url(name, source.pk)))) is is_off, name
+    assert Trust.objects.get().is_on
+
+
+def test_adding_a_pull_says_of_which_sources_it_does_not_wait_for_review(admin: Client, settings: Any) -> None:
+    page = url("add", model="datapull")
+    trusted(making.source("One click"))
+    ended = making.source("Ended")
+    trusted(ended, unattended=True)
+    trust.switch_off(ended, SHELL)
+    assert "Not so with" not in text(admin.get(page))
+    for number in range(1, 8):
+        trusted(making.source(f"By itself {number}"), unattended=True)
+    named = ", ".join(f"“By itself {number}”" for number in range(1, 6))
+    assert f"Not so with {named} and 2 more: what differs there applies without review" in text(admin.get(page))
+    settings.DATA_SYNC_AUTO_APPLY = False
+    assert "Not so with" not in text(admin.get(page))
 
 
 def test_the_page_shows_which_environment_would_be_trusted_and_by_which_door(admin: Client) -> None:
@@ -159,7 +195,7 @@ def test_trust_ends_by_a_button_and_not_by_an_address(admin: Client) -> None:
     source = making.source()
     trusted(source, unattended=True)
     page = admin.get(url("change", source.pk))
-    assert "Each complete pull applies without review." in text(page)
+    assert "Each complete pull applies without review, “Pull now” included." in text(page)
     admin.get(url("untrust", source.pk))
     assert Trust.objects.get().is_on
     page = admin.post(url("untrust", source.pk), follow=True)
@@ -171,9 +207,21 @@ def test_another_url_ends_it_and_the_page_says_so(admin: Client) -> None:
     source = making.source()
     trusted(source)
     change = {"name": source.name, "url": source.url + "/v2", "key": ""}
-    admin.post(url("edit", source.pk), change | making.seen(admin, url("edit", source.pk)))
+    assert "Another URL, key or audience ends that." in text(admin.get(url("edit", source.pk)))
+    page = admin.post(url("edit", source.pk), change | making.seen(admin, url("edit", source.pk)), follow=True)
+    assert "“Staging” is not trusted any more: what is pulled waits for review." in text(page)
     assert "admin changed the source&#x27;s URL." in admin.get(url("change", source.pk)).content.decode()
     assert "Pull and apply" not in text(admin.get(url("change", source.pk)))
+
+
+def test_another_name_ends_nothing_and_nothing_is_said_of_it(admin: Client) -> None:
+    source = making.source()
+    trusted(source)
+    change = {"name": "Stage", "url": source.url, "key": ""}
+    page = admin.post(url("edit", source.pk), change | making.seen(admin, url("edit", source.pk)), follow=True)
+    assert "was saved" in text(page) and "not trusted any more" not in text(page)
+    trust.switch_off(source, SHELL)
+    assert "ends that" not in text(admin.get(url("edit", source.pk)))
 
 
 def test_the_page_is_filled_in_with_what_the_source_was_trusted_with(admin: Client) -> None:
@@ -206,7 +254,7 @@ def test_one_click_leads_to_the_result(admin: Client, agreed: Environments) -> N
     page = admin.post(url("pull_and_apply", agreed.source.pk), follow=True)
     changeset = Changeset.objects.get()
     assert page.redirect_chain[-1][0] == url("result", changeset.pk, model="changeset")
-    assert "by auto-apply for command line" in text(page) and "Approved without review" in text(page)
+    assert "by auto-apply for command line" in text(page) and "Applied without review" in text(page)
     assert Term.objects.get().meaning == "of 2026"
     assert "approved by itself" in text(admin.get(url("changelist", model="changeset")))
     history = text(admin.get(url("history", changeset.pk, model="changeset")))
@@ -227,7 +275,12 @@ def test_one_click_leads_to_the_review_where_something_is_in_the_way(admin: Clie
 def test_the_pull_itself_can_be_looked_at_later(admin: Client, agreed: Environments) -> None:
     admin.post(url("pull_and_apply", agreed.source.pk))
     page = admin.get(url("change", DataPull.objects.latest("pk").pk, model="datapull"))
-    assert page.status_code == 200 and "Approved without review" in text(page)
+    assert page.status_code == 200 and "Applied without review" in text(page)
+    assert url("result", Changeset.objects.get().pk, model="changeset") in page.content.decode()
+    assert "Review changeset" not in text(page)
+    Changeset.objects.update(state="approved", applied_at=None)
+    page = admin.get(url("change", DataPull.objects.latest("pk").pk, model="datapull"))
+    assert "Approved without review" in text(page)
 
 
 def test_a_queued_one_is_followed_through_both_stages(
