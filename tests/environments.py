@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,14 @@ class Environments:
 
         Whole pulls, of empty tables too, are what `tests/test_main_job.py` and the tests of commands and pages make.
         """
-        chosen = labels or self._filled_labels()
-        return pull.run_pull(pull.request_pull(self.source, chosen, self.actor).pk)
+        return self._pull(labels or self._filled_labels())
+
+    def pull_everything(self) -> DataPull:
+        """Also of models that only the source has, or that have no rows."""
+        return self._pull([])
+
+    def _pull(self, labels: Collection[str]) -> DataPull:
+        return pull.run_pull(pull.request_pull(self.source, labels, self.actor).pk)
 
     def changeset(self, *labels: str) -> Changeset:
         """Pulls, and gives the changeset; fails where there is none."""

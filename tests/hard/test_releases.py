@@ -58,7 +58,7 @@ def fill() -> None:
 
 def test_every_difference_is_named_by_model_and_field(releases: Environments) -> None:
     fill()
-    done = releases.pull()
+    done = releases.pull_everything()
     assert done.state == PullState.DONE, done.error
     named = {(row["model"], row["field"]): row["difference"] for row in done.report["schema"]}
     assert named.keys() == {

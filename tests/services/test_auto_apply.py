@@ -650,8 +650,8 @@ def test_what_nobody_foresaw_is_left_for_review(
     changeset = scene.pull()
     assert_left(changeset, "failed")
     stored = str(list(changeset.events.values_list("detail", flat=True)))
-    assert "pass-word" not in stored and "pass-word" in caplog.text
-    found = re.search(r"Unexpected RuntimeError; more is in the log, under the reference (\w+)", stored)
+    assert "pass-word" not in stored
+    found = re.search(r"Unexpected RuntimeError; .* under the reference (\w+)", stored)
     assert found is not None and f"(reference {found[1]})" in caplog.text
 
 
