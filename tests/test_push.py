@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -214,5 +215,8 @@ def test_it_works_with_login_csrf_and_atomic_requests(push: Push, asked: Changes
 def test_it_works_under_asgi(push: Push) -> None:
     from asgiref.sync import async_to_sync
 
-    answer = async_to_sync(AsyncClient().post)(URL, {"task": "apply", "id": 1}, "application/json")
+    # In a thread of its own: Playwright's event loop runs in this one from the first browser test on.
+    with ThreadPoolExecutor(1) as pool:
+        send = async_to_sync(AsyncClient().post)
+        answer = pool.submit(send, URL, {"task": "apply", "id": 1}, "application/json").result()
     assert answer.status_code == 401
