@@ -307,7 +307,7 @@ def test_options_of_a_database_that_do_not_hold_are_told(
     for options, numbers in ((faulty, {number}), (close, set())):
         database = SimpleNamespace(vendor=vendor, settings_dict={"OPTIONS": options})
         monkeypatch.setattr(databases, "_database", lambda database=database: database)
-        assert found(databases=None) == numbers
+        assert found(databases=[]) == numbers
 
 
 @pytest.mark.django_db(transaction=True)
@@ -389,7 +389,7 @@ def test_debug_without_sources_is_nothing_of_ours(settings: Any) -> None:
 def test_nothing_is_read_where_django_is_not_asked_to(django_assert_num_queries: Any) -> None:
     key(expires_at=None)
     with django_assert_num_queries(0):
-        assert found(databases=None) == found(databases=[]) == set()
+        assert found(databases=[]) == set()
     assert found() == {"W024"}
     assert found(include_deployment_checks=False) == set()
 
