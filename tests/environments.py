@@ -79,7 +79,8 @@ class Environments:
 
         Whole pulls, of empty tables too, are what `tests/test_main_job.py` and the tests of commands and pages make.
         """
-        return self._pull(labels or self._filled_labels())
+        is_another = self.source.url != self.url  # Of which the database of the source says nothing.
+        return self._pull(labels or ([] if is_another else self._filled_labels()))
 
     def pull_everything(self) -> DataPull:
         """Also of models that only the source has, or that have no rows."""

@@ -69,11 +69,11 @@ TABLE: dict[str, tuple[str, Call]] = {
     "approval.withdraw": ("approve_changeset", lambda s, a: approval.withdraw(s.approved.pk, a)),
     "approval.reject": ("approve_changeset", lambda s, a: approval.reject(s.pending.pk, a)),
     "approval.override": ("override_changeset_guard", lambda s, a: approval.override(s.blocked.pk, a, "It is meant.")),
-    "apply.approve_and_request": (
+    "apply_requests.approve_and_request": (
         "apply_changeset",
         lambda s, a: apply.approve_and_request(s.pending.pk, a, revision=0),
     ),
-    "apply.request_apply": ("apply_changeset", lambda s, a: apply.request_apply(s.approved.pk, a)),
+    "apply_requests.request_apply": ("apply_changeset", lambda s, a: apply.request_apply(s.approved.pk, a)),
     "review.decide": (
         "approve_changeset",
         lambda s, a: review.decide(s.pending.pk, ALL, Decision.REJECTED, a, revision=0),
@@ -167,8 +167,8 @@ def test_whoever_was_deactivated_has_no_permission(name: str) -> None:
 
 
 ALONE = set(TABLE) - {
-    "apply.approve_and_request",  # Needs two.
-    "apply.request_apply",  # And the model's own.
+    "apply_requests.approve_and_request",  # Needs two.
+    "apply_requests.request_apply",  # And the model's own.
     "undoing.undo",  # There is nothing to undo in this scene.
     "sources.remove_source",  # It is being read there.
     "trust.switch_on",  # Needs what the trust stands for, too.
