@@ -131,6 +131,7 @@ def test_a_picture_is_turned_as_its_camera_says(viewer):
 )
 def test_what_is_no_harmless_picture_is_never_decoded_and_said_to_be_none(viewer, monkeypatch, content, words):
     changeset = stored(None, content)
+    Image.init()  # One of Pillow's plugins decodes a picture of its own when it is first imported.
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
 
     page = review(viewer, changeset)
