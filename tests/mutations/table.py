@@ -245,8 +245,8 @@ DELETING = (
     Mutation(
         guard="19 what deletes take along is computed once more",
         path="data_sync/services/execution.py",
-        on="        self._give_up_stale(stale)\n\n    def _reaches(",
-        off="\n    def _reaches(",
+        on='return reaches, {entry.number: f"{entry.name}: {more}" for entry, more in told.items() if more}',
+        off="return reaches, {}",
         tests=("tests/services/test_deletions.py", "tests/services/test_apply.py"),
     ),
 )
