@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -34,6 +34,8 @@ OVERLAP_DAYS = 7
 EXPIRES_SOON = timedelta(days=14)
 _LONGEST_LIFE = 36_500
 _LONGEST_NAME = 100
+_REPLACED = " (old, "
+"""Between the name of a key that another has taken the place of, and its prefix."""
 
 
 class KeyState(StrEnum):
@@ -109,6 +111,11 @@ def chain(key: ExportKey) -> str:
     return f"key:{key.pk}"
 
 
+def predecessors(key: ExportKey) -> QuerySet[ExportKey]:
+    """The keys that it has taken the place of, as far as they are still good."""
+    return ExportKey.objects.filter(usable(), name__startswith=f"{key.name}{_REPLACED}")
+
+
 def usable() -> Q:
     """The keys that are neither revoked nor expired."""
     return Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
@@ -173,7 +180,7 @@ def _new_name(name: str) -> str:
 
 def _rotated_name(key: ExportKey) -> str:
     """Its name with its prefix behind it, which no other key has."""
-    ending = f" (old, {key.prefix})"
+    ending = f"{_REPLACED}{key.prefix})"
     return key.name[: _LONGEST_NAME - len(ending)] + ending
 
 

@@ -103,8 +103,8 @@ def revoke_key(call: Call) -> Answer:
 
 
 def _still_good(key: ExportKey) -> Iterator[str]:
-    """The keys that it has taken the place of: who revokes one because it leaked has to know that they open as much."""
-    for other in ExportKey.objects.filter(keys.usable(), name__startswith=f"{key.name} ("):
+    """Who revokes a key because it leaked has to know of those that open as much."""
+    for other in keys.predecessors(key):
         yield f"{line(other.name)} is still good. Revoke it, too: data_sync key revoke {other.prefix}"
 
 
