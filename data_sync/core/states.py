@@ -34,6 +34,15 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class PullKind(StrEnum):
+    """What a pull reads: an environment over HTTP, an uploaded bundle or spreadsheet, or the inverse of a changeset."""
+
+    SOURCE = "source"
+    BUNDLE = "bundle"
+    SHEET = "sheet"
+    REVERT = "revert"
+
+
 class PullState(StrEnum):
     QUEUED = "queued"
     READING = "reading"

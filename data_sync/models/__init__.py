@@ -7,6 +7,7 @@ from .exchange import DataSource, ExportKey
 from .files import FileChecksum, PromotedFile
 from .guards import DeleteLimit
 from .heartbeats import ApplyHeartbeat, PullHeartbeat
+from .kept_rows import KeptRow
 from .pulls import DataPull, KeptAnswer
 from .reviews import Comment, Viewing
 from .trust import Trust
@@ -24,6 +25,7 @@ __all__ = [
     "ExportKey",
     "FileChecksum",
     "KeptAnswer",
+    "KeptRow",
     "PromotedFile",
     "PullHeartbeat",
     "Trust",

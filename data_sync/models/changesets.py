@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from data_sync.core.states import AutoApply, ChangesetState, Decision, Operation, Outcome, RenameChoice
+from data_sync.core.states import AutoApply, ChangesetState, Decision, Operation, Outcome, PullKind, RenameChoice
 
 from .exchange import DataSource
 from .fields import CanonicalJSONField
@@ -18,6 +18,9 @@ from .pulls import DataPull
 
 class Changeset(models.Model):
     """`pk` is the number people know it by. `content_seal` is fixed at creation.
+
+    `kind` is that of its pull. A revert is of `reverts`; what it has undone there, `Change.reverted_by` says. Once
+    `purged_at` is set, values are gone and digests stay.
 
     `submitted_at` is when its apply was last handed to a queue, `submissions` how often. `attempt` counts workers,
     `losses` those in succession that were lost at it; `token` is the present one's.
@@ -48,6 +51,10 @@ class Changeset(models.Model):
     pull = models.OneToOneField(
         DataPull, null=True, on_delete=models.SET_NULL, related_name="changeset", editable=False
     )
+    kind = models.CharField(
+        _("kind"), max_length=8, choices=DataPull.KINDS, default=PullKind.SOURCE.value, editable=False
+    )
+    reverts = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="reverting", editable=False)
     source = models.ForeignKey(
         DataSource, null=True, on_delete=models.SET_NULL, related_name="changesets", editable=False
     )
@@ -132,6 +139,8 @@ class Changeset(models.Model):
     losses = models.PositiveIntegerField(default=0, editable=False)
     token = models.CharField(max_length=64, blank=True, editable=False)
     applied_at = models.DateTimeField(_("applied"), null=True, editable=False)
+    reverted_at = models.DateTimeField(_("reverted"), null=True, editable=False)
+    purged_at = models.DateTimeField(_("values purged"), null=True, editable=False)
 
     class Meta:
         db_table = "data_sync_changeset"
@@ -171,6 +180,11 @@ class Change(models.Model):
     accepting one whose row was edited after the pull: `seen` is then `{"digest": str, "fields": {...}}`, that row.
 
     A rename has its new key in `key`, the old one in `previous_key`, and a `rename_choice`.
+
+    `content_digest` is that of everything above, `sha256:<hex>`; it stays when values are purged. Of a revert, `undoes`
+    is the number of the change that it is the inverse of, and `restores` lists the rows that come back with a row that
+    was deleted: `{"model", "pk", "label", "effect": "create"|"set", "column"}`. `reverted_by` is the revert whose apply
+    has undone this change.
 
     `kept` is `{}`, or of an update `{"fields": [str], "waives": [int], "holds": bool}`: the fields and files that stay
     as they are here, what it then requires no more, and whether changes that require it can no longer rely on it.
@@ -224,6 +238,9 @@ class Change(models.Model):
     cascades = CanonicalJSONField(default=list)
     problems = CanonicalJSONField(default=list)
     warnings = CanonicalJSONField(default=list)
+    undoes = models.PositiveIntegerField(null=True)
+    restores = CanonicalJSONField(default=list)
+    content_digest = models.CharField(max_length=80, blank=True)
     base = CanonicalJSONField(null=True)
     base_digest = models.CharField(max_length=32, blank=True)
     conflict = CanonicalJSONField(default=dict)
@@ -245,6 +262,7 @@ class Change(models.Model):
     kept = CanonicalJSONField(default=dict)
     outcome = models.CharField(_("outcome"), max_length=10, choices=OUTCOMES, blank=True)
     outcome_reason = models.TextField(blank=True)
+    reverted_by = models.PositiveBigIntegerField(null=True)
 
     class Meta:
         db_table = "data_sync_change"

@@ -6,14 +6,20 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from data_sync.core.states import PullState
+from data_sync.core.states import PullKind, PullState
 
 from .exchange import DataSource
 from .fields import CanonicalJSONField
 
 
 class DataPull(models.Model):
-    """`submitted_at` is when it was last handed to a queue, `submissions` how often. `relisted` counts how often
+    """What it reads is an environment (`source`), a file (`upload`), or the inverse of a changeset (`reverts`).
+
+    `options` are those of its kind: of a sheet `{"model", "format", "deletes"}`, of a revert `{"numbers": [int]|null}`,
+    the changes to undo, null for all. `upload` is the name of the file in the staging storage, `upload_name` the one it
+    came with, `upload_checksum` its `sha256:<hex>`.
+
+    `submitted_at` is when it was last handed to a queue, `submissions` how often. `relisted` counts how often
     the source was listed again in earlier tasks, because rows were no longer as listed. `attempt` counts workers,
     `losses` those in succession that were lost at it; `token` is the present one's.
     """
@@ -27,10 +33,25 @@ class DataPull(models.Model):
         (PullState.CANCELLED.value, _("cancelled")),
     )
 
+    KINDS = (
+        (PullKind.SOURCE.value, _("source")),
+        (PullKind.BUNDLE.value, _("bundle")),
+        (PullKind.SHEET.value, _("spreadsheet")),
+        (PullKind.REVERT.value, _("revert")),
+    )
+
+    kind = models.CharField(_("kind"), max_length=8, choices=KINDS, default=PullKind.SOURCE.value, editable=False)
     source = models.ForeignKey(
         DataSource, null=True, on_delete=models.SET_NULL, related_name="pulls", verbose_name=_("source")
     )
     source_name = models.CharField(_("source"), max_length=100, editable=False)
+    reverts = models.ForeignKey(
+        "data_sync.Changeset", null=True, on_delete=models.PROTECT, related_name="revert_pulls", editable=False
+    )
+    upload = models.CharField(max_length=200, blank=True, editable=False)
+    upload_name = models.CharField(_("file"), max_length=200, blank=True, editable=False)
+    upload_checksum = models.CharField(max_length=80, blank=True, editable=False)
+    options = CanonicalJSONField(default=dict, editable=False)
     model_labels = models.JSONField(
         _("models"),
         default=list,

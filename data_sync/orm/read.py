@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import IO
+from typing import IO, Any
 
 from django.db import DEFAULT_DB_ALIAS
 
@@ -24,7 +24,7 @@ from .handles import is_key, kind_of, primary_keys
 from .references import RowsOfKeys
 from .resolution import schemas
 from .rows import RowReader
-from .schema import natural_keys
+from .schema import ModelSchema, natural_keys
 from .scopes import in_scope
 from .snapshot import snapshot
 
@@ -32,7 +32,8 @@ from .snapshot import snapshot
 class LocalSource:
     """The registered models of this database, or those in `labels`.
 
-    With `handles`, each record carries its row's primary key, as `rows.PK`: for this process only.
+    With `handles`, each record carries its row's primary key, as `rows.PK`: for this process only. `only`: a stream has
+    just the rows with these natural keys (canonical texts), by label; it is not asked for anything else then.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class LocalSource:
         *,
         using: str = DEFAULT_DB_ALIAS,
         handles: bool = False,
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         known = schemas()
         self._schemas = {label: known[label] for label in known if labels is None or label in labels}
         self._using = using
         self._handles = handles
+        self._only = only
 
     def manifest(self) -> Manifest:
         return Manifest(
@@ -59,10 +62,31 @@ class LocalSource:
     @contextmanager
     def stream(self, request: Request) -> Iterator[Iterator[bytes]]:
         readers = self._readers(request)
+        if self._only is not None:
+            yield from self._stream_of(self._only, readers)
+            return
         for reader in readers.values():
             reader.refresh_checksums()
         with snapshot(self._using):
             yield write_stream(request.models, ((label, reader.lines()) for label, reader in readers.items()))
+
+    def _stream_of(
+        self, only: Mapping[str, Collection[str]], readers: Mapping[str, RowReader]
+    ) -> Iterator[Iterator[bytes]]:
+        with snapshot(self._using):
+            pks = {label: self._with_keys(reader.schema, only.get(label, ())) for label, reader in readers.items()}
+        for label, reader in readers.items():
+            reader.refresh_checksums(pks[label])
+        with snapshot(self._using):
+            lines = ((label, reader.lines_of(pks[label])) for label, reader in readers.items())
+            yield write_stream(list(readers), lines)
+
+    def _with_keys(self, schema: ModelSchema, key_texts: Collection[str]) -> list[Any]:
+        """The primary keys of the rows with these natural keys; texts that are no key of the model are no row's."""
+        keys = RowsOfKeys(schema, "pk", self._using)
+        possible = [text for text in key_texts if is_key(schema, text, self._using)]
+        keys.load(possible)
+        return sorted({pk for text in possible for pk in keys.all(text)})
 
     @contextmanager
     def digests(self, request: Request) -> Iterator[Iterator[bytes]]:

@@ -16,7 +16,6 @@ from data_sync.core.differences import Differences
 from data_sync.core.errors import DuplicateKey
 from data_sync.core.source import Outside, RecordSource
 from data_sync.core.states import Operation
-from data_sync.models import DataSource
 from data_sync.orm.read import LocalSource
 from data_sync.orm.rekeying import in_key
 
@@ -53,7 +52,8 @@ class BothSides:
 
     A side that is `whole` is read at once, with all records; the other way is its digests first, then the
     records that differ. Where one of those is no longer what was listed, the side is read again, so that what is
-    compared is always of one moment. `fixed_batches`: records are asked for in batches that one row more alters little.
+    compared is always of one moment. `baselines` gives what was last agreed on, each time anew. `fixed_batches`:
+    records are asked for in batches that one row more alters little.
     """
 
     def __init__(
@@ -63,17 +63,19 @@ class BothSides:
         agreement: Agreement,
         whole: Sequence[bool],
         stack: ExitStack,
+        baselines: Callable[[], Baselines],
         *,
         fixed_batches: bool = False,
     ) -> None:
         self._sources: tuple[RecordSource, RecordSource] = (local, source)
+        self._new_baselines = baselines
         self._agreement = agreement
         self._whole = list(whole)
         self._stack = stack
         self._fixed_batches = fixed_batches
         self._kept: dict[str, int] = {}
 
-    def find(self, source: DataSource | None, watched: Watched) -> None:
+    def find(self, watched: Watched) -> None:
         """Reads, compares, and reads what differs. Raises `DuplicateKey`, and what the sources and `watched` raise."""
         tried = [0, watched.relisted]
         again = [HERE, THERE]
@@ -85,7 +87,7 @@ class BothSides:
                 tried[side] += 1
                 sides[side] = self._side(side, whole=self._whole[side] or tried[side] > ROUNDS)
             self._read([sides[side] for side in again], watched.note)
-            self._compare(sides[HERE], sides[THERE], source)
+            self._compare(sides[HERE], sides[THERE])
             again = [side for side, read in sorted(sides.items()) if not read.fetch(self.differences, watched.check)]
         self._sides = (sides[HERE], sides[THERE])
 
@@ -149,10 +151,10 @@ class BothSides:
                 break
         reading.result()
 
-    def _compare(self, here: Side, there: Side, source: DataSource | None) -> None:
+    def _compare(self, here: Side, there: Side) -> None:
         self.differences = Differences(conf.spool_dir())
         self._stack.callback(self.differences.close)
-        self.baselines = Baselines(source, self._agreement.shapes())
+        self.baselines = self._new_baselines()
         come, gone = set[str](), set[str]()
         for place, (label, schema) in enumerate(self._agreement.schemas.items()):
             self._kept[label] = 0

@@ -18,10 +18,11 @@ from data_sync.models import DataPull, DataSource, PullHeartbeat
 from data_sync.models.time import UtcNow
 from data_sync.orm.resolution import schemas
 
-from . import leases, sources
+from . import leases
 from .actors import Actor
 from .due import ABANDONED_PULL, WAITING_PULL
 from .leases import Lease
+from .origins import open_origin
 from .pull_states import ACTIVE, OVER, finish, forget_answers, move
 from .pulling import TimeIsUp, Turn, compare_and_store
 from .redaction import unexpected
@@ -133,11 +134,10 @@ def run_pull(pull_id: int, *, seconds: float | None = None) -> DataPull:
                 f"Its worker was lost {pull.losses} times in succession: killed, out of memory or out of time. See the "
                 "log there; pull fewer models at a time, or by command (data_sync pull), which has no deadline."
             )
-        if pull.source is None:
-            raise InvalidTransition("The data source of this pull has been removed.")
         with Lease(pull, token, PullHeartbeat, f"Pull {pull_id}") as lease, ExitStack() as stack:
-            source = sources.open_source(pull.source)
-            compare_and_store(Turn(pull, source, lease, stack, seconds, redacted))
+            origin = open_origin(pull)
+            stack.callback(origin.close)
+            compare_and_store(Turn(pull, origin, lease, stack, seconds, redacted))
     except TimeIsUp as up:
         _queue_again(pull, up.fetched)
     except LeaseLost as lost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F
@@ -19,11 +20,12 @@ from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
 from data_sync.orm.staging import is_staged, stage
 
-from .agreement import Agreement, agree
+from .agreement import Agreement
 from .both_sides import BothSides
 from .comparison import Comparison
 from .kept import KeptSource
 from .leases import Lease
+from .origins import Origin
 from .pull_states import finish, move
 from .reading import HERE, SMALL, THERE
 from .redaction import names_of, redacted_fields
@@ -52,21 +54,22 @@ class Turn:
     def __init__(
         self,
         pull: DataPull,
-        source: RecordSource,
+        origin: Origin,
         lease: Lease,
         stack: ExitStack,
         seconds: float | None,
         redacted: list[str],
     ) -> None:
         self.pull = pull
+        self.origin = origin
         self.redacted = redacted
         self.lease = lease
         self.stack = stack
         self.fetched = 0
         self._staged: set[str] = set()
-        self._kept = None if seconds is None else KeptSource(source, pull, stack)
+        self._kept = None if seconds is None else KeptSource(origin.source, pull, stack)
         self._until = time.monotonic() + (seconds or 0) * FETCHING_SHARE
-        self.source: RecordSource = self._kept or source
+        self.source: RecordSource = self._kept or origin.source
 
     @property
     def is_limited(self) -> bool:
@@ -113,30 +116,33 @@ class Turn:
 
 def compare_and_store(turn: Turn) -> None:
     """Raises `DataSyncError`s, with nothing stored, and `TimeIsUp`."""
-    pull, source, lease = turn.pull, turn.source, turn.lease
+    pull, origin, source, lease = turn.pull, turn.origin, turn.source, turn.lease
     asked = pull.model_labels or list(schemas())
     turn.redacted += names_of(redacted_fields({label: schemas()[label] for label in asked if label in schemas()}))
     there = source.manifest()
-    local = LocalSource(handles=True)
-    here = local.manifest()
-    agreement = agree(pull.model_labels, here, there)
+    here = LocalSource().manifest()
+    agreement = origin.agree(here, there)
+    rows_here = origin.rows_here(agreement)
+    local = LocalSource(handles=True, only=rows_here)
     turn.redacted += names_of(redacted_fields(agreement.schemas))
     counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
     lease.begin_phase("rows", sum(counts))
     lists = "digests" in there.features
-    whole = (counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
-    both = BothSides(local, source, agreement, whole, turn.stack, fixed_batches=turn.is_limited)
-    both.find(pull.source, turn)
+    whole = (rows_here is not None or counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
+    baselines = partial(origin.baselines, agreement)
+    both = BothSides(local, source, agreement, whole, turn.stack, baselines, fixed_batches=turn.is_limited)
+    both.find(turn)
     move(pull, PullState.COMPARING)
     outside = _outside(source, agreement) if lists else _nowhere
-    comparison = both.comparison(outside if pull.find_renames else None)
+    comparison = both.comparison(outside if pull.find_renames and origin.finds_renames else None)
     _fetch_files(comparison, turn)
     lease.begin_phase("changes", comparison.total)
     prepared = prepare(comparison, outside, pull.source, lease.advance, knows=both.baselines.knows)
     with lease.quiet(), transaction.atomic():
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)
-        changeset = store_changeset(pull, agreement, comparison, prepared)
+        rows = None if rows_here is None else {label: here.models[label].count for label in agreement.schemas}
+        changeset = store_changeset(pull, agreement, comparison, prepared, rows)
         supersede(pull, list(agreement.schemas), changeset)
         # Last, in the order in which an apply locks these tables.
         both.baselines.store()

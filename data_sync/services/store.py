@@ -7,7 +7,7 @@ database for everybody else, only writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -187,15 +187,24 @@ def _row(label: str, comparison: Comparison) -> dict[str, Any]:
 
 
 def store_changeset(
-    pull: DataPull, agreement: Agreement, comparison: Comparison, prepared: Prepared
+    pull: DataPull,
+    agreement: Agreement,
+    comparison: Comparison,
+    prepared: Prepared,
+    rows_here: Mapping[str, int] | None,
 ) -> Changeset | None:
-    """Stores the changes, one row each, inside the caller's transaction. Nothing differs: no changeset."""
+    """Stores the changes, one row each, inside the caller's transaction. Nothing differs: no changeset.
+
+    `rows_here` has the number of rows by label where not all of them were compared.
+    """
     if not comparison.total:
         return None
-    guards = [*agreement.guards(), *guards_of(_rows(comparison, prepared), limits_of(pull.source))]
+    guards = [*agreement.guards(), *guards_of(_rows(comparison, prepared, rows_here), limits_of(pull.source))]
     counts = {operation.value: prepared.total(operation.value) for operation in Operation}
     changeset = Changeset.objects.create(
         pull=pull,
+        kind=pull.kind,
+        reverts=pull.reverts,
         source=pull.source,
         source_name=pull.source_name,
         model_labels=list(agreement.schemas),
@@ -242,14 +251,18 @@ def store_changeset(
     return changeset
 
 
-def _rows(comparison: Comparison, prepared: Prepared) -> Iterator[Rows]:
-    """What the guards look at: per model that was compared, or that deletes reach."""
+def _rows(comparison: Comparison, prepared: Prepared, rows_here: Mapping[str, int] | None) -> Iterator[Rows]:
+    """What the guards look at: per model that was compared, or that deletes reach.
+
+    Rows that were not compared are on both sides alike.
+    """
     for row in prepared.models:
         label = row["label"]
+        others = 0 if rows_here is None else max(0, rows_here[label] - comparison.here[label])
         yield Rows(
             label=label,
-            here=comparison.here[label],
-            there=comparison.there[label],
+            here=comparison.here[label] + others,
+            there=comparison.there[label] + others,
             deletes=row["delete"],
             along=prepared.along.get(label, 0),
         )

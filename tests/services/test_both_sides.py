@@ -20,6 +20,7 @@ from data_sync.core.wire import write_stream
 from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
 from data_sync.services.agreement import Agreement
+from data_sync.services.baselines import Baselines
 from data_sync.services.both_sides import BothSides
 from data_sync.services.comparison import Comparison
 
@@ -121,8 +122,8 @@ def compare(here: Memory, there: Memory, whole: tuple[bool, bool] = (False, Fals
     request = Request(models=tuple(chosen))
     agreement = Agreement(schemas=chosen, here=request, there=request, scoped=frozenset(), differences=[])
     with ExitStack() as stack:
-        both = BothSides(cast(LocalSource, here), there, agreement, whole, stack)
-        both.find(None, Alone())
+        both = BothSides(cast(LocalSource, here), there, agreement, whole, stack, lambda: Baselines(None, {}))
+        both.find(Alone())
         return list(_described(both.comparison(None)))
 
 

@@ -14,7 +14,7 @@ from data_sync.core.source import Request
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.orm.read import LocalSource
-from data_sync.services import actors, keys, pull, pulling, seals, sources
+from data_sync.services import actors, keys, origins, pull, pulling, seals, sources
 from data_sync.services.agreement import Agreement
 from tests.environments import Environments
 from tests.testapp.models import (
@@ -240,13 +240,13 @@ def test_an_unknown_model_is_refused_by_name(environments: Environments) -> None
 def test_a_cancelled_pull_stores_nothing(environments: Environments, monkeypatch: pytest.MonkeyPatch) -> None:
     environments.add(Country, code="FR", only="source")
     queued = pull.request_pull(environments.source, [], environments.actor)
-    agree = pulling.agree
+    agree = origins.agree
 
     def cancel_meanwhile(*arguments: Any) -> Agreement:
         pull.cancel_pull(queued.pk, environments.actor)
         return agree(*arguments)
 
-    monkeypatch.setattr(pulling, "agree", cancel_meanwhile)
+    monkeypatch.setattr(origins, "agree", cancel_meanwhile)
     assert pull.run_pull(queued.pk).state == PullState.CANCELLED
     assert not Changeset.objects.exists()
 
