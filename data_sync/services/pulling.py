@@ -120,12 +120,12 @@ def compare_and_store(turn: Turn) -> None:
     asked = pull.model_labels or list(schemas())
     turn.redacted += names_of(redacted_fields({label: schemas()[label] for label in asked if label in schemas()}))
     there = source.manifest()
-    here = LocalSource().manifest()
-    agreement = origin.agree(here, there)
+    agreement = origin.agree(LocalSource().shapes(), there)
     rows_here = origin.rows_here(agreement)
     local = LocalSource(handles=True, only=rows_here)
     turn.redacted += names_of(redacted_fields(agreement.schemas))
-    counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
+    rows = local.counts(agreement.schemas)
+    counts = [sum(rows.values()), sum(there.models[label].count for label in agreement.schemas)]
     lease.begin_phase("rows", sum(counts))
     lists = "digests" in there.features
     whole = (rows_here is not None or counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
@@ -141,8 +141,7 @@ def compare_and_store(turn: Turn) -> None:
     with lease.quiet(), transaction.atomic():
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)
-        rows = None if rows_here is None else {label: here.models[label].count for label in agreement.schemas}
-        changeset = store_changeset(pull, agreement, comparison, prepared, rows)
+        changeset = store_changeset(pull, agreement, comparison, prepared, None if rows_here is None else rows)
         supersede(pull, list(agreement.schemas), changeset)
         # Last, in the order in which an apply locks these tables.
         both.baselines.store()
