@@ -22,6 +22,7 @@ from data_sync.models import Changeset
 from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
 from .dates import DatedList, moment
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
+from .names import origin_words
 from .pages import Crumb, ScreensAdmin
 
 PERMISSIONS = {
@@ -82,12 +83,12 @@ class ChangesetAdmin(ScreensAdmin):
         "state_badge",
         "change_counts",
         "conflict_count",
-        "source_name",
+        "from_source",
         "actor",
         "pulled_at",
     )
     list_display_links = ("number",)
-    list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
+    list_filter = (("state", PossibleStates), "kind", "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
@@ -148,6 +149,10 @@ class ChangesetAdmin(ScreensAdmin):
         reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
         words = changeset.get_auto_state_display()
         return format_html('{}<br><span class="ds-quiet" title="{}">{}</span>', state, reasons, words)
+
+    @admin.display(description=gettext_lazy("source"), ordering="source_name")
+    def from_source(self, changeset: Changeset) -> str:
+        return origin_words(changeset)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
@@ -19,6 +22,7 @@ from data_sync.services import (
     actors,
     apply,
     approval,
+    bundle,
     document,
     groups,
     keys,
@@ -31,8 +35,10 @@ from data_sync.services import (
     sources,
     trust,
     undoing,
+    uploads,
 )
 from data_sync.services.actors import Actor
+from tests import bundling
 from tests.admin import making
 from tests.management.conftest import Run, run
 from tests.test_matrix import dump
@@ -54,6 +60,11 @@ class Scene:
         self.source = making.source()
         self.pull = making.pull(source=self.source, state="queued", active_source=self.source.pk)
         self.key: ExportKey = keys.create_key("Production", actors.command_line())[0]
+
+
+def _path() -> Path:
+    """Of a file that is not there yet."""
+    return Path(tempfile.mkdtemp(dir=settings.BASE_DIR)) / "bundle.zip"
 
 
 Call = Callable[[Scene, Actor], object]
@@ -84,6 +95,8 @@ TABLE: dict[str, tuple[str, Call]] = {
     "remarks.comment": ("view_changeset", lambda s, a: remarks.comment(s.change, "Why?", a)),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
     "pull.request_pull": ("pull_datasource", lambda s, a: pull.request_pull(making.source("Other"), [], a)),
+    "uploads.request_upload": ("pull_datasource", lambda s, a: uploads.request_upload([bundling.bundle()], "a.zip", a)),
+    "bundle.write_bundle": ("manage_exportkey", lambda s, a: bundle.write_bundle(_path(), ["testapp.term"], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),
     "sources.add_source": (
         "add_datasource",
