@@ -92,6 +92,10 @@ class IncompleteStream(MalformedStream):
     """A stream ended before its closing line. Nothing was concluded from it."""
 
 
+class MalformedBundle(MalformedStream):
+    """A file is not the bundle that it says it is; the message names the member, and what to do."""
+
+
 class DuplicateKey(DataSyncError):
     """Two rows of one side share a natural key; the message names the key and the side."""
 

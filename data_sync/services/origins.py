@@ -24,6 +24,8 @@ class Origin:
 
     finds_renames = True
     """Whether rows that only their keys tell apart may be paired."""
+    keeps_answers = True
+    """Whether what the source answers is kept for further tasks. Not where it is here to be read again."""
 
     def __init__(self, pull: DataPull, source: RecordSource) -> None:
         self.pull = pull
@@ -52,7 +54,11 @@ def open_origin(pull: DataPull) -> Origin:
             if pull.source is None:
                 raise InvalidTransition("The data source of this pull has been removed.")
             return Origin(pull, sources.open_source(pull.source))
-        case PullKind.BUNDLE | PullKind.SHEET | PullKind.REVERT:
+        case PullKind.BUNDLE:
+            from .bundle_origin import BundleOrigin
+
+            return BundleOrigin(pull)
+        case PullKind.SHEET | PullKind.REVERT:
             raise InvalidTransition(f"Pulls of the kind {pull.kind} are not known here.")
         case kind:
             assert_never(kind)

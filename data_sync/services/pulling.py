@@ -67,7 +67,7 @@ class Turn:
         self.stack = stack
         self.fetched = 0
         self._staged: set[str] = set()
-        self._kept = None if seconds is None else KeptSource(origin.source, pull, stack)
+        self._kept = None if seconds is None else KeptSource(origin.source, pull, stack, keeps=origin.keeps_answers)
         self._until = time.monotonic() + (seconds or 0) * FETCHING_SHARE
         self.source: RecordSource = self._kept or origin.source
 
@@ -127,13 +127,12 @@ def compare_and_store(turn: Turn) -> None:
     turn.redacted += names_of(redacted_fields(agreement.schemas))
     counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
     lease.begin_phase("rows", sum(counts))
-    lists = "digests" in there.features
-    whole = (rows_here is not None or counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
+    whole = (rows_here is not None or counts[HERE] <= SMALL, counts[THERE] <= SMALL or not there.lists)
     baselines = partial(origin.baselines, agreement)
     both = BothSides(local, source, agreement, whole, turn.stack, baselines, fixed_batches=turn.is_limited)
     both.find(turn)
     move(pull, PullState.COMPARING)
-    outside = _outside(source, agreement) if lists else _nowhere
+    outside = _outside(source, agreement) if there.answers else _nowhere
     comparison = both.comparison(outside if pull.find_renames and origin.finds_renames else None)
     _fetch_files(comparison, turn)
     lease.begin_phase("changes", comparison.total)

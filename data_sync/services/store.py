@@ -246,6 +246,7 @@ def store_changeset(
             "omitted": changeset.omitted,
             "content_seal": changeset.content_seal,
             "guards": guards,
+            **({"file": pull.upload_name, "checksum": pull.upload_checksum} if pull.upload_checksum else {}),
         },
     )
     return changeset

@@ -48,6 +48,11 @@ def pull_source(call: Call) -> Answer:
     )
     with progress.shown(pull, call.progress):
         tasks.submit("pull", pull.pk, here=True)
+    return answer_of(pull)
+
+
+def answer_of(pull: DataPull) -> Answer:
+    """What a pull has come to that was done here."""
     pull.refresh_from_db()
     document: dict[str, Any] = {"pull": pull.pk, "state": pull.state}
     if PullState(pull.state).is_active:  # Called within a transaction: it runs once that is committed.
