@@ -87,7 +87,7 @@ def _nothing(field: Field, *, has_types: bool) -> Any:
         if isinstance(field, models.JSONField):
             return {JSON_NULL: None}
         raise ValueError("is null, and the column takes no null. Fill it in.")
-    if takes_empty_text(field):
+    if takes_empty_text(field) or isinstance(field, models.BinaryField):
         return ""
     raise ValueError("is empty, and the column takes no null. Fill it in.")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import IO
 
 from data_sync.core.errors import InvalidTransition
 from data_sync.core.manifest import Manifest
@@ -13,6 +12,7 @@ from data_sync.orm.resolution import schemas
 from data_sync.sources.sheet import SheetSource
 from data_sync.sources.sheet_rows import format_of
 
+from . import stored_uploads
 from .agreement import Agreement
 from .origins import Origin
 
@@ -25,15 +25,18 @@ class SheetOrigin(Origin):
     """
 
     source: SheetSource
+    keeps_answers = False
 
-    def __init__(self, pull: DataPull, file: IO[bytes]) -> None:
-        """Reads the file. Raises `MalformedSheet`, and `InvalidTransition` for a model that is not registered."""
+    def __init__(self, pull: DataPull) -> None:
+        """Reads the file. Raises `MalformedSheet`, `InvalidTransition` for a model that is not registered any more, and
+        `WrongFile` where the upload is gone or altered."""
         label = str(pull.options.get("model", ""))
         schema = schemas().get(label)
         if schema is None:
             raise InvalidTransition(f"{label or 'No model'} is not registered here. Known: {', '.join(schemas())}.")
         form = format_of(str(pull.options.get("format") or ""), pull.upload_name)
-        super().__init__(pull, SheetSource(file, form, schema))
+        with stored_uploads.opened(pull) as file:
+            super().__init__(pull, SheetSource(file, form, schema))
         self.finds_renames = bool(pull.options.get("deletes"))
 
     def agree(self, here: Manifest, there: Manifest) -> Agreement:

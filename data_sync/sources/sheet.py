@@ -81,17 +81,7 @@ class SheetSource:
     # Reading
 
     def _read(self, rows: Iterator[Row], form: Format, resource: Resource) -> Columns:
-        header = next(rows, None)
-        if header is None:
-            raise MalformedSheet("It is empty. Give it a header row, and a row for each record.")
-        columns = columns_of(
-            self.schema,
-            header.cells,
-            has_types=form.has_types,
-            aliases=resource.aliases,
-            ignored=resource.ignored,
-            cleans=resource.cleans,
-        )
+        columns = _columns(rows, form, self.schema, resource)
         width = len(columns.headers)
         for row in rows:
             cells = row.cells
@@ -170,6 +160,27 @@ class SheetSource:
         self._errors.append(f"{where} {reason}")
         if len(self._errors) == MOST_ERRORS:
             raise MalformedSheet(_listed(self._errors, "; there may be more"))
+
+
+def check_headers(file: IO[bytes], form: Format, schema: ModelSchema) -> None:
+    """Raises `MalformedSheet` for what can be seen without reading every row: another format, columns of another
+    model."""
+    with closing(read_rows(file, form)) as rows:
+        _columns(rows, form, schema, resource_of(schema))
+
+
+def _columns(rows: Iterator[Row], form: Format, schema: ModelSchema, resource: Resource) -> Columns:
+    header = next(rows, None)
+    if header is None:
+        raise MalformedSheet("It is empty. Give it a header row, and a row for each record.")
+    return columns_of(
+        schema,
+        header.cells,
+        has_types=form.has_types,
+        aliases=resource.aliases,
+        ignored=resource.ignored,
+        cleans=resource.cleans,
+    )
 
 
 def _listed(errors: Sequence[str], more: str = "") -> str:
