@@ -19,6 +19,7 @@ from data_sync.services import (
     actors,
     apply,
     approval,
+    audit_tables,
     document,
     groups,
     keys,
@@ -83,6 +84,10 @@ TABLE: dict[str, tuple[str, Call]] = {
     "remarks.set_viewed": ("view_changeset", lambda s, a: remarks.set_viewed(s.change, a, is_viewed=True)),
     "remarks.comment": ("view_changeset", lambda s, a: remarks.comment(s.change, "Why?", a)),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
+    "audit_tables.audit_table": (
+        "export_changeset",
+        lambda s, a: audit_tables.audit_table(Changeset.objects.all(), "csv", a).close(),
+    ),
     "pull.request_pull": ("pull_datasource", lambda s, a: pull.request_pull(making.source("Other"), [], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),
     "sources.add_source": (
