@@ -21,9 +21,10 @@ from data_sync.models import Changeset
 
 from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
 from .dates import DatedList, moment
+from .exporting import TableAdmin
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
 from .names import origin_words
-from .pages import Crumb, ScreensAdmin
+from .pages import Crumb
 
 PERMISSIONS = {
     "may_approve": "data_sync.approve_changeset",
@@ -77,7 +78,7 @@ class RiskFilter(admin.SimpleListFilter):
 
 
 @admin.register(Changeset)
-class ChangesetAdmin(ScreensAdmin):
+class ChangesetAdmin(TableAdmin):
     list_display = (
         "number",
         "state_badge",
@@ -98,6 +99,7 @@ class ChangesetAdmin(ScreensAdmin):
 
     def screens(self) -> dict[str, Any]:
         return {
+            **super().screens(),
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "print": ("<int:pk>/print/", partial(review.print_page, self)),
             "decide": ("<int:pk>/decide/", self.posted(partial(deciding.decide, self))),

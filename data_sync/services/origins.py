@@ -58,7 +58,11 @@ def open_origin(pull: DataPull) -> Origin:
             from .bundle_origin import BundleOrigin
 
             return BundleOrigin(pull)
-        case PullKind.SHEET | PullKind.REVERT:
+        case PullKind.SHEET:
+            from .sheet_origin import SheetOrigin
+
+            return SheetOrigin(pull)
+        case PullKind.REVERT:
             raise InvalidTransition(f"Pulls of the kind {pull.kind} are not known here.")
         case kind:
             assert_never(kind)

@@ -22,6 +22,7 @@ from data_sync.services import (
     actors,
     apply,
     approval,
+    audit_tables,
     bundle,
     document,
     groups,
@@ -94,6 +95,10 @@ TABLE: dict[str, tuple[str, Call]] = {
     "remarks.set_viewed": ("view_changeset", lambda s, a: remarks.set_viewed(s.change, a, is_viewed=True)),
     "remarks.comment": ("view_changeset", lambda s, a: remarks.comment(s.change, "Why?", a)),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
+    "audit_tables.audit_table": (
+        "export_changeset",
+        lambda s, a: audit_tables.audit_table(Changeset.objects.all(), "csv", a).close(),
+    ),
     "pull.request_pull": ("pull_datasource", lambda s, a: pull.request_pull(making.source("Other"), [], a)),
     "uploads.request_upload": ("pull_datasource", lambda s, a: uploads.request_upload([bundling.bundle()], "a.zip", a)),
     "bundle.write_bundle": ("manage_exportkey", lambda s, a: bundle.write_bundle(_path(), ["testapp.term"], a)),
