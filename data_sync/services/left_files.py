@@ -1,4 +1,4 @@
-"""Files that nothing needs any more: those that changesets have left behind, staged ones, and uploads.
+"""Files that nothing needs any more: those that changesets have left behind, and staged ones.
 
 A storage joins no transaction. So the names of files that a changeset has left behind are noted when it is purged, as
 those of promoted files are, and a note goes once its file is gone: a run that is killed leaves notes, not files.
@@ -193,7 +193,7 @@ def _shortened(name: str) -> str:
     return f"purged{posixpath.splitext(name)[1][:10]}" if name else ""
 
 
-# Staged files, and uploads
+# Staged files
 
 
 def unneeded(purged: Collection[int] = ()) -> Iterator[str]:
@@ -218,22 +218,6 @@ def discard_staged() -> int:
         if DataPull.objects.filter(state__in=_ACTIVE).exists():
             break
         count += sum(_removed(staging_storage(), name) for name in some)
-    return count
-
-
-def uploads(before: datetime) -> QuerySet[DataPull]:
-    """Pulls that have ended so long ago and whose uploaded file is still there."""
-    ended = DataPull.objects.exclude(state__in=_ACTIVE).exclude(upload="")
-    return ended.filter(finished_at__lt=before)
-
-
-def discard_uploads(before: datetime) -> int:
-    """Removes uploaded files of pulls that have ended; checksums stay."""
-    count = 0
-    for pk, name in list(uploads(before).values_list("pk", "upload")):
-        if _removed(staging_storage(), name):
-            DataPull.objects.filter(pk=pk).update(upload="", upload_name="")
-            count += 1
     return count
 
 

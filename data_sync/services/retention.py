@@ -7,13 +7,12 @@ run, the next one goes on from there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -75,7 +74,6 @@ class Pruned:
     pulls: int = 0
     staged_files: int = 0
     left_files: int = 0
-    uploads: int = 0
     failures: dict[int, str] = field(default_factory=dict)
 
 
@@ -116,7 +114,6 @@ def would_prune(actor: Actor) -> Pruned:
         pruned.changes += Change.objects.filter(changeset__in=some).count()
         pruned.kept_rows += KeptRow.objects.filter(changeset__in=some, values__isnull=False).count()
     pruned.pulls = _failed_pulls(before).count()
-    pruned.uploads = left_files.uploads(before).count()
     pruned.staged_files = sum(1 for _ in left_files.unneeded(pruned.changesets))
     pruned.left_files = sum(1 for pk in pruned.changesets for _ in left_files.left_by(Changeset(pk=pk)))
     return pruned
@@ -145,7 +142,6 @@ def prune(actor: Actor) -> Pruned:
             pruned.kept_rows += done["kept_rows"]
     pruned.pulls = _failed_pulls(before).update(error=PULL_PURGED)
     pruned.left_files = left_files.discard_left()
-    pruned.uploads = left_files.discard_uploads(before)
     pruned.staged_files = left_files.discard_staged()
     return pruned
 
@@ -195,13 +191,6 @@ def _failed_pulls(before: datetime) -> QuerySet[DataPull]:
     return ended.exclude(error__in=["", PULL_PURGED])
 
 
-def next_due(before: datetime) -> Iterator[dict[str, Any]]:
-    """What is purged next, the oldest first: number, state, when it was closed, and how many changes it has."""
-    rows = expired(before).annotate(size=Count("changes"))
-    for row in rows.values("pk", "state", "closed_at", "size"):
-        yield {
-            "changeset": row["pk"],
-            "state": row["state"],
-            "closed_at": row["closed_at"].isoformat(),
-            "changes": row["size"],
-        }
+def latest_purged() -> QuerySet[Changeset]:
+    """The purged changesets, the latest first."""
+    return Changeset.objects.filter(purged_at__isnull=False).order_by("-purged_at", "-pk")

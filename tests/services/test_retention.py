@@ -215,6 +215,23 @@ def test_staged_files_of_a_pull_at_work_and_of_open_changesets_stay(environments
     assert environments.apply(approved).state == "applied"
 
 
+# What people see
+
+
+@pytest.mark.django_db
+def test_the_admin_says_what_is_due_and_what_is_gone(settings: Any, admin_client: Any) -> None:
+    gone, due = (making.changeset([making.update(1)], state="applied") for _ in range(2))
+    making.changeset([making.update(1)])
+    url = reverse("admin:data_sync_changeset_retention")
+    assert "Everything is kept for ever" in admin_client.get(url).text
+    settings.DATA_SYNC_RETENTION_DAYS = 1e-9
+    retention.purge(gone.pk, ACTOR)
+    page = admin_client.get(url)
+    assert "1 changeset to purge next" in page.text and "1 changeset without values" in page.text
+    assert [list(page.context[name]) for name in ("due", "purged")] == [[due], [gone]]
+    assert url in admin_client.get(reverse("admin:data_sync_changeset_changelist")).text
+
+
 # The command
 
 
@@ -233,12 +250,8 @@ def test_sweep_prunes_when_asked_to(run: Run, due: None, settings: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_reasons_of_failed_pulls_and_uploads_go(environments: Environments, due: None) -> None:
-    (environments.staging / "uploads").mkdir(parents=True, exist_ok=True)
-    (environments.staging / "uploads" / "one.zip").write_bytes(b"zip")
+def test_reasons_of_failed_pulls_go(due: None) -> None:
     failed = making.pull(state="failed", error="The value “secret” is too long.", finished_at="2020-01-01T00:00:00Z")
-    DataPull.objects.filter(pk=failed.pk).update(upload="uploads/one.zip", upload_name="salaries.zip")
-    pruned = retention.prune(ACTOR)
+    assert (retention.prune(ACTOR).pulls, retention.prune(ACTOR).pulls) == (1, 0)
     failed.refresh_from_db()
-    assert (pruned.pulls, pruned.uploads) == (1, 1) and not (environments.staging / "uploads" / "one.zip").exists()
-    assert (failed.error, failed.upload, failed.upload_name) == (retention.PULL_PURGED, "", "")
+    assert failed.error == retention.PULL_PURGED

@@ -17,7 +17,7 @@ from data_sync.services import actors, retention, row_history
 from tests.admin import making
 from tests.environments import Environments
 from tests.management.conftest import Run, run
-from tests.testapp.models import Country, Customer, Language, Term
+from tests.testapp.models import Customer, Detail, Product
 
 __all__ = ["run"]
 
@@ -80,24 +80,23 @@ def test_keys_are_found_however_they_are_written() -> None:
 
 
 def test_renames_are_followed_of_the_row_and_of_what_its_key_names(environments: Environments) -> None:
-    there, _ = environments.add(Country, code="UK", name="Britain")
-    french, _ = environments.add(Language, country=environments_pair(there), code="fr", name=("new", "old"))
-    edited = environments.sync("testapp.country", "testapp.language")
-    Country.objects.using("source").filter(pk=there.pk).update(code="GB")
-    moved = environments.sync("testapp.country", "testapp.language")
-    assert moved.renames == 1
-    Language.objects.using("source").filter(pk=french.pk).update(code="fra")
-    renamed = environments.sync("testapp.country", "testapp.language")
-    spans = row_history.spans_of("testapp.language", ("GB", "fra"))
-    assert [span.key for span in spans] == [("GB", "fra"), ("GB", "fr"), ("UK", "fr")]
-    changes = list(row_history.changes_of("testapp.language", spans))
-    assert [change.changeset_id for change in changes] == [renamed.pk, edited.pk]
-    was = row_history.renamed_to("testapp.language", ("GB", "fr"))
-    assert was is not None and was.key == ["GB", "fra"]
-
-
-def environments_pair(there: Country) -> tuple[Country, Country]:
-    return there, Country.objects.get(code=there.code)
+    there, here = environments.add(Product, sku="old", name="Chair")
+    detail, _ = environments.add(Detail, product=(there, here), text=("one", "none"))
+    labels = ("testapp.product", "testapp.detail")
+    first = environments.sync(*labels)
+    Product.objects.using("source").filter(pk=there.pk).update(sku="new")
+    moved = environments.sync(*labels)
+    assert (moved.renames, moved.changes.count()) == (1, 1)
+    Detail.objects.using("source").filter(pk=detail.pk).update(text="two")
+    last = environments.sync(*labels)
+    spans = row_history.spans_of("testapp.detail", ("new",))
+    assert [span.key for span in spans] == [("new",), ("old",)]
+    found = row_history.changes_of("testapp.detail", spans)
+    assert [change.changeset_id for change in found] == [last.pk, first.pk]
+    found = row_history.changes_of("testapp.product", row_history.spans_of("testapp.product", ("new",)))
+    assert [change.changeset_id for change in found] == [moved.pk]
+    renamed = row_history.renamed_to("testapp.product", ("old",))
+    assert renamed is not None and renamed.key == ["new"]
 
 
 def test_redacted_fields_and_purged_values_are_not_told(environments: Environments, settings: Any) -> None:
@@ -127,10 +126,9 @@ def test_the_page_takes_a_few_queries_however_many_changes_there_are(admin_clien
     first = admin_client.get(page)
     assert "m59" in first.text and "m60" in first.text and "m1 " not in first.text
     older = first.context["older"]
-    assert "m1" in admin_client.get(f"{page}&{older}").text
+    assert "m1" in admin_client.get(url + older).text
     assert "word-2" in admin_client.get(f"{url}?model={LABEL}&q=word").text, "what it may be"
     assert admin_client.get(f"{url}?model=no.model&q=x").status_code == 200
-    Term.objects.all()
 
 
 def _queries(client: Any, url: str) -> list[Any]:

@@ -69,7 +69,6 @@ def _document(pruned: Pruned) -> dict[str, Any]:
         "pulls": pruned.pulls,
         "staged_files": pruned.staged_files,
         "left_files": pruned.left_files,
-        "uploads": pruned.uploads,
         "failures": [{"changeset": pk, "reason": reason} for pk, reason in pruned.failures.items()],
     }
 
@@ -87,10 +86,10 @@ def _pruned_text(pruned: Pruned) -> Iterator[str]:
         yield f"    {count(pruned.changes, 'change')}, {count(pruned.kept_rows, 'kept row')}."
     if pruned.pulls:
         yield f"{does} the reasons of {count(pruned.pulls, 'failed pull')}."
-    files = pruned.left_files + pruned.staged_files + pruned.uploads
+    files = pruned.left_files + pruned.staged_files
     if files:
         most = "at most " if pruned.is_dry_run else ""
         yield (
             f"{does} {most}{count(files, 'file')}: {pruned.left_files:,} left behind by applies, "
-            f"{pruned.staged_files:,} staged, {pruned.uploads:,} uploaded."
+            f"{pruned.staged_files:,} staged."
         )
