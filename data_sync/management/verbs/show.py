@@ -50,7 +50,9 @@ def show_changeset(call: Call) -> Answer:
     if call.options["key"] is not None:
         return show_row(call)
     if call.options["changeset"] is None or call.options["at"] is not None:
-        raise InvalidInput("Name a changeset, or a row by --key MODEL KEY; --at goes with --key.")
+        raise InvalidInput(
+            "One is required: CS, a changeset's number; or --key MODEL KEY, with which --at may go."
+        )
     changeset = changeset_of(call)
     selection = selection_of(call)
     require_changes(changeset, selection)
