@@ -231,6 +231,28 @@ def gae_service() -> str:
     return _text(_setting("GAE_SERVICE", None), os.environ.get("GAE_SERVICE", ""))
 
 
+def retention_days() -> float | None:
+    """`DATA_SYNC_RETENTION_DAYS`: days after which the values of closed changesets are purged; None: never."""
+    value = _setting("RETENTION_DAYS", None)
+    return None if value is None else float(value)
+
+
+def mail_approvers() -> bool | tuple[str, ...]:
+    """`DATA_SYNC_MAIL_APPROVERS`: whether those who may approve get mail, or the addresses that get it; False."""
+    value = _setting("MAIL_APPROVERS", False)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else _is_on(value)
+
+
+def webhook_url() -> str:
+    """`DATA_SYNC_WEBHOOK_URL`: where announcements are posted to; none."""
+    return _text(_setting("WEBHOOK_URL", None))
+
+
+def webhook_secret() -> str:
+    """`DATA_SYNC_WEBHOOK_SECRET`: what they are signed with, or `env:NAME` of the variable that has it; none."""
+    return _text(_setting("WEBHOOK_SECRET", None))
+
+
 def _is_on(value: Any) -> bool:
     # As environment variables say it: the text "False" must not mean yes.
     return value.strip().lower() in ("1", "true", "yes", "on") if isinstance(value, str) else bool(value)

@@ -95,6 +95,7 @@ def _head(changeset: Changeset) -> dict[str, Any]:
     return {
         "number": changeset.pk,
         "state": changeset.state,
+        "purged": changeset.purged_at is not None,
         "source": changeset.source_name,
         "models": changeset.model_labels,
         "created_at": _utc(changeset.created_at),

@@ -96,7 +96,7 @@ def _asked(
     standing = set(covered)
     for old in sorted({*earlier[:LOOKED_BACK], *retired}, key=lambda old: -old.pk):
         labels = set(old.model_labels)
-        if old in retired or old.state in GIVEN_UP:
+        if old in retired or (old.state in GIVEN_UP and old.purged_at is None):
             asked[old] = {label for label in standing & labels if equal.get(label, -1) < (old.pull_id or 0)}
         else:
             standing -= labels

@@ -31,6 +31,7 @@ from data_sync.services import (
     pull,
     rehearsal,
     remarks,
+    retention,
     review,
     rotation,
     sources,
@@ -86,6 +87,9 @@ TABLE: dict[str, tuple[str, Call]] = {
         lambda s, a: apply.approve_and_request(s.pending.pk, a, revision=0),
     ),
     "apply_requests.request_apply": ("apply_changeset", lambda s, a: apply.request_apply(s.approved.pk, a)),
+    "retention.prune": ("pull_datasource", lambda s, a: retention.prune(a)),
+    "retention.purge": ("pull_datasource", lambda s, a: retention.purge(s.pending.pk, a)),
+    "retention.would_prune": ("view_changeset", lambda s, a: retention.would_prune(a)),
     "review.decide": (
         "approve_changeset",
         lambda s, a: review.decide(s.pending.pk, ALL, Decision.REJECTED, a, revision=0),
