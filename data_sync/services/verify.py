@@ -79,14 +79,14 @@ def verify_file(file: IO[bytes], actor: Actor) -> Verdict:
 
     Raises `NotPermitted`, and `InvalidInput` for another format, or a major version of it that is not known here.
     """
-    _require(actor)
+    actor.require("data_sync.view_changeset")
     check_version(file)
     return verify_document(lines_of(file), keyring(), folder=conf.spool_dir())
 
 
 def verify_changeset(changeset: Changeset, actor: Actor) -> Verdict:
     """A stored changeset, with its events. Raises `NotPermitted`."""
-    _require(actor)
+    actor.require("data_sync.view_changeset")
     return _stored(changeset.pk, keyring())
 
 
@@ -96,7 +96,7 @@ def verify_all(
     """All changesets and their events, or those of these numbers; without numbers every other chain and the ledger,
     too. `noted` is an end of the ledger from earlier; `read_files`: files that were put in place or are to be, too.
     Raises `NotPermitted`, and `InvalidInput` for numbers that there are not."""
-    _require(actor)
+    actor.require("data_sync.view_changeset")
     keys, findings = keyring(), Findings()
     chosen = Changeset.objects.order_by("pk")
     if numbers is not None:
@@ -122,11 +122,6 @@ def verify_all(
             _check_chains(findings, keys)
             _check_ledger(findings, keys, noted)
     return findings
-
-
-def _require(actor: Actor) -> None:
-    if not actor.may("data_sync.export_changeset"):
-        actor.require("data_sync.view_changeset")
 
 
 # A changeset
