@@ -43,5 +43,14 @@ def key_problem() -> str | None:
 
 
 @sensitive_variables()
+def texts() -> list[str]:
+    """The keys themselves, for checks; without those that are not there."""
+    entries = conf.audit_keys()
+    if not isinstance(entries, tuple):
+        return []
+    return [secret for entry in entries if isinstance(entry, str) and (secret := _secret(entry))]
+
+
+@sensitive_variables()
 def _secret(entry: str) -> str:
     return os.environ.get(entry.removeprefix(REFERENCE), "").strip() if entry.startswith(REFERENCE) else entry

@@ -89,7 +89,6 @@ WRONG = [
     ["reject", "--all"],
     ["override", "1"],
     ["list", "--unknown"],
-    ["verify", "--all", "--noted", "7"],
 ]
 
 

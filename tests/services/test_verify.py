@@ -157,7 +157,7 @@ ALTERATIONS: dict[str, tuple[Callable[[Changeset], Any], str]] = {
     "a mark of another event": (lambda c: ChainMark._base_manager.filter(sequence=1).update(hash="x"), "{s}, mark 1"),
     "a mark's code less": (
         lambda c: ChainMark._base_manager.filter(sequence=4).update(mac="", mac_key=""),
-        "{c}, mark 4",
+        ", mark 4",
     ),
 }
 

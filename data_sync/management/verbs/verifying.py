@@ -24,15 +24,13 @@ def add_verbs(verbs: Verbs) -> None:
     )
     verb.add_argument("--all", action="store_true", help="what is stored: all of it, or changesets by number")
     verb.add_argument("--read-files", action="store_true", help="with --all: read the files that were kept, too")
-    verb.add_argument(
-        "--noted", type=_head, metavar="HEAD", help="with --all: the ledger's end, as an earlier verify --all gave it"
-    )
+    verb.add_argument("--noted", metavar="HEAD", help="with --all: the ledger's end, as an earlier verify gave it")
 
 
 def _head(text: str) -> service.Head:
-    match = _HEAD.fullmatch(text)
+    match = _HEAD.fullmatch(text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an end of the ledger such as 17:sha256:…")
+        raise InvalidInput(f"“{text}” is no end of the ledger; it looks like 17:sha256: and 64 digits.")
     return service.Head(int(match[1]), match[2])
 
 
@@ -67,9 +65,8 @@ def _verify_stored(call: Call) -> Answer:
     chosen = [_number(text) for text in call.options["what"]] or None
     if chosen and call.options["noted"]:
         raise InvalidInput("The ledger is looked at with --all alone, without numbers of changesets.")
-    findings = service.verify_all(
-        call.actor, chosen, noted=call.options["noted"], read_files=call.options["read_files"]
-    )
+    noted = None if call.options["noted"] is None else _head(call.options["noted"])
+    findings = service.verify_all(call.actor, chosen, noted=noted, read_files=call.options["read_files"])
     document = {
         "changesets": findings.changesets,
         "events": findings.events,
