@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import pkgutil
 import tempfile
 from collections.abc import Callable
@@ -38,10 +39,12 @@ from data_sync.services import (
     trust,
     undoing,
     uploads,
+    verify,
 )
 from data_sync.services.actors import Actor
 from tests import bundling
 from tests.admin import making
+from tests.core.test_verification import EXPORTED
 from tests.management.conftest import Run, run
 from tests.test_matrix import dump
 from tests.testapp.models import Term
@@ -98,6 +101,9 @@ TABLE: dict[str, tuple[str, Call]] = {
     "rehearsal.rehearse": ("approve_changeset", lambda s, a: rehearsal.rehearse(s.pending.pk, a)),
     "remarks.set_viewed": ("view_changeset", lambda s, a: remarks.set_viewed(s.change, a, is_viewed=True)),
     "remarks.comment": ("view_changeset", lambda s, a: remarks.comment(s.change, "Why?", a)),
+    "verify.verify_all": ("view_changeset", lambda s, a: verify.verify_all(a)),
+    "verify.verify_changeset": ("view_changeset", lambda s, a: verify.verify_changeset(s.pending, a)),
+    "verify.verify_file": ("view_changeset", lambda s, a: verify.verify_file(io.BytesIO(EXPORTED), a)),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
     "audit_tables.audit_table": (
         "export_changeset",
