@@ -67,7 +67,7 @@ class Turn:
         self.stack = stack
         self.fetched = 0
         self._staged: set[str] = set()
-        self._kept = None if seconds is None else KeptSource(origin.source, pull, stack)
+        self._kept = None if seconds is None or not origin.takes_turns else KeptSource(origin.source, pull, stack)
         self._until = time.monotonic() + (seconds or 0) * FETCHING_SHARE
         self.source: RecordSource = self._kept or origin.source
 
@@ -134,10 +134,12 @@ def compare_and_store(turn: Turn) -> None:
     both.find(turn)
     move(pull, PullState.COMPARING)
     outside = _outside(source, agreement) if lists else _nowhere
-    comparison = both.comparison(outside if pull.find_renames and origin.finds_renames else None)
+    comparison = both.comparison(origin.pairing(outside) if pull.find_renames and origin.finds_renames else None)
     _fetch_files(comparison, turn)
     lease.begin_phase("changes", comparison.total)
-    prepared = prepare(comparison, outside, pull.source, lease.advance, knows=both.baselines.knows)
+    prepared = prepare(
+        comparison, outside, pull.source, lease.advance, knows=both.baselines.knows, complete=origin.complete
+    )
     with lease.quiet(), transaction.atomic():
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)
@@ -151,7 +153,7 @@ def compare_and_store(turn: Turn) -> None:
             PullState.DONE,
             compared=prepared.total("compared"),
             files_fetched=F("files_fetched") + turn.fetched,
-            report={"schema": agreement.report(), "models": prepared.models},
+            report={"schema": agreement.report(), "models": prepared.models, **origin.report()},
         )
 
 
@@ -199,6 +201,8 @@ def _fetch_files(comparison: Comparison, turn: Turn) -> None:
         except LeaseLost:
             raise
         except DataSyncError as error:
+            if turn.origin.does_without(file):
+                continue
             raise WrongFile(f"{where}: the file {file.name!r} could not be fetched. {error}") from error
 
 

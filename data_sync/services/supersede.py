@@ -6,10 +6,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from data_sync.core.errors import Busy
-from data_sync.core.states import ChangesetState, Operation, PullState
+from data_sync.core.states import ChangesetState, Operation, PullKind, PullState
 from data_sync.models import Changeset, DataPull
 
 from . import audit
@@ -34,9 +34,7 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
     """
     covered = set(labels)
     actor = Actor(label=pull.actor, user=pull.requested_by)
-    retired = [
-        old for old in _open(pull, changeset) if set(old.model_labels) <= covered and _retire(old, pull, changeset)
-    ]
+    retired = [old for old in _open(pull, changeset) if _covers(pull, old, covered) and _retire(old, pull, changeset)]
     for old in retired:
         audit.record(old.pk, actor, "superseded", {"by": changeset.pk if changeset else None, "pull": pull.pk})
     if changeset is None:
@@ -55,12 +53,27 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
 
 def _open(pull: DataPull, changeset: Changeset | None) -> list[Changeset]:
     """Also those whose apply has lost its worker, unless a transaction of that worker holds one."""
-    applying = Changeset.objects.filter(source=pull.source, state=ChangesetState.APPLYING.value)
+    applying = _alike(pull).filter(state=ChangesetState.APPLYING.value)
     for pk in list(applying.values_list("pk", flat=True)):
         with suppress(Busy):
             free_lost_apply(pk)
-    older = Changeset.objects.filter(source=pull.source, state__in=[state.value for state in OPEN])
+    older = _alike(pull).filter(state__in=[state.value for state in OPEN])
     return list(older if changeset is None else older.exclude(pk=changeset.pk))
+
+
+def _alike(pull: DataPull) -> QuerySet[Changeset]:
+    """The changesets that a pull may retire: of the same source, or reverts of the same changeset."""
+    if pull.kind == PullKind.REVERT:
+        return Changeset.objects.filter(kind=pull.kind, reverts=pull.reverts)
+    return Changeset.objects.filter(kind=pull.kind, source=pull.source)
+
+
+def _covers(pull: DataPull, old: Changeset, covered: set[str]) -> bool:
+    """Whether a pull has looked at all that an older changeset is about."""
+    if pull.kind != PullKind.REVERT:
+        return set(old.model_labels) <= covered
+    numbers = pull.options.get("numbers")
+    return numbers is None or not old.changes.exclude(undoes__in=numbers).exists()
 
 
 def _retire(old: Changeset, pull: DataPull, changeset: Changeset | None) -> bool:
@@ -78,7 +91,7 @@ def _asked(
 ) -> dict[Changeset, set[str]]:
     """The changesets that are taken from, the earliest first, each with the models of which what was said still stands:
     no later changeset of theirs was closed otherwise, and no later pull found both sides equal."""
-    earlier = Changeset.objects.filter(source=pull.source, pk__lt=changeset.pk).order_by("-pk")
+    earlier = _alike(pull).filter(pk__lt=changeset.pk).order_by("-pk")
     equal = _found_equal(pull)
     asked: dict[Changeset, set[str]] = {}
     standing = set(covered)
@@ -93,7 +106,8 @@ def _asked(
 
 def _found_equal(pull: DataPull) -> dict[str, int]:
     """Of each model, the latest of the source's pulls that found no difference in it."""
-    done = DataPull.objects.filter(source=pull.source, state=PullState.DONE.value, pk__lt=pull.pk).order_by("-pk")
+    alike = DataPull.objects.filter(kind=pull.kind, source=pull.source, reverts=pull.reverts)
+    done = alike.filter(state=PullState.DONE.value, pk__lt=pull.pk).order_by("-pk")
     found: dict[str, int] = {}
     for pk, report in done.values_list("pk", "report")[:LOOKED_BACK]:
         for row in report.get("models", ()):
