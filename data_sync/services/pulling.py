@@ -133,10 +133,12 @@ def compare_and_store(turn: Turn) -> None:
     both.find(turn)
     move(pull, PullState.COMPARING)
     outside = _outside(source, agreement) if there.answers else _nowhere
-    comparison = both.comparison(outside if pull.find_renames and origin.finds_renames else None)
+    comparison = both.comparison(origin.pairing(outside) if pull.find_renames and origin.finds_renames else None)
     _fetch_files(comparison, turn)
     lease.begin_phase("changes", comparison.total)
-    prepared = prepare(comparison, outside, pull.source, lease.advance, knows=both.baselines.knows)
+    prepared = prepare(
+        comparison, outside, pull.source, lease.advance, knows=both.baselines.knows, complete=origin.complete
+    )
     with lease.quiet(), transaction.atomic():
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)
@@ -153,7 +155,7 @@ def compare_and_store(turn: Turn) -> None:
             },
             compared=prepared.total("compared"),
             files_fetched=F("files_fetched") + turn.fetched,
-            report={"schema": agreement.report(), "models": prepared.models},
+            report={"schema": agreement.report(), "models": prepared.models, **origin.report()},
         )
 
 
@@ -201,6 +203,8 @@ def _fetch_files(comparison: Comparison, turn: Turn) -> None:
         except LeaseLost:
             raise
         except DataSyncError as error:
+            if turn.origin.does_without(file):
+                continue
             raise WrongFile(f"{where}: the file {file.name!r} could not be fetched. {error}") from error
 
 

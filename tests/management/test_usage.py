@@ -59,6 +59,7 @@ WORDS = {
     "apply": ["{approved}"],
     "export": ["{cs}"],
     "verify": ["--all"],
+    "revert": ["{cs}"],
 }
 EVERY = [[*verb.split(), *WORDS.get(verb, [])] for verb in VERBS]
 

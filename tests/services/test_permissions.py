@@ -33,6 +33,7 @@ from data_sync.services import (
     rehearsal,
     remarks,
     retention,
+    revert,
     review,
     rotation,
     sources,
@@ -61,6 +62,7 @@ class Scene:
             making.changeset([making.create(1, decision="accepted")]).pk, actors.command_line(), revision=0
         )
         self.blocked = making.changeset([making.create(1)], state="blocked")
+        self.applied = making.changeset([making.create(1, outcome="applied")], state="applied")
         self.change = self.pending.changes.get()
         self.source = making.source()
         self.pull = making.pull(source=self.source, state="queued", active_source=self.source.pk)
@@ -113,6 +115,7 @@ TABLE: dict[str, tuple[str, Call]] = {
     "uploads.request_upload": ("pull_datasource", lambda s, a: uploads.request_upload([bundling.bundle()], "a.zip", a)),
     "bundle.write_bundle": ("manage_exportkey", lambda s, a: bundle.write_bundle(_path(), ["testapp.term"], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),
+    "revert.request_revert": ("revert_changeset", lambda s, a: revert.request_revert(s.applied, None, a)),
     "sources.add_source": (
         "add_datasource",
         lambda s, a: sources.add_source("New", "https://new.example.org/api", "k" * 43, a),
@@ -134,6 +137,8 @@ INSIDE = {
     "audit.record_of": "records what has been done",
     "authority.require_authority": "asks for permissions, and does nothing else",
     "history.record_history": "a part of the apply",
+    "pull.give_up_abandoned": "a part of asking for a pull or a revert",
+    "revert.settle": "a part of the apply",
     "source_identity.audience_of": "a part of adding and changing a source",
     "source_identity.protected_key": "a part of adding and changing a source",
     "trust.end": "a part of changing and removing a source",
