@@ -133,6 +133,8 @@ def _words(event: Event) -> str:
             return _("Found stale: nothing was written")
         case "failed":
             return _("Failed: nothing was written")
+        case "exported":
+            return _("Exported as JSON")
         case action:
             return action
 
