@@ -6,14 +6,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
+from django.db import transaction
+
 from data_sync.core.bundle import HEAD, NAME_AT, NOT_OURS, is_bundle
 from data_sync.core.errors import InvalidInput
 from data_sync.core.states import PullKind
 from data_sync.models import DataPull
+from data_sync.orm.resolution import schemas
 from data_sync.sources.bundle import BundleSource
+from data_sync.sources.sheet import check_headers
+from data_sync.sources.sheet_rows import format_of
 
 from . import stored_uploads
 from .actors import Actor
+from .pull_states import record_request
 
 PERMISSION = "data_sync.pull_datasource"
 """That of pulls: an upload writes no more than one, and what it brings waits for review like anything else."""
@@ -35,22 +41,25 @@ def request_upload(
     file, checksum = stored_uploads.spool(blocks)
     with file:
         kind = kind_of(file)
-        labels = _checked(kind, file, given)
+        labels = _checked(kind, file, name, given)
         stored = stored_uploads.keep(file)
     shown = clean_name(name)
     try:
-        return DataPull.objects.create(
-            kind=kind.value,
-            source=None,
-            source_name=_shortened(shown, SOURCE_LENGTH),
-            upload=stored,
-            upload_name=shown,
-            upload_checksum=checksum,
-            options=given,
-            model_labels=labels,
-            requested_by=actor.user,
-            actor=actor.label,
-        )
+        with transaction.atomic():
+            pull = DataPull.objects.create(
+                kind=kind.value,
+                source=None,
+                source_name=_shortened(shown, SOURCE_LENGTH),
+                upload=stored,
+                upload_name=shown,
+                upload_checksum=checksum,
+                options=given,
+                model_labels=labels,
+                requested_by=actor.user,
+                actor=actor.label,
+            )
+            record_request(pull, actor)
+            return pull
     except BaseException:
         stored_uploads.remove(stored)
         raise
@@ -62,7 +71,7 @@ def kind_of(file: IO[bytes]) -> PullKind:
     return PullKind.BUNDLE if is_bundle(file.read(NAME_AT + len(HEAD))) else PullKind.SHEET
 
 
-def _checked(kind: PullKind, file: IO[bytes], options: Mapping[str, Any]) -> list[str]:
+def _checked(kind: PullKind, file: IO[bytes], name: str, options: Mapping[str, Any]) -> list[str]:
     """The labels of the models that are asked for; none, where the file says so itself."""
     if kind is PullKind.BUNDLE:
         if options:
@@ -73,8 +82,14 @@ def _checked(kind: PullKind, file: IO[bytes], options: Mapping[str, Any]) -> lis
         BundleSource(file).close()
         return []
     if not options.get("model"):
-        raise InvalidInput(f"The file is no bundle. {NOT_OURS}.")
-    raise InvalidInput("Spreadsheets are not read yet.")
+        raise InvalidInput(
+            f"The file is no bundle. {NOT_OURS}. Of a spreadsheet, say which model's rows it has (--model)."
+        )
+    schema = schemas().get(options["model"])
+    if schema is None:
+        raise InvalidInput(f"{options['model']} is not registered here. Known: {', '.join(sorted(schemas()))}.")
+    check_headers(file, format_of(options.get("format", ""), name), schema)
+    return [schema.label]
 
 
 def clean_name(name: str) -> str:
