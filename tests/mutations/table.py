@@ -537,4 +537,66 @@ STANDING = (
     ),
 )
 
-MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING)
+UPLOADS = tuple(
+    Mutation(guard=f"uploads: {guard}", path=f"data_sync/{path}", on=on, off=off, tests=(tests,))
+    for guard, path, on, off, tests in (
+        (
+            "the list of members is bounded before it is read",
+            "sources/archive.py",
+            "    if entries > MAX_MEMBERS:\n",
+            "    if False:\n",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "no member has another name than a bundle's",
+            "sources/archive.py",
+            "            if not is_file_member(name):\n",
+            "            if False:\n",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "members do not overlap",
+            "sources/archive.py",
+            "if info.header_offset != place or magic",
+            "if magic",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "the closing member is compared with what is there",
+            "sources/bundle.py",
+            "        refuse_other_closing(said, found)\n",
+            "",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "a file has a limit",
+            "services/stored_uploads.py",
+            "            if size > most:\n",
+            "            if False:\n",
+            "tests/services/test_uploads.py",
+        ),
+        (
+            "what was uploaded is what is read",
+            "services/stored_uploads.py",
+            "    if checksum != pull.upload_checksum:\n",
+            "    if False:\n",
+            "tests/services/test_uploads.py",
+        ),
+        (
+            "files supersede those of their own name only",
+            "services/supersede.py",
+            "    if pull.source_id is not None:\n",
+            "    if True:\n",
+            "tests/services/test_uploads.py",
+        ),
+        (
+            "an upload is removed when its pull is over",
+            "services/pull_states.py",
+            "    stored_uploads.discard_once_over(pull_id)\n",
+            "",
+            "tests/services/test_uploads.py",
+        ),
+    )
+)
+
+MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING, *UPLOADS)
