@@ -138,6 +138,7 @@ ROWS: dict[str, Row] = {
     "datapull_change": page("pull", roles=("viewer", "puller", "superuser")),
     "datapull_status": page("pull", roles=("viewer", "puller", "superuser")),
     "datapull_add": Row(get=sees(*PULLERS), post=does(*PULLERS), data={"source": "source", "find_renames": "on"}),
+    "datapull_upload": form(roles=PULLERS, status=200, model=""),
     "datapull_cancel": button("pull", roles=PULLERS),
     "exportkey_changelist": page(roles=("viewer", "key manager", "superuser")),
     "exportkey_change": page("key", roles=("viewer", "key manager", "superuser")),

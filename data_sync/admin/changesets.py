@@ -23,6 +23,7 @@ from . import confirmation, deciding, files, history, outcomes, pictures, rehear
 from .dates import DatedList, moment
 from .exporting import TableAdmin
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
+from .names import origin_words
 from .pages import Crumb
 
 PERMISSIONS = {
@@ -83,12 +84,12 @@ class ChangesetAdmin(TableAdmin):
         "state_badge",
         "change_counts",
         "conflict_count",
-        "source_name",
+        "from_source",
         "actor",
         "pulled_at",
     )
     list_display_links = ("number",)
-    list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
+    list_filter = (("state", PossibleStates), "kind", "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
@@ -150,6 +151,10 @@ class ChangesetAdmin(TableAdmin):
         reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
         words = changeset.get_auto_state_display()
         return format_html('{}<br><span class="ds-quiet" title="{}">{}</span>', state, reasons, words)
+
+    @admin.display(description=gettext_lazy("source"), ordering="source_name")
+    def from_source(self, changeset: Changeset) -> str:
+        return origin_words(changeset)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:

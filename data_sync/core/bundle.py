@@ -81,8 +81,11 @@ class Closing:
         }
 
 
-def head_document(manifest: Manifest, *, made_at: str, made_by: str, version: str, has_files: bool) -> dict[str, Any]:
-    """`HEAD`'s document. `manifest` lists its models in the order of the records."""
+def head_document(
+    manifest: Manifest, *, made_at: str, made_by: str, version: str, has_files: bool, has_all: bool
+) -> dict[str, Any]:
+    """`HEAD`'s document. `manifest` lists its models in the order of the records. `has_all`: they are all that are
+    registered there, so that a model which it lacks is one that its maker does not have."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -90,6 +93,7 @@ def head_document(manifest: Manifest, *, made_at: str, made_by: str, version: st
         "made_by": made_by,
         "version": version,
         "models": list(manifest.models),
+        "has_all": has_all,
         "has_files": has_files,
         "manifest": manifest.to_plain(),
     }
@@ -119,6 +123,7 @@ class Head:
         if len(set(models)) != len(models) or set(models) != set(self.manifest.models):
             raise malformed(HEAD, "its models are not those of its manifest", ANEW)
         self.models: tuple[str, ...] = tuple(models)
+        self.has_all = document.get("has_all") is True
         self.has_files = document.get("has_files") is True
         self.made_by = str(document.get("made_by", ""))[:200]
         self.made_at = str(document.get("made_at", ""))[:40]

@@ -110,24 +110,26 @@ def _write(
 ) -> tuple[dict[str, int], int]:
     """Gives the rows by label and the number of files."""
     source = LocalSource(models)
-    archive = _Archive(file)
     rows = dict.fromkeys(models, 0)
     with (
+        zipfile.ZipFile(file, "w") as into,
         closing(open_scratch(conf.spool_dir(), _TABLES)) as named,
         source.whole(Request(models=models)) as whole,
     ):
+        archive = _Archive(into)
         head = bundle.head_document(
             whole.manifest,
             made_at=timezone.now().isoformat(),
             made_by=actor.label,
             version=_version(),
             has_files=with_files,
+            has_all=len(models) == len(schemas()),
         )
         archive.add(bundle.HEAD, [canonical.dumps(head).encode()])
         archive.add(bundle.RECORDS, write_stream(models, _counted(whole, rows, named, note)))
         archive.add(bundle.OUTSIDE, _outside(whole))
         count = _write_files(archive, source, named) if with_files else 0
-    archive.close()
+        archive.close()
     return rows, count
 
 
@@ -192,8 +194,8 @@ def _write_files(archive: _Archive, source: LocalSource, named: Any) -> int:
 class _Archive:
     """Writes the members of a bundle, one after the other, and the closing one."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._zip = zipfile.ZipFile(file, "w")
+    def __init__(self, into: zipfile.ZipFile) -> None:
+        self._zip = into
         self._closing = bundle.Closing()
 
     def add(self, name: str, blocks: Iterable[bytes], *, promised: tuple[int, str] | None = None) -> None:
@@ -215,7 +217,6 @@ class _Archive:
 
     def close(self) -> None:
         self.add(bundle.CLOSING, [canonical.dumps(self._closing.to_plain()).encode()])
-        self._zip.close()
 
 
 def _version() -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from data_sync.core.errors import DataSyncError
+from data_sync.core.manifest import Manifest
 from data_sync.models import DataPull
 from data_sync.sources.bundle import BundleSource
 
 from . import stored_uploads
+from .agreement import Agreement, agree
 from .origins import Origin
 
 
@@ -23,6 +25,10 @@ class BundleOrigin(Origin):
             self._file.close()
             raise
         super().__init__(pull, self._bundle)
+
+    def agree(self, here: Manifest, there: Manifest) -> Agreement:
+        """Models that were left out of the bundle on purpose are no difference."""
+        return agree(() if self._bundle.head.has_all else tuple(there.models), here, there)
 
     def close(self) -> None:
         self._bundle.close()

@@ -59,7 +59,7 @@ def separated(file: IO[bytes], delimiter: str = "") -> Iterator[Row]:
 
 
 class _Lines:
-    """The lines of a text, as long as those of one row are not too long together. `number` and `size` are that row's."""
+    """The lines of a text, as long as those of one row are not too long together, whose `number` and `size` it has."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text

@@ -52,6 +52,7 @@ EDITED: dict[str, dict[type[Any], set[str]]] = {
     "datasource_trust": {},
     "datasource_untrust": {},
     "datapull_add": {},
+    "datapull_upload": {},
     "datapull_cancel": {DataPull: {"state", "error", "active_source", "finished_at"}},
     "exportkey_add": {},
     "exportkey_revoke": {ExportKey: {"revoked_at"}},

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
@@ -20,6 +23,7 @@ from data_sync.services import (
     apply,
     approval,
     audit_tables,
+    bundle,
     document,
     groups,
     keys,
@@ -32,8 +36,10 @@ from data_sync.services import (
     sources,
     trust,
     undoing,
+    uploads,
 )
 from data_sync.services.actors import Actor
+from tests import bundling
 from tests.admin import making
 from tests.management.conftest import Run, run
 from tests.test_matrix import dump
@@ -55,6 +61,11 @@ class Scene:
         self.source = making.source()
         self.pull = making.pull(source=self.source, state="queued", active_source=self.source.pk)
         self.key: ExportKey = keys.create_key("Production", actors.command_line())[0]
+
+
+def _path() -> Path:
+    """Of a file that is not there yet."""
+    return Path(tempfile.mkdtemp(dir=settings.BASE_DIR)) / "bundle.zip"
 
 
 Call = Callable[[Scene, Actor], object]
@@ -89,6 +100,8 @@ TABLE: dict[str, tuple[str, Call]] = {
         lambda s, a: audit_tables.audit_table(Changeset.objects.all(), "csv", a).close(),
     ),
     "pull.request_pull": ("pull_datasource", lambda s, a: pull.request_pull(making.source("Other"), [], a)),
+    "uploads.request_upload": ("pull_datasource", lambda s, a: uploads.request_upload([bundling.bundle()], "a.zip", a)),
+    "bundle.write_bundle": ("manage_exportkey", lambda s, a: bundle.write_bundle(_path(), ["testapp.term"], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),
     "sources.add_source": (
         "add_datasource",
