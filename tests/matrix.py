@@ -95,6 +95,8 @@ TRUST = {"models": "testapp.term", "operations": "update", "max_changes": "9", "
 
 ROWS: dict[str, Row] = {
     "changeset_changelist": page(),
+    "changeset_lookup": page(),
+    "changeset_retention": page(),
     "changeset_change": page("pending"),
     "changeset_print": page("pending"),
     "changeset_confirm": page("pending"),

@@ -19,7 +19,20 @@ from django.utils.translation import gettext_lazy
 from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
-from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
+from . import (
+    confirmation,
+    deciding,
+    files,
+    history,
+    outcomes,
+    pictures,
+    rehearsal,
+    remarks,
+    retention,
+    review,
+    row_history,
+    transitions,
+)
 from .dates import DatedList, moment
 from .exporting import TableAdmin
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
@@ -93,6 +106,7 @@ class ChangesetAdmin(TableAdmin):
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
+    change_list_template = "admin/data_sync/changesets.html"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return DatedList
@@ -100,6 +114,8 @@ class ChangesetAdmin(TableAdmin):
     def screens(self) -> dict[str, Any]:
         return {
             **super().screens(),
+            "lookup": ("lookup/", partial(row_history.lookup, self)),
+            "retention": ("retention/", partial(retention.retention_page, self)),
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "print": ("<int:pk>/print/", partial(review.print_page, self)),
             "decide": ("<int:pk>/decide/", self.posted(partial(deciding.decide, self))),

@@ -13,7 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from data_sync.core.errors import DataSyncError, InvalidTransition, LeaseLost, SchemaMismatch
-from data_sync.core.states import PullState
+from data_sync.core.states import PullKind, PullState
 from data_sync.models import DataPull, DataSource, PullHeartbeat
 from data_sync.models.time import UtcNow
 from data_sync.orm.resolution import schemas
@@ -23,7 +23,7 @@ from .actors import Actor
 from .due import ABANDONED_PULL, WAITING_PULL
 from .leases import Lease
 from .origins import open_origin
-from .pull_states import ACTIVE, OVER, finish, forget_answers, move
+from .pull_states import ACTIVE, OVER, finish, forget_answers, move, record_end, record_request
 from .pulling import TimeIsUp, Turn, compare_and_store
 from .redaction import unexpected
 
@@ -55,7 +55,7 @@ def request_pull(
     for _ in range(2):
         # Looked at beforehand: an insert would wait for the transaction of a pull that is being stored.
         active = DataPull.objects.filter(active_source=source.pk).first()
-        if active is not None and not _give_up_abandoned(active.pk, actor):
+        if active is not None and not give_up_abandoned(active.pk, actor):
             number = active.pk
             raise InvalidTransition(
                 f"Pull {number} of {source.name} is {active.state}; wait for it, or cancel it "
@@ -63,7 +63,7 @@ def request_pull(
             )
         try:
             with transaction.atomic():
-                return DataPull.objects.create(
+                pull = DataPull.objects.create(
                     source=source,
                     source_name=source.name,
                     model_labels=sorted(set(model_labels)),
@@ -73,6 +73,8 @@ def request_pull(
                     requested_by=actor.user,
                     actor=actor.label,
                 )
+                record_request(pull, actor)
+                return pull
         except IntegrityError:
             pass  # Somebody was quicker, who is named in the next round.
     raise InvalidTransition(f"A pull of {source.name} was active until now; try again.")
@@ -83,7 +85,7 @@ def is_abandoned(pull: DataPull) -> bool:
     return DataPull.objects.filter(ABANDONED_PULL, pk=pull.pk).exists()
 
 
-def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
+def give_up_abandoned(pull_id: int, actor: Actor) -> bool:
     """Ends a pull that nobody is at, so that another of its source can begin; whether it did."""
     reason = f"Nobody was at it any more when {actor.label} asked for another pull of the source."
     attempt = DataPull.objects.values_list("attempt", flat=True).get(pk=pull_id)
@@ -97,17 +99,21 @@ def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
         is_over = bool(abandoned.update(state=PullState.FAILED.value, error=reason, **OVER))
         if is_over:
             forget_answers(pull_id)
+            record_end(pull_id, actor, PullState.FAILED, {"reason": reason})
     return is_over
 
 
 def cancel_pull(pull_id: int, actor: Actor) -> None:
     """Stops a queued or running pull; what it was reading is discarded."""
-    actor.require("data_sync.pull_datasource")
+    is_revert = DataPull.objects.filter(pk=pull_id, kind=PullKind.REVERT.value).exists()
+    actor.require("data_sync.revert_changeset" if is_revert else "data_sync.pull_datasource")
     active = DataPull.objects.filter(pk=pull_id, state__in=[state.value for state in ACTIVE])
     with transaction.atomic():
         leases.refuse_held_open(active, f"Pull {pull_id}")
         is_over = bool(active.update(state=PullState.CANCELLED.value, error=f"Cancelled by {actor.label}.", **OVER))
         forget_answers(pull_id)
+        if is_over:
+            record_end(pull_id, actor, PullState.CANCELLED, {})
     if not is_over:
         state = DataPull.objects.filter(pk=pull_id).values_list("state", flat=True).first()
         raise InvalidTransition(
@@ -211,7 +217,7 @@ def _fail(pull: DataPull, reason: str, **values: Any) -> None:
     while True:
         try:
             with suppress(LeaseLost):
-                finish(pull, PullState.FAILED, error=reason, **values)
+                finish(pull, PullState.FAILED, told={"reason": reason}, error=reason, **values)
             return
         except OperationalError:
             if connection.in_atomic_block or time.monotonic() > last_try:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Count, Q
 
 from data_sync.core.errors import Busy
-from data_sync.core.states import ChangesetState, Operation, PullState
+from data_sync.core.states import ChangesetState, Operation, PullKind, PullState
 from data_sync.models import Changeset, DataPull
 
 from . import audit
@@ -34,9 +34,7 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
     """
     covered = set(labels)
     actor = Actor(label=pull.actor, user=pull.requested_by)
-    retired = [
-        old for old in _open(pull, changeset) if set(old.model_labels) <= covered and _retire(old, pull, changeset)
-    ]
+    retired = [old for old in _open(pull, changeset) if _covers(pull, old, covered) and _retire(old, pull, changeset)]
     for old in retired:
         audit.record(old.pk, actor, "superseded", {"by": changeset.pk if changeset else None, "pull": pull.pk})
     if changeset is None:
@@ -75,6 +73,14 @@ def _same_origin(pull: DataPull) -> Q:
     return Q(source=None, kind=pull.kind, source_name=pull.source_name, reverts=pull.reverts_id)
 
 
+def _covers(pull: DataPull, old: Changeset, covered: set[str]) -> bool:
+    """Whether a pull has looked at all that an older changeset is about."""
+    if pull.kind != PullKind.REVERT:
+        return set(old.model_labels) <= covered
+    numbers = pull.options.get("numbers")
+    return numbers is None or not old.changes.exclude(undoes__in=numbers).exists()
+
+
 def _retire(old: Changeset, pull: DataPull, changeset: Changeset | None) -> bool:
     """In whichever of its states it is by now: one that somebody approves at this moment is retired all the same."""
     reason = f"Superseded by changeset {changeset.pk}." if changeset else f"Pull {pull.pk} found no difference."
@@ -96,7 +102,7 @@ def _asked(
     standing = set(covered)
     for old in sorted({*earlier[:LOOKED_BACK], *retired}, key=lambda old: -old.pk):
         labels = set(old.model_labels)
-        if old in retired or old.state in GIVEN_UP:
+        if old in retired or (old.state in GIVEN_UP and old.purged_at is None):
             asked[old] = {label for label in standing & labels if equal.get(label, -1) < (old.pull_id or 0)}
         else:
             standing -= labels

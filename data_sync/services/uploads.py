@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
+from django.db import transaction
+
 from data_sync.core.bundle import HEAD, NAME_AT, NOT_OURS, is_bundle
 from data_sync.core.errors import InvalidInput
 from data_sync.core.states import PullKind
@@ -17,6 +19,7 @@ from data_sync.sources.sheet_rows import format_of
 
 from . import stored_uploads
 from .actors import Actor
+from .pull_states import record_request
 
 PERMISSION = "data_sync.pull_datasource"
 """That of pulls: an upload writes no more than one, and what it brings waits for review like anything else."""
@@ -42,18 +45,21 @@ def request_upload(
         stored = stored_uploads.keep(file)
     shown = clean_name(name)
     try:
-        return DataPull.objects.create(
-            kind=kind.value,
-            source=None,
-            source_name=_shortened(shown, SOURCE_LENGTH),
-            upload=stored,
-            upload_name=shown,
-            upload_checksum=checksum,
-            options=given,
-            model_labels=labels,
-            requested_by=actor.user,
-            actor=actor.label,
-        )
+        with transaction.atomic():
+            pull = DataPull.objects.create(
+                kind=kind.value,
+                source=None,
+                source_name=_shortened(shown, SOURCE_LENGTH),
+                upload=stored,
+                upload_name=shown,
+                upload_checksum=checksum,
+                options=given,
+                model_labels=labels,
+                requested_by=actor.user,
+                actor=actor.label,
+            )
+            record_request(pull, actor)
+            return pull
     except BaseException:
         stored_uploads.remove(stored)
         raise

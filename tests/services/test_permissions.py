@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import pkgutil
 import tempfile
 from collections.abc import Callable
@@ -31,16 +32,20 @@ from data_sync.services import (
     pull,
     rehearsal,
     remarks,
+    retention,
+    revert,
     review,
     rotation,
     sources,
     trust,
     undoing,
     uploads,
+    verify,
 )
 from data_sync.services.actors import Actor
 from tests import bundling
 from tests.admin import making
+from tests.core.test_verification import EXPORTED
 from tests.management.conftest import Run, run
 from tests.test_matrix import dump
 from tests.testapp.models import Term
@@ -57,6 +62,7 @@ class Scene:
             making.changeset([making.create(1, decision="accepted")]).pk, actors.command_line(), revision=0
         )
         self.blocked = making.changeset([making.create(1)], state="blocked")
+        self.applied = making.changeset([making.create(1, outcome="applied")], state="applied")
         self.change = self.pending.changes.get()
         self.source = making.source()
         self.pull = making.pull(source=self.source, state="queued", active_source=self.source.pk)
@@ -86,6 +92,9 @@ TABLE: dict[str, tuple[str, Call]] = {
         lambda s, a: apply.approve_and_request(s.pending.pk, a, revision=0),
     ),
     "apply_requests.request_apply": ("apply_changeset", lambda s, a: apply.request_apply(s.approved.pk, a)),
+    "retention.prune": ("pull_datasource", lambda s, a: retention.prune(a)),
+    "retention.purge": ("pull_datasource", lambda s, a: retention.purge(s.pending.pk, a)),
+    "retention.would_prune": ("view_changeset", lambda s, a: retention.would_prune(a)),
     "review.decide": (
         "approve_changeset",
         lambda s, a: review.decide(s.pending.pk, ALL, Decision.REJECTED, a, revision=0),
@@ -94,6 +103,9 @@ TABLE: dict[str, tuple[str, Call]] = {
     "rehearsal.rehearse": ("approve_changeset", lambda s, a: rehearsal.rehearse(s.pending.pk, a)),
     "remarks.set_viewed": ("view_changeset", lambda s, a: remarks.set_viewed(s.change, a, is_viewed=True)),
     "remarks.comment": ("view_changeset", lambda s, a: remarks.comment(s.change, "Why?", a)),
+    "verify.verify_all": ("view_changeset", lambda s, a: verify.verify_all(a)),
+    "verify.verify_changeset": ("view_changeset", lambda s, a: verify.verify_changeset(s.pending, a)),
+    "verify.verify_file": ("view_changeset", lambda s, a: verify.verify_file(io.BytesIO(EXPORTED), a)),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
     "audit_tables.audit_table": (
         "export_changeset",
@@ -103,6 +115,7 @@ TABLE: dict[str, tuple[str, Call]] = {
     "uploads.request_upload": ("pull_datasource", lambda s, a: uploads.request_upload([bundling.bundle()], "a.zip", a)),
     "bundle.write_bundle": ("manage_exportkey", lambda s, a: bundle.write_bundle(_path(), ["testapp.term"], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),
+    "revert.request_revert": ("revert_changeset", lambda s, a: revert.request_revert(s.applied, None, a)),
     "sources.add_source": (
         "add_datasource",
         lambda s, a: sources.add_source("New", "https://new.example.org/api", "k" * 43, a),
@@ -124,6 +137,8 @@ INSIDE = {
     "audit.record_of": "records what has been done",
     "authority.require_authority": "asks for permissions, and does nothing else",
     "history.record_history": "a part of the apply",
+    "pull.give_up_abandoned": "a part of asking for a pull or a revert",
+    "revert.settle": "a part of the apply",
     "source_identity.audience_of": "a part of adding and changing a source",
     "source_identity.protected_key": "a part of adding and changing a source",
     "trust.end": "a part of changing and removing a source",
