@@ -87,6 +87,8 @@ class ChangeResource(Table):
     warnings = _column("warnings")
     conflict = _column("conflict")
     redacted = _column(name="redacted")
+    undoes = _column("undoes")
+    reverted_by = _column("reverted_by")
     before_digest = _column("before_digest")
     after_digest = _column("after_digest")
 

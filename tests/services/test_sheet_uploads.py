@@ -154,7 +154,7 @@ def test_references_are_looked_up_together(environments: Environments) -> None:
             found = changeset(environments, "copy", f"language.country.code,language.code,key,value\n{rows}")
         assert (found.creates, found.changes.filter(has_problems=True).count()) == (2 * count, 0)
         queries.append(len(captured))
-    assert queries[1] <= queries[0] + 10
+    assert queries[1] <= queries[0] + 30  # Ten times the rows; inserts come in batches.
 
 
 def test_errors_fail_the_pull_by_row_and_column_and_nothing_is_stored(environments: Environments) -> None:
