@@ -76,6 +76,15 @@ def encryption_keys() -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
+def audit_keys() -> tuple[str, ...]:
+    """`DATA_SYNC_AUDIT_KEYS`: what the audit trail is authenticated with, the newest first: `env:NAME` or texts; none.
+
+    What is no list is given as it is: `services.audit_keys` says so.
+    """
+    value = _setting("AUDIT_KEYS", None) or ()
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
 def max_line_bytes() -> int:
     """`DATA_SYNC_MAX_LINE_BYTES`: most bytes of one record, as a source sends it; 10 MB."""
     return int(_setting("MAX_LINE_BYTES", 10 * 10**6))

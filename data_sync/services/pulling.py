@@ -149,6 +149,10 @@ def compare_and_store(turn: Turn) -> None:
         finish(
             pull,
             PullState.DONE,
+            told={
+                "changeset": None if changeset is None else changeset.pk,
+                "compared": prepared.total("compared"),
+            },
             compared=prepared.total("compared"),
             files_fetched=F("files_fetched") + turn.fetched,
             report={"schema": agreement.report(), "models": prepared.models},

@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS
 from data_sync import conf
 from data_sync.core import canonical
 from data_sync.core.distinct import Distinct
-from data_sync.core.seal import content_seal_of_texts
+from data_sync.core.seal import content_digest, content_seal_of_digests
 from data_sync.core.source import Outside
 from data_sync.core.states import AutoApply, ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
@@ -111,7 +111,7 @@ def prepare(
         for label in comparison.schemas
     }
     with closing(Distinct(conf.spool_dir())) as along:
-        seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, along, advance))
+        seal = content_seal_of_digests(_prepared(comparison, outside, source, per_model, along, advance))
         return Prepared(content_seal=seal, models=list(per_model.values()), along=along.counts())
 
 
@@ -123,7 +123,7 @@ def _prepared(
     along: Distinct,
     advance: Advance,
 ) -> Iterator[str]:
-    """The canonical text of each change's content, as it is made ready."""
+    """The digest of each change's content, as it is made ready."""
     for batch in classified(comparison, outside, source):
         kept = []
         for change in batch:
@@ -131,16 +131,18 @@ def _prepared(
             per_model[change.model]["severed"] += severed(comparison.schemas[change.model], change)
             along.add(_along(change))
             values = {name: _value(change, name) for name in _IS_JSON}
-            kept.append((change.number, json.dumps(list(values.values()))))
             if comparison.redaction.of(change.model):
-                yield canonical.dumps(change_content(change, comparison.redaction))
-                continue
-            yield content_text(
-                {
-                    name: values[name] or "null" if _IS_JSON[name] else canonical.dumps(values[name])
-                    for name in CONTENT.values()
-                }
-            )
+                text = canonical.dumps(change_content(change, comparison.redaction))
+            else:
+                text = content_text(
+                    {
+                        name: values[name] or "null" if _IS_JSON[name] else canonical.dumps(values[name])
+                        for name in CONTENT.values()
+                    }
+                )
+            values["content_digest"] = content_digest(text)
+            kept.append((change.number, json.dumps(list(values.values()))))
+            yield values["content_digest"]
         comparison.differences.keep(kept)
         advance(len(kept))
 

@@ -56,6 +56,7 @@ WORDS = {
     "override": ["{blocked}", "--reason", "because"],
     "apply": ["{approved}"],
     "export": ["{cs}"],
+    "verify": ["--all"],
 }
 EVERY = [[*verb.split(), *WORDS.get(verb, [])] for verb in VERBS]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import pkgutil
 from collections.abc import Callable
 
@@ -32,9 +33,11 @@ from data_sync.services import (
     sources,
     trust,
     undoing,
+    verify,
 )
 from data_sync.services.actors import Actor
 from tests.admin import making
+from tests.core.test_verification import EXPORTED
 from tests.management.conftest import Run, run
 from tests.test_matrix import dump
 from tests.testapp.models import Term
@@ -86,6 +89,9 @@ TABLE: dict[str, tuple[str, Call]] = {
     "rehearsal.rehearse": ("approve_changeset", lambda s, a: rehearsal.rehearse(s.pending.pk, a)),
     "remarks.set_viewed": ("view_changeset", lambda s, a: remarks.set_viewed(s.change, a, is_viewed=True)),
     "remarks.comment": ("view_changeset", lambda s, a: remarks.comment(s.change, "Why?", a)),
+    "verify.verify_all": ("view_changeset", lambda s, a: verify.verify_all(a)),
+    "verify.verify_changeset": ("view_changeset", lambda s, a: verify.verify_changeset(s.pending, a)),
+    "verify.verify_file": ("view_changeset", lambda s, a: verify.verify_file(io.BytesIO(EXPORTED), a)),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
     "pull.request_pull": ("pull_datasource", lambda s, a: pull.request_pull(making.source("Other"), [], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),

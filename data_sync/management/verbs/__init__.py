@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import applying, changesets, doctor, groups, keys, pulls, review, show, sources, sweeping
+from . import applying, changesets, doctor, groups, keys, pulls, review, show, sources, sweeping, verifying
 from .call import Verbs
 
-GROUPS = (sources, groups, keys, doctor, pulls, changesets, show, review, applying, sweeping)
+GROUPS = (sources, groups, keys, doctor, pulls, changesets, show, review, applying, sweeping, verifying)
 
 
 def add_verbs(verbs: Verbs) -> None:

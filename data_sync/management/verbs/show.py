@@ -50,9 +50,7 @@ def show_changeset(call: Call) -> Answer:
     if call.options["key"] is not None:
         return show_row(call)
     if call.options["changeset"] is None or call.options["at"] is not None:
-        raise InvalidInput(
-            "One is required: CS, a changeset's number; or --key MODEL KEY, with which --at may go."
-        )
+        raise InvalidInput("One is required: CS, a changeset's number; or --key MODEL KEY, with which --at may go.")
     changeset = changeset_of(call)
     selection = selection_of(call)
     require_changes(changeset, selection)
