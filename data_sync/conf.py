@@ -105,6 +105,11 @@ def max_files_bytes() -> int:
     return int(_setting("MAX_FILES_BYTES", 10 * 10**9))
 
 
+def max_upload_bytes() -> int:
+    """`DATA_SYNC_MAX_UPLOAD_BYTES`: most bytes of a file that is uploaded; 2 GB."""
+    return int(_setting("MAX_UPLOAD_BYTES", 2 * 10**9))
+
+
 def lease_seconds() -> int:
     """`DATA_SYNC_LEASE_SECONDS`: after which the work of a silent worker may be taken over; 120."""
     return int(_setting("LEASE_SECONDS", 120))

@@ -34,8 +34,10 @@ from . import (
     transitions,
 )
 from .dates import DatedList, moment
+from .exporting import TableAdmin
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
-from .pages import Crumb, ScreensAdmin
+from .names import origin_words
+from .pages import Crumb
 
 PERMISSIONS = {
     "may_approve": "data_sync.approve_changeset",
@@ -89,18 +91,18 @@ class RiskFilter(admin.SimpleListFilter):
 
 
 @admin.register(Changeset)
-class ChangesetAdmin(ScreensAdmin):
+class ChangesetAdmin(TableAdmin):
     list_display = (
         "number",
         "state_badge",
         "change_counts",
         "conflict_count",
-        "source_name",
+        "from_source",
         "actor",
         "pulled_at",
     )
     list_display_links = ("number",)
-    list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
+    list_filter = (("state", PossibleStates), "kind", "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
@@ -111,6 +113,7 @@ class ChangesetAdmin(ScreensAdmin):
 
     def screens(self) -> dict[str, Any]:
         return {
+            **super().screens(),
             "lookup": ("lookup/", partial(row_history.lookup, self)),
             "retention": ("retention/", partial(retention.retention_page, self)),
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
@@ -164,6 +167,10 @@ class ChangesetAdmin(ScreensAdmin):
         reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
         words = changeset.get_auto_state_display()
         return format_html('{}<br><span class="ds-quiet" title="{}">{}</span>', state, reasons, words)
+
+    @admin.display(description=gettext_lazy("source"), ordering="source_name")
+    def from_source(self, changeset: Changeset) -> str:
+        return origin_words(changeset)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:

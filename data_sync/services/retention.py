@@ -116,7 +116,7 @@ def would_prune(actor: Actor) -> Pruned:
         pruned.kept_rows += KeptRow.objects.filter(changeset__in=some, values__isnull=False).count()
     pruned.pulls = _failed_pulls(before).count()
     pruned.staged_files = sum(1 for _ in left_files.unneeded(pruned.changesets))
-    pruned.left_files = sum(1 for pk in pruned.changesets for _ in left_files.left_by(Changeset(pk=pk)))
+    pruned.left_files = sum(len(set(left_files.left_by(Changeset(pk=pk)))) for pk in pruned.changesets)
     return pruned
 
 

@@ -48,6 +48,8 @@ WORDS = {
     "key rotate": ["production"],
     "key revoke": ["production"],
     "pull": ["Staging"],
+    "bundle": ["bundle.zip", "--models", "testapp.term"],
+    "upload": ["bundle.zip"],
     "cancel": ["{active}"],
     "show": ["{cs}"],
     "accept": ["{cs}", "--all"],
@@ -57,6 +59,7 @@ WORDS = {
     "apply": ["{approved}"],
     "export": ["{cs}"],
     "verify": ["--all"],
+    "revert": ["{cs}"],
 }
 EVERY = [[*verb.split(), *WORDS.get(verb, [])] for verb in VERBS]
 
@@ -89,6 +92,8 @@ WRONG = [
     ["reject", "--all"],
     ["override", "1"],
     ["list", "--unknown"],
+    ["bundle"],
+    ["upload", "a.csv", "--model", "a.b,c.d"],
 ]
 
 
