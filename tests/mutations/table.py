@@ -599,4 +599,52 @@ UPLOADS = tuple(
     )
 )
 
-MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING, *UPLOADS)
+KEEPING = tuple(
+    Mutation(guard=f"keeping: {what}", path=f"data_sync/services/{file}", on=on, off=off, tests=(tests,))
+    for what, file, on, off, tests in (
+        (
+            "a file that another changeset speaks of stays",
+            "left_files.py",
+            "needed = names & _names_needed() if names else set()",
+            "needed: set[str] = set()",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "a file that has got the name since stays",
+            "left_files.py",
+            'if (f"sha256:{checksum}", size) != (before["checksum"], before["size"]):',
+            "if False:",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "what is open is not purged",
+            "retention.py",
+            "taken = Changeset.objects.filter(pk=changeset_id, state__in=CLOSED, purged_at=None)",
+            "taken = Changeset.objects.filter(pk=changeset_id, purged_at=None)",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "what is being reverted is not purged",
+            "retention.py",
+            "if _is_being_reverted(changeset_id):",
+            "if False:",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "what is rolled back is not announced",
+            "announce.py",
+            "transaction.on_commit(partial(_send, event, event.changeset_id), robust=True)",
+            "_send(event, event.changeset_id)",
+            "tests/services/test_announcing.py",
+        ),
+        (
+            "redacted values are not in a row's history",
+            "row_history.py",
+            "if name in redacted:",
+            "if False:",
+            "tests/services/test_row_history.py",
+        ),
+    )
+)
+
+MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING, *UPLOADS, *KEEPING)
