@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.admin import ChoicesFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -16,10 +14,21 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
-from . import confirmation, deciding, files, history, outcomes, pictures, rehearsal, remarks, review, transitions
+from . import (
+    confirmation,
+    deciding,
+    files,
+    history,
+    outcomes,
+    pictures,
+    rehearsal,
+    remarks,
+    reverting,
+    review,
+    transitions,
+)
 from .dates import DatedList, moment
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
 from .pages import Crumb, ScreensAdmin
@@ -29,16 +38,9 @@ PERMISSIONS = {
     "may_apply": "data_sync.apply_changeset",
     "may_override": "data_sync.override_changeset_guard",
     "may_export": "data_sync.export_changeset",
+    "may_revert": "data_sync.revert_changeset",
     "may_pull": "data_sync.pull_datasource",
 }
-
-
-class PossibleStates(ChoicesFieldListFilter):
-    """The states that a changeset can come into: nothing reverts one yet."""
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        impossible = dict(self.field.flatchoices)[ChangesetState.REVERTED.value]
-        return (choice for choice in super().choices(changelist) if choice["display"] != impossible)
 
 
 class OperationFilter(admin.SimpleListFilter):
@@ -87,7 +89,7 @@ class ChangesetAdmin(ScreensAdmin):
         "pulled_at",
     )
     list_display_links = ("number",)
-    list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
+    list_filter = ("state", "kind", "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
@@ -110,6 +112,7 @@ class ChangesetAdmin(ScreensAdmin):
             "withdraw": ("<int:pk>/withdraw/", self.posted(partial(transitions.withdraw, self))),
             "reject": ("<int:pk>/reject/", partial(transitions.reject, self)),
             "override": ("<int:pk>/override/", partial(transitions.override, self)),
+            "revert": ("<int:pk>/revert/", partial(reverting.ask, self)),
             "result": ("<int:pk>/result/", partial(outcomes.result, self)),
             "status": ("<int:pk>/status/", partial(outcomes.status, self)),
             "history": ("<int:pk>/history/", partial(history.history, self)),

@@ -254,7 +254,11 @@ def _inverse(change: Change, names: _Names, now: Record | None) -> Record | None
                 now,
                 fields={name: (before if name in altered else now).fields[name] for name in now.fields},
                 files={name: (before if name in altered else now).files[name] for name in now.files},
-                carried=before.carried if now.digest() == after.digest() else now.carried,
+                carried={
+                    # Whoever has saved the row since has left another moment there.
+                    name: before.carried.get(name) if value == after.carried.get(name) else value
+                    for name, value in now.carried.items()
+                },
             )
             return names.as_before(change, record)
 

@@ -251,6 +251,7 @@ def store_changeset(
             "omitted": changeset.omitted,
             "content_seal": changeset.content_seal,
             "guards": guards,
+            **({} if pull.reverts_id is None else {"reverts": pull.reverts_id}),
         },
     )
     return changeset

@@ -38,6 +38,7 @@ EDITED: dict[str, dict[type[Any], set[str]]] = {
     "changeset_withdraw": {Changeset: {"state", "approval_actor"}},
     "changeset_reject": {Changeset: {"state", "state_reason"}},
     "changeset_override": {Changeset: {"state", "state_reason"}},
+    "changeset_revert": {},
     "datasource_add": {},
     "datasource_edit": {DataSource: {"name", "url", "key"}},
     "datasource_delete": {Changeset: {"source_id"}, DataPull: {"source_id"}},
