@@ -23,6 +23,7 @@ from data_sync.core.wire import write_stream
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.orm.batches import batches
 from data_sync.orm.files import read_blocks
+from data_sync.orm.limits import problem
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.resolution import schemas
@@ -172,7 +173,7 @@ class RevertOrigin(Origin):
             for name, sides in change.files.items():
                 if (file := sides["after"]) and file["checksum"] in self._missing and file != sides["before"]:
                     words = f"The file {file['name']!r} of {name} is not in its storage any more, or is another by now."
-                    change.problems = [*change.problems, {"code": "missing_file", "field": name, "message": words}]
+                    change.problems = [*change.problems, problem("missing_file", name, words)]
             change.has_problems = bool(change.problems)
 
     def report(self) -> dict[str, Any]:
