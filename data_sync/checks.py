@@ -27,7 +27,7 @@ from .orm.sensitive import sensitive_reasons
 from .orm.staging import staging_storage
 from .orm.uniqueness import columns, is_enforced, loose_references
 from .registry import Registration, registrations
-from .services import encryption
+from .services import audit_keys, encryption
 from .sources.proxy import parse_proxy
 
 TAG = "data_sync"
@@ -128,6 +128,7 @@ def _check_values() -> Iterator[Error]:
         conf.request_timeout,
         conf.max_stream_bytes,
         conf.max_files_bytes,
+        conf.max_upload_bytes,
         conf.max_line_bytes,
         conf.max_rows,
         conf.lease_seconds,
@@ -181,13 +182,16 @@ def _check_counts() -> Iterator[Error]:
 
 def _check_secrets() -> Iterator[Error]:
     """Of settings that hold secrets nothing is shown."""
-    problem = encryption.key_problem()
-    if problem is not None:
-        yield Error(
-            f"DATA_SYNC_ENCRYPTION_KEYS {problem}.",
-            hint='Make one by python -c "import secrets; print(secrets.token_urlsafe(32))"; put a new one first.',
-            id="data_sync.E020",
-        )
+    for name, problem in (
+        ("DATA_SYNC_ENCRYPTION_KEYS", encryption.key_problem()),
+        ("DATA_SYNC_AUDIT_KEYS", audit_keys.key_problem()),
+    ):
+        if problem is not None:
+            yield Error(
+                f"{name} {problem}.",
+                hint='Make one by python -c "import secrets; print(secrets.token_urlsafe(32))"; put a new one first.',
+                id="data_sync.E020",
+            )
     try:
         parse_proxy(conf.proxy())
     except DataSyncError as error:

@@ -76,6 +76,15 @@ def encryption_keys() -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list | tuple) else value
 
 
+def audit_keys() -> tuple[str, ...]:
+    """`DATA_SYNC_AUDIT_KEYS`: what the audit trail is authenticated with, the newest first: `env:NAME` or texts; none.
+
+    What is no list is given as it is: `services.audit_keys` says so.
+    """
+    value = _setting("AUDIT_KEYS", None) or ()
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
 def max_line_bytes() -> int:
     """`DATA_SYNC_MAX_LINE_BYTES`: most bytes of one record, as a source sends it; 10 MB."""
     return int(_setting("MAX_LINE_BYTES", 10 * 10**6))
@@ -94,6 +103,11 @@ def max_stream_bytes() -> int:
 def max_files_bytes() -> int:
     """`DATA_SYNC_MAX_FILES_BYTES`: most bytes of all the files together that one pull may need; 10 GB."""
     return int(_setting("MAX_FILES_BYTES", 10 * 10**9))
+
+
+def max_upload_bytes() -> int:
+    """`DATA_SYNC_MAX_UPLOAD_BYTES`: most bytes of a file that is uploaded; 2 GB."""
+    return int(_setting("MAX_UPLOAD_BYTES", 2 * 10**9))
 
 
 def lease_seconds() -> int:
@@ -224,6 +238,28 @@ def gae_version() -> str:
 def gae_service() -> str:
     """`DATA_SYNC_GAE_SERVICE`: the App Engine service that tasks go to; the environment variable `GAE_SERVICE`."""
     return _text(_setting("GAE_SERVICE", None), os.environ.get("GAE_SERVICE", ""))
+
+
+def retention_days() -> float | None:
+    """`DATA_SYNC_RETENTION_DAYS`: days after which the values of closed changesets are purged; None: never."""
+    value = _setting("RETENTION_DAYS", None)
+    return None if value is None else float(value)
+
+
+def mail_approvers() -> bool | tuple[str, ...]:
+    """`DATA_SYNC_MAIL_APPROVERS`: whether those who may approve get mail, or the addresses that get it; False."""
+    value = _setting("MAIL_APPROVERS", False)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else _is_on(value)
+
+
+def webhook_url() -> str:
+    """`DATA_SYNC_WEBHOOK_URL`: where announcements are posted to; none."""
+    return _text(_setting("WEBHOOK_URL", None))
+
+
+def webhook_secret() -> str:
+    """`DATA_SYNC_WEBHOOK_SECRET`: what they are signed with, or `env:NAME` of the variable that has it; none."""
+    return _text(_setting("WEBHOOK_SECRET", None))
 
 
 def _is_on(value: Any) -> bool:

@@ -6,9 +6,11 @@ import hashlib
 from typing import Any
 
 from data_sync.core import canonical
+from data_sync.core.seal import content_digest
 from data_sync.core.states import ChangesetState, Decision
 from data_sync.models import Change, Changeset
 from data_sync.services import actors, review
+from data_sync.services.content import stored_contents
 from data_sync.services.review import Selection
 from data_sync.services.seals import current_content_seal
 
@@ -30,6 +32,8 @@ def make(*operations: str, requires: dict[int, list[int]] | None = None, **value
         _change(changeset, number, operation, (requires or {}).get(number, []))
         for number, operation in enumerate(operations, start=1)
     )
+    for number, text in enumerate(stored_contents(changeset), start=1):
+        changeset.changes.filter(number=number).update(content_digest=content_digest(text))
     changeset.content_seal = current_content_seal(changeset)
     changeset.save()
     return changeset

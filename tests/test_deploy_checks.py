@@ -40,6 +40,7 @@ def sound(settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """A deployment with which nothing is wrong."""
     settings.SECURE_SSL_REDIRECT = settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
     settings.SECRET_KEY = STRONG
+    settings.DATA_SYNC_AUDIT_KEYS = [f"{STRONG}-for-the-audit-trail"]
     settings.CACHES = SHARED_CACHE
     settings.DATA_SYNC_STAGING_ROOT = str(tmp_path / "staging")
     monkeypatch.delenv("DATA_SYNC_EXPORT_TOKEN", raising=False)
@@ -106,6 +107,9 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"DATA_SYNC_ENCRYPTION_KEYS": ["abcd" * 10]},
         {"DATA_SYNC_ENCRYPTION_KEYS": [OTHER], "SECRET_KEY": "short"},
     ),
+    ("W017", {"DATA_SYNC_AUDIT_KEYS": ["abcd" * 10]}, {"DATA_SYNC_AUDIT_KEYS": [OTHER]}),
+    ("W033", {"DATA_SYNC_AUDIT_KEYS": []}, {"DATA_SYNC_AUDIT_KEYS": (OTHER,)}),
+    ("E020", {"DATA_SYNC_AUDIT_KEYS": ["env:DATA_SYNC_THAT_IS_NOT_THERE"]}, {}),
     ("W018", {"DATA_SYNC_LEASE_SECONDS": 5}, {"DATA_SYNC_LEASE_SECONDS": 15}),
     ("W029", cache("dummy.DummyCache"), cache("dummy.DummyCache") | {"ROOT_URLCONF": "tests.tasks.no_urls"}),
     ("I004", cache("locmem.LocMemCache"), {}),

@@ -25,13 +25,17 @@ from . import (
     pictures,
     rehearsal,
     remarks,
+    retention,
     reverting,
     review,
+    row_history,
     transitions,
 )
 from .dates import DatedList, moment
+from .exporting import TableAdmin
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
-from .pages import Crumb, ScreensAdmin
+from .names import origin_words
+from .pages import Crumb
 
 PERMISSIONS = {
     "may_approve": "data_sync.approve_changeset",
@@ -78,13 +82,13 @@ class RiskFilter(admin.SimpleListFilter):
 
 
 @admin.register(Changeset)
-class ChangesetAdmin(ScreensAdmin):
+class ChangesetAdmin(TableAdmin):
     list_display = (
         "number",
         "state_badge",
         "change_counts",
         "conflict_count",
-        "source_name",
+        "from_source",
         "actor",
         "pulled_at",
     )
@@ -93,12 +97,16 @@ class ChangesetAdmin(ScreensAdmin):
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
+    change_list_template = "admin/data_sync/changesets.html"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return DatedList
 
     def screens(self) -> dict[str, Any]:
         return {
+            **super().screens(),
+            "lookup": ("lookup/", partial(row_history.lookup, self)),
+            "retention": ("retention/", partial(retention.retention_page, self)),
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "print": ("<int:pk>/print/", partial(review.print_page, self)),
             "decide": ("<int:pk>/decide/", self.posted(partial(deciding.decide, self))),
@@ -151,6 +159,10 @@ class ChangesetAdmin(ScreensAdmin):
         reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
         words = changeset.get_auto_state_display()
         return format_html('{}<br><span class="ds-quiet" title="{}">{}</span>', state, reasons, words)
+
+    @admin.display(description=gettext_lazy("source"), ordering="source_name")
+    def from_source(self, changeset: Changeset) -> str:
+        return origin_words(changeset)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:

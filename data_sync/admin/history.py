@@ -139,6 +139,8 @@ def _words(event: Event) -> str:
             return _("Reverted by changeset %(number)s") % {"number": detail["by"]}
         case "partly_reverted":
             return _("Partly reverted by changeset %(number)s") % {"number": detail["by"]}
+        case "purged":
+            return _("Values purged")
         case action:
             return action
 
@@ -190,6 +192,11 @@ def _lines(event: Event) -> Iterator[str]:
             yield ngettext("%(n)s change is undone.", "%(n)s changes are undone.", count) % {"n": count}
         case "commented":
             yield detail["text"]
+        case "purged":
+            changes = detail["changes"]
+            yield ngettext("%(n)s change has its digests only.", "%(n)s changes have their digests only.", changes) % {
+                "n": changes
+            }
         case "auto_approved":
             yield _limits(detail["policy"])
         case "left_for_review":

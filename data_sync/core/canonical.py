@@ -98,11 +98,32 @@ def loads(text: str) -> Any:
     return _read(text, _float)
 
 
-def check_values(text: str) -> None:
+def check_values(text: str, most: int = MAX_VALUES) -> None:
     """Raises `MalformedStream` for a text from outside that holds too many values to be read, without reading it."""
-    most = text.count(",") + text.count("[") + text.count("{")
-    if most > MAX_VALUES and len(_outside_strings(text, b",[{")) > MAX_VALUES:
-        raise MalformedStream(f"it holds more than {MAX_VALUES} values")
+    if len(text) <= most:
+        return
+    signs = text.count(",") + text.count("[") + text.count("{")
+    if signs > most and len(_outside_strings(text, b",[{")) > most:
+        raise MalformedStream(f"it holds more than {most} values")
+
+
+def loads_canonical(text: str) -> Any:
+    """Reads a text that has to be canonical, in half the time of `loads`. Raises `MalformedStream` for any other.
+
+    What the decoder as it comes lets pass (members that occur twice, NaN, half surrogate pairs) is not written again as
+    it was.
+    """
+    _check_depth(text)
+    try:
+        value, end = raw_decode(text, 0)
+        is_canonical = end == len(text) and _dumps(value) == text
+    except RecursionError:
+        raise MalformedStream("it is nested too deeply") from None
+    except (ValueError, StopIteration) as error:
+        raise MalformedStream(f"it is no JSON: {error}") from None
+    if not is_canonical:
+        raise MalformedStream("it is not written as canonical JSON is")
+    return value
 
 
 def loads_bounded(text: str) -> Any:

@@ -72,6 +72,8 @@ class Listing:
     def bucket(self, label: str, index: int) -> tuple[Entries, list[tuple[int, int]]]:
         """The rows whose key hash starts with this byte; and the places of rows that share a key, in pairs."""
         packed = b"".join([*self._read(label, index), self._waiting.get((label, index), b"")])
+        if not packed:
+            return {}, []
         entries = dict(_PAIR.iter_unpack(packed))
         if len({entry[:8] for entry in entries}) * _ENTRY.size == len(packed):
             return entries, []

@@ -39,6 +39,8 @@ class KeyHashes:
                 self._file.seek(offset)
                 parts.append(self._file.read(size))
             packed = b"".join(parts)
+            if len(packed) <= _SIZE:
+                continue
             seen: set[bytes] = set()
             hashes = [packed[place : place + _SIZE] for place in range(0, len(packed), _SIZE)]
             if len(set(hashes)) == len(hashes):

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning
 from django.utils.encoding import force_str
 
 from data_sync import conf
+from data_sync.services import audit_keys
 
 from .registering import deployment
 
@@ -24,6 +25,13 @@ MAKE_ONE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32)
 def check_strength() -> Iterator[CheckMessage]:
     encrypting = "DATA_SYNC_ENCRYPTION_KEYS" if _encryption_keys() else "SECRET_KEY"
     for name, secret in _secrets():
+        if name.startswith("DATA_SYNC_AUDIT_KEYS") and _is_weak(secret):
+            yield Warning(
+                f"{name}, which the audit trail is authenticated with, can be guessed: it is short, or made of few "
+                "different characters. Whoever has an export can try until one fits.",
+                hint=MAKE_ONE,
+                id="data_sync.W017",
+            )
         if name.startswith(encrypting) and _is_weak(secret):
             yield Warning(
                 f"{name}, under which the export keys of sources are encrypted, can be guessed: it is short, made of "
@@ -60,6 +68,17 @@ def check_sharing() -> Iterator[CheckMessage]:
 
 
 @deployment
+def check_audit_keys() -> Iterator[CheckMessage]:
+    if not conf.audit_keys():
+        yield Warning(
+            "DATA_SYNC_AUDIT_KEYS is not set: the audit trail and exports have no codes, so whoever can write to the "
+            "database, or alters an export, can make all of it agree again, and nothing tells.",
+            hint=f"Keep the key where the database's administrators do not see it. {MAKE_ONE}",
+            id="data_sync.W033",
+        )
+
+
+@deployment
 def check_export_token() -> Iterator[CheckMessage]:
     if len(conf.export_token()) >= SHORTEST:
         yield Info(
@@ -74,6 +93,7 @@ def _secrets() -> list[tuple[str, str]]:
     found: list[tuple[str, str | bytes]] = [("SECRET_KEY", settings.SECRET_KEY)]
     found += [(f"SECRET_KEY_FALLBACKS[{i}]", key) for i, key in enumerate(settings.SECRET_KEY_FALLBACKS)]
     found += [(f"DATA_SYNC_ENCRYPTION_KEYS[{i}]", key) for i, key in enumerate(_encryption_keys())]
+    found += [(f"DATA_SYNC_AUDIT_KEYS[{i}]", key) for i, key in enumerate(audit_keys.texts())]
     found += [("DATA_SYNC_EXPORT_TOKEN", conf.export_token())]
     return [(name, force_str(secret)) for name, secret in found if secret]
 

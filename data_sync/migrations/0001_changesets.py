@@ -1,3 +1,4 @@
+
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -146,6 +147,27 @@ class Migration(migrations.Migration):
                 'db_table': 'data_sync_apply_heartbeat',
                 'abstract': False,
                 'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='ChainMark',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('sequence', models.PositiveBigIntegerField(unique=True)),
+                ('chain', models.CharField(max_length=300)),
+                ('number', models.PositiveIntegerField()),
+                ('hash', models.CharField(max_length=80)),
+                ('at', models.DateTimeField()),
+                ('previous', models.CharField(blank=True, max_length=80)),
+                ('digest', models.CharField(max_length=80)),
+                ('mac', models.CharField(blank=True, max_length=80)),
+                ('mac_key', models.CharField(blank=True, max_length=16)),
+            ],
+            options={
+                'db_table': 'data_sync_chain_mark',
+                'ordering': ('sequence',),
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['chain', 'number'], name='data_sync_chain_mark_chain')],
             },
         ),
         migrations.CreateModel(
@@ -320,6 +342,8 @@ class Migration(migrations.Migration):
                 ('detail', data_sync.models.fields.CanonicalJSONField(default=dict)),
                 ('previous', models.CharField(blank=True, max_length=80)),
                 ('hash', models.CharField(max_length=80)),
+                ('mac', models.CharField(blank=True, max_length=80)),
+                ('mac_key', models.CharField(blank=True, max_length=16)),
                 ('changeset', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='data_sync.changeset')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],

@@ -1,6 +1,6 @@
 """Everything data_sync stores."""
 
-from .audit import Event
+from .audit import ChainMark, Event
 from .baselines import Baseline
 from .changesets import Change, Changeset
 from .exchange import DataSource, ExportKey
@@ -15,6 +15,7 @@ from .trust import Trust
 __all__ = [
     "ApplyHeartbeat",
     "Baseline",
+    "ChainMark",
     "Change",
     "Changeset",
     "Comment",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -241,8 +241,15 @@ class ModelSchema:
 
 
 def natural_keys() -> Keys:
-    """By label, how the rows of every registered model are named by those that refer to them."""
-    return {one.label: _natural_key(one.model) for one in registry.registrations()}
+    """By label, how the rows of every registered model are named by those that refer to them. Not to be altered."""
+    global _named
+    registrations = registry.registrations()
+    if registrations is not _named[0]:
+        _named = registrations, {one.label: _named_by(one.model, one.key) for one in registrations}
+    return _named[1]
+
+
+_named: tuple[tuple[Registration, ...], Keys] = ((), {})
 
 
 def _multiplies(rows: models.QuerySet[Any]) -> bool:
@@ -251,11 +258,14 @@ def _multiplies(rows: models.QuerySet[Any]) -> bool:
     return any(isinstance(join, ForeignObjectRel) and join.multiple for join in joins)
 
 
-def _natural_key(model: type[models.Model]) -> dict[str, list[str]]:
+def _natural_key(model: type[models.Model]) -> Mapping[str, list[str]]:
     """How the rows of a model are named by those that refer to them, which need not be compared beside it."""
     registration = registry.registration_of(model)
-    paths = [] if registration is None else list(registration.key)
-    return {"key": paths, "key_types": [fingerprint(_leaf(model, path))["type"] for path in paths]}
+    return _named_by(model, ()) if registration is None else natural_keys()[registration.label]
+
+
+def _named_by(model: type[models.Model], paths: Iterable[str]) -> dict[str, list[str]]:
+    return {"key": [*paths], "key_types": [fingerprint(_leaf(model, path))["type"] for path in paths]}
 
 
 def _leaf(model: Any, path: str) -> Field:

@@ -72,6 +72,15 @@ def open_staged(file: FileValue) -> Iterator[IO[bytes]]:
         raise WrongFile(f"The fetched file {file.name!r} ({file.checksum}) has been altered. Pull again.")
 
 
+def staged_checksum(file: FileValue) -> str | None:
+    """That of the bytes that stand for a file, which is not altered or removed; None where there are none."""
+    try:
+        with staging_storage().open(_name(file)) as stored:
+            return f"sha256:{hash_file(stored)[0]}"
+    except FileNotFoundError:
+        return None
+
+
 def _name(file: FileValue) -> str:
     digest = file.checksum.removeprefix("sha256:")
     return f"{digest[:2]}/{digest}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,6 +11,11 @@ from data_sync.core.seal import event_hash
 from data_sync.models import Changeset, Event
 
 from .actors import Actor
+from .announce import announce
+from .audit_keys import keyring
+from .ledger import event_content, mark_later
+
+__all__ = ["event_content", "record", "record_of"]
 
 _ATTEMPTS = 50
 
@@ -19,11 +23,14 @@ _ATTEMPTS = 50
 def record(changeset_id: int, actor: Actor, action: str, detail: dict[str, Any]) -> Event:
     """Adds one event to a changeset's chain. To be called inside the transaction of what it records.
 
-    The changeset's row is locked first, so that two writers cannot both follow the same event.
+    The changeset's row is locked first, so that two writers cannot both follow the same event. Signals that follow from
+    the event are sent after the commit.
     """
     with transaction.atomic():
         Changeset.objects.select_for_update().filter(pk=changeset_id).values_list("pk").first()
-        return _append(f"changeset:{changeset_id}", changeset_id, actor, action, detail)
+        event = _append(f"changeset:{changeset_id}", changeset_id, actor, action, detail)
+        announce(event)
+        return event
 
 
 def record_of(chain: str, actor: Actor, action: str, detail: dict[str, Any]) -> Event:
@@ -59,16 +66,9 @@ def _append(chain: str, changeset_id: int | None, actor: Actor, action: str, det
         previous=last.hash if last else "",
     )
     event.hash = event_hash(event.previous, event_content(event))
+    key = keyring().newest
+    if key is not None:
+        event.mac, event.mac_key = key.of_event(chain, event.number, event.hash), key.id
     event.save(force_insert=True)
+    mark_later(chain)
     return event
-
-
-def event_content(event: Event) -> dict[str, Any]:
-    """What an event's hash covers, as it stands in exports. `at` is UTC, in ISO 8601."""
-    return {
-        "number": event.number,
-        "at": event.at.astimezone(UTC).isoformat(),
-        "actor": event.actor,
-        "action": event.action,
-        "detail": event.detail,
-    }

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connections, transaction
 
 from data_sync import conf
 from data_sync.core import canonical
-from data_sync.core.redaction import Redaction, shown
-from data_sync.models import Change, Changeset
+from data_sync.core.errors import Busy
+from data_sync.core.export_form import FORMAT, FORMAT_VERSION, proof_text
+from data_sync.core.seal import proof_digest
+from data_sync.models import Changeset, Event
 from data_sync.orm.snapshot import snapshot
 
+from . import audit
 from .actors import Actor
 from .approval import overridden
 from .audit import event_content
-from .content import change_content
-from .redaction import redaction_of
-from .seals import kept_of, rename_of
+from .audit_keys import keyring
+from .document_changes import exported_changes
+from .leases import HELD_SECONDS
 
-FORMAT = "data-sync-changeset"
-FORMAT_VERSION = "1.0"
+logger = logging.getLogger("data_sync")
 
 
 def changeset_document(changeset: Changeset, actor: Actor) -> Iterator[str]:
     """Lines of the document, which is canonical JSON but for one line feed after each change and event.
 
-    All of it is of the moment of this call, which also raises `NotPermitted`: it is written to a
-    temporary file first, so that a slow reader holds no transaction open. A reader ignores members it
-    does not know and refuses a major version it does not know.
+    That it was exported, and by whom, is recorded first, and in it. All of it is of the moment of this call, which also
+    raises `NotPermitted`, and `Busy` while the changeset is being written: it is written to a temporary file first, so
+    that a slow reader holds no transaction open. A reader ignores members it does not know and refuses a major version
+    it does not know.
     """
     actor.require("data_sync.export_changeset")
+    _record(changeset, actor)
     spool = tempfile.TemporaryFile(dir=conf.spool_dir())
     try:
         with snapshot(DEFAULT_DB_ALIAS):
-            spool.writelines(piece.encode() for piece in _pieces(Changeset.objects.get(pk=changeset.pk)))
+            spool.writelines(document_lines(Changeset.objects.get(pk=changeset.pk)))
         spool.seek(0)
     except BaseException:
         spool.close()
@@ -45,6 +51,31 @@ def changeset_document(changeset: Changeset, actor: Actor) -> Iterator[str]:
     lines = _lines(spool)
     next(lines)
     return lines
+
+
+def _record(changeset: Changeset, actor: Actor) -> None:
+    """Where the database takes nothing at all, as a copy for reading does, the log has to do."""
+    detail = {"format": FORMAT, "format_version": FORMAT_VERSION}
+    try:
+        with transaction.atomic():
+            _refuse_held(changeset)
+            audit.record(changeset.pk, actor, "exported", detail)
+    except DatabaseError as error:
+        if "read-only" not in str(error).lower() and "readonly" not in str(error).lower():
+            raise
+        logger.warning("Changeset %s was exported by %s from a database for reading.", changeset.pk, actor.label)
+
+
+def _refuse_held(changeset: Changeset) -> None:
+    """Raises `Busy` where an apply has the changeset, instead of waiting for its end."""
+    if not connections[DEFAULT_DB_ALIAS].features.has_select_for_update_nowait:
+        return
+    try:
+        Changeset.objects.select_for_update(nowait=True).values_list("pk").filter(pk=changeset.pk).first()
+    except OperationalError as error:
+        raise Busy(
+            f"Changeset {changeset.pk} is being applied or decided on; export it in a minute.", HELD_SECONDS
+        ) from error
 
 
 def _lines(spool: IO[bytes]) -> Iterator[str]:
@@ -55,46 +86,56 @@ def _lines(spool: IO[bytes]) -> Iterator[str]:
             yield line.decode()
 
 
-def _pieces(changeset: Changeset) -> Iterator[str]:
-    yield '{"changes":[\n'
-    changes = changeset.changes.order_by("number").iterator(chunk_size=500)
-    redaction = redaction_of(changeset)
-    yield from _separated(
-        {
-            **change_content(change, redaction),
-            "decision": change.decision,
-            "kept_fields": kept_of(change.decision, change.kept),
-            "acknowledged_digest": change.acknowledged_digest,
-            "seen_fields": _seen(change, redaction),
-            "rename_choice": rename_of(change.operation, change.rename_choice),
-            "outcome": change.outcome or None,
-            "outcome_reason": change.outcome_reason,
-        }
-        for change in changes
-    )
-    yield f'],"changeset":{canonical.dumps(_head(changeset))},"events":[\n'
+def document_lines(changeset: Changeset) -> Iterator[bytes]:
+    """The document line by line, read from the database as they are asked for; the last has the proof."""
+    sha = hashlib.sha256()
+
+    def hashed(text: str) -> bytes:
+        block = text.encode()
+        sha.update(block)
+        return block
+
+    yield hashed('{"changes":[\n')
+    for text in _items(exported_changes(changeset)):
+        yield hashed(text)
+    yield hashed(f'],"changeset":{canonical.dumps(_head(changeset))},"events":[\n')
     events = changeset.events.order_by("number").iterator(chunk_size=500)
-    yield from _separated({**event_content(event), "previous": event.previous, "hash": event.hash} for event in events)
-    yield f'],"format":"{FORMAT}","format_version":"{FORMAT_VERSION}"}}\n'
+    for text in _items(canonical.dumps(_event(event)) for event in events):
+        yield hashed(text)
+    end = hashed(f'],"format":"{FORMAT}","format_version":"{FORMAT_VERSION}"')
+    before, key = "sha256:" + sha.hexdigest(), keyring().newest
+    key_id, mac = (None, None) if key is None else (key.id, key.of_document(before))
+    yield end + proof_text(proof_digest(before, key_id, mac), key_id, mac).encode()
 
 
-def _separated(documents: Iterator[dict[str, Any]]) -> Iterator[str]:
-    separator = ""
-    for document in documents:
-        yield separator + canonical.dumps(document)
-        separator = ",\n"
-    yield "\n" if separator else ""
+def _items(texts: Iterator[str]) -> Iterator[str]:
+    """Each on a line, with a comma where another follows."""
+    before = None
+    for text in texts:
+        if before is not None:
+            yield before + ",\n"
+        before = text
+    if before is not None:
+        yield before + "\n"
 
 
-def _seen(change: Change, redaction: Redaction) -> Mapping[str, Any] | None:
-    is_seen = change.seen.get("digest") == change.acknowledged_digest
-    return shown(change.seen["fields"], redaction.of(change.model)) if is_seen else None
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        **event_content(event),
+        "previous": event.previous,
+        "hash": event.hash,
+        "mac": event.mac or None,
+        "mac_key": event.mac_key or None,
+    }
 
 
 def _head(changeset: Changeset) -> dict[str, Any]:
     return {
         "number": changeset.pk,
+        "kind": changeset.kind,
+        "reverts": changeset.reverts_id,
         "state": changeset.state,
+        "purged": changeset.purged_at is not None,
         "source": changeset.source_name,
         "models": changeset.model_labels,
         "created_at": _utc(changeset.created_at),
@@ -115,7 +156,15 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "approval_seal": changeset.approval_seal,
         "revision": changeset.revision,
         "applied_at": _utc(changeset.applied_at),
+        "reverted_at": _utc(changeset.reverted_at),
+        "purged_at": _utc(changeset.purged_at),
+        "chain": _chain(changeset),
     }
+
+
+def _chain(changeset: Changeset) -> dict[str, Any]:
+    last = changeset.events.order_by("-number").first()
+    return {"length": 0 if last is None else last.number, "head": "" if last is None else last.hash}
 
 
 def override_document(changeset: Changeset) -> dict[str, Any] | None:

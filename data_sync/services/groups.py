@@ -10,6 +10,7 @@ from django.db import transaction
 from data_sync import registry
 from data_sync.core.errors import InvalidInput
 
+from . import audit
 from .actors import Actor
 from .authority import permission_of
 
@@ -66,7 +67,10 @@ def make_groups(actor: Actor, *, dry_run: bool = False) -> list[Grouped]:
     actor.require("auth.change_group")
     with transaction.atomic():
         known = _permissions()
-        return [_make(name, known, dry_run=dry_run) for name in GROUPS]
+        made = [_make(name, known, dry_run=dry_run) for name in GROUPS]
+        if given := {one.name: one.added for one in made if one.added and not dry_run}:
+            audit.record_of("groups", actor, "groups_made", {"given": given})
+        return made
 
 
 def _permissions() -> dict[str, Permission]:

@@ -28,8 +28,8 @@ class Origin:
 
     finds_renames = True
     """Whether rows that only their keys tell apart may be paired."""
-    takes_turns = True
-    """Whether a pull that runs out of time is taken up by a further task, with the answers that there were."""
+    keeps_answers = True
+    """Whether what the source answers is kept for further tasks. Not where it is here to be read again."""
 
     def __init__(self, pull: DataPull, source: RecordSource) -> None:
         self.pull = pull
@@ -73,11 +73,17 @@ def open_origin(pull: DataPull) -> Origin:
             if pull.source is None:
                 raise InvalidTransition("The data source of this pull has been removed.")
             return Origin(pull, sources.open_source(pull.source))
+        case PullKind.BUNDLE:
+            from .bundle_origin import BundleOrigin
+
+            return BundleOrigin(pull)
+        case PullKind.SHEET:
+            from .sheet_origin import SheetOrigin
+
+            return SheetOrigin(pull)
         case PullKind.REVERT:
             from .reverting import open_revert
 
             return open_revert(pull)
-        case PullKind.BUNDLE | PullKind.SHEET:
-            raise InvalidTransition(f"Pulls of the kind {pull.kind} are not known here.")
         case kind:
             assert_never(kind)

@@ -23,7 +23,7 @@ from .actors import Actor
 from .due import ABANDONED_PULL, WAITING_PULL
 from .leases import Lease
 from .origins import open_origin
-from .pull_states import ACTIVE, OVER, finish, forget_answers, move
+from .pull_states import ACTIVE, OVER, finish, forget_answers, move, record_end, record_request
 from .pulling import TimeIsUp, Turn, compare_and_store
 from .redaction import unexpected
 
@@ -63,7 +63,7 @@ def request_pull(
             )
         try:
             with transaction.atomic():
-                return DataPull.objects.create(
+                pull = DataPull.objects.create(
                     source=source,
                     source_name=source.name,
                     model_labels=sorted(set(model_labels)),
@@ -73,6 +73,8 @@ def request_pull(
                     requested_by=actor.user,
                     actor=actor.label,
                 )
+                record_request(pull, actor)
+                return pull
         except IntegrityError:
             pass  # Somebody was quicker, who is named in the next round.
     raise InvalidTransition(f"A pull of {source.name} was active until now; try again.")
@@ -97,6 +99,7 @@ def give_up_abandoned(pull_id: int, actor: Actor) -> bool:
         is_over = bool(abandoned.update(state=PullState.FAILED.value, error=reason, **OVER))
         if is_over:
             forget_answers(pull_id)
+            record_end(pull_id, actor, PullState.FAILED, {"reason": reason})
     return is_over
 
 
@@ -109,6 +112,8 @@ def cancel_pull(pull_id: int, actor: Actor) -> None:
         leases.refuse_held_open(active, f"Pull {pull_id}")
         is_over = bool(active.update(state=PullState.CANCELLED.value, error=f"Cancelled by {actor.label}.", **OVER))
         forget_answers(pull_id)
+        if is_over:
+            record_end(pull_id, actor, PullState.CANCELLED, {})
     if not is_over:
         state = DataPull.objects.filter(pk=pull_id).values_list("state", flat=True).first()
         raise InvalidTransition(
@@ -212,7 +217,7 @@ def _fail(pull: DataPull, reason: str, **values: Any) -> None:
     while True:
         try:
             with suppress(LeaseLost):
-                finish(pull, PullState.FAILED, error=reason, **values)
+                finish(pull, PullState.FAILED, told={"reason": reason}, error=reason, **values)
             return
         except OperationalError:
             if connection.in_atomic_block or time.monotonic() > last_try:

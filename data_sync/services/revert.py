@@ -15,7 +15,7 @@ from data_sync.orm.batches import batches
 from . import audit
 from .actors import Actor
 from .pull import give_up_abandoned
-from .pull_states import ACTIVE
+from .pull_states import ACTIVE, record_request
 from .reverting import undoable
 from .transitions import refusal
 
@@ -52,7 +52,7 @@ def request_revert(changeset: Changeset, numbers: Collection[int] | None, actor:
             )
         if not undoable(changeset, chosen).exists():
             raise InvalidTransition(f"Nothing of changeset {changeset.pk} is left to be reverted.")
-        return DataPull.objects.create(
+        pull = DataPull.objects.create(
             kind=PullKind.REVERT.value,
             reverts=changeset,
             source_name=f"Revert of changeset {changeset.pk}",
@@ -60,6 +60,8 @@ def request_revert(changeset: Changeset, numbers: Collection[int] | None, actor:
             requested_by=actor.user,
             actor=actor.label,
         )
+        record_request(pull, actor)
+        return pull
 
 
 def _check(changeset: Changeset, numbers: Collection[int]) -> None:

@@ -61,7 +61,7 @@ class RevertOrigin(Origin):
     what the changeset left: whatever has become of it since is a conflict. It costs what the changes do, not the rows.
     """
 
-    takes_turns = False
+    keeps_answers = False
 
     def __init__(self, pull: DataPull, changeset: Changeset) -> None:
         self._changeset = changeset

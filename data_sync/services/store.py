@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS
 from data_sync import conf
 from data_sync.core import canonical
 from data_sync.core.distinct import Distinct
-from data_sync.core.seal import content_seal_of_texts
+from data_sync.core.seal import content_digest, content_seal_of_digests
 from data_sync.core.source import Outside
 from data_sync.core.states import AutoApply, ChangesetState, Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
@@ -114,7 +114,7 @@ def prepare(
         for label in comparison.schemas
     }
     with closing(Distinct(conf.spool_dir())) as along:
-        seal = content_seal_of_texts(_prepared(comparison, outside, source, per_model, along, advance, complete))
+        seal = content_seal_of_digests(_prepared(comparison, outside, source, per_model, along, advance, complete))
         return Prepared(content_seal=seal, models=list(per_model.values()), along=along.counts())
 
 
@@ -127,7 +127,7 @@ def _prepared(
     advance: Advance,
     complete: Callable[[Sequence[Change]], None],
 ) -> Iterator[str]:
-    """The canonical text of each change's content, as it is made ready."""
+    """The digest of each change's content, as it is made ready."""
     for batch in classified(comparison, outside, source):
         complete(batch)
         kept = []
@@ -136,16 +136,18 @@ def _prepared(
             per_model[change.model]["severed"] += severed(comparison.schemas[change.model], change)
             along.add(_along(change))
             values = {name: _value(change, name) for name in _IS_JSON}
-            kept.append((change.number, json.dumps(list(values.values()))))
             if comparison.redaction.of(change.model) or change.undoes is not None:
-                yield canonical.dumps(change_content(change, comparison.redaction))
-                continue
-            yield content_text(
-                {
-                    name: values[name] or "null" if _IS_JSON[name] else canonical.dumps(values[name])
-                    for name in CONTENT.values()
-                }
-            )
+                text = canonical.dumps(change_content(change, comparison.redaction))
+            else:
+                text = content_text(
+                    {
+                        name: values[name] or "null" if _IS_JSON[name] else canonical.dumps(values[name])
+                        for name in CONTENT.values()
+                    }
+                )
+            values["content_digest"] = content_digest(text)
+            kept.append((change.number, json.dumps(list(values.values()))))
+            yield values["content_digest"]
         comparison.differences.keep(kept)
         advance(len(kept))
 
@@ -252,6 +254,7 @@ def store_changeset(
             "content_seal": changeset.content_seal,
             "guards": guards,
             **({} if pull.reverts_id is None else {"reverts": pull.reverts_id}),
+            **({"file": pull.upload_name, "checksum": pull.upload_checksum} if pull.upload_checksum else {}),
         },
     )
     return changeset

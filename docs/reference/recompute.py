@@ -9,7 +9,7 @@ import sys
 
 SEALED = """number model operation natural_key previous_key before after diff files carried before_digest
 after_digest requires cascades problems warnings base base_digest conflict left_scope""".split()
-OF_REDACTED = ("leaves", "redacted")
+AT_TIMES = ("leaves", "redacted", "restores", "undoes")
 DECIDED = "number decision kept_fields acknowledged_digest rename_choice".split()
 
 
@@ -32,19 +32,30 @@ def record_digest(change, side):
     return sha256(text([change["model"], key, change[side], files, *leaf]))
 
 
-def sealed(change):
-    names = SEALED + [name for name in OF_REDACTED if name in change]
-    return text({name: change[name] for name in names}) + "\n"
+def content_digest(change):
+    names = SEALED + [name for name in AT_TIMES if name in change]
+    return sha256(text({name: change[name] for name in names}))
+
+
+def proof_faults(raw, proof):
+    before, _, end = raw.rpartition(b',"proof":')
+    digest = "sha256:" + hashlib.sha256(before).hexdigest()
+    if sha256(text([digest, proof["key"], proof["mac"]])) != proof["digest"] or end != f"{text(proof)}}}\n".encode():
+        yield "proof"
 
 
 def faults(document):
     stated, changes, previous = document["changeset"], document["changes"], ""
     for change in changes:
+        if "purged" in change:
+            continue  # Its digests stand for what is gone.
         for side in ("before", "after"):
             digest = "" if change[side] is None else record_digest(change, side)
             if digest != change[f"{side}_digest"]:
                 yield f"change {change['number']}: {side}_digest"
-    seal = sha256("data-sync content 1\n", *map(sealed, changes))
+        if content_digest(change) != change["content_digest"]:
+            yield f"change {change['number']}: content_digest"
+    seal = sha256("data-sync content 2\n", *(change["content_digest"] + "\n" for change in changes))
     if seal != stated["seal"] or seal != document["events"][0]["detail"]["content_seal"]:
         yield "content seal"
     decisions = (text([change[name] for name in DECIDED]) + "\n" for change in changes)
@@ -57,10 +68,14 @@ def faults(document):
         if (event["number"], event["previous"], event["hash"]) != (number, previous, digest):
             yield f"event {number}"
         previous = event["hash"]
+    if stated["chain"] != {"length": len(document["events"]), "head": previous}:
+        yield "chain"
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as file:
-        found = list(faults(json.load(file)))
+    with open(sys.argv[1], "rb") as file:
+        raw = file.read()
+    document = json.loads(raw)
+    found = [*faults(document), *proof_faults(raw, document["proof"])]
     print("\n".join(f"differs: {what}" for what in found) or "everything agrees")
     sys.exit(1 if found else 0)

@@ -13,7 +13,7 @@ from data_sync.core import canonical
 from data_sync.core.diff import diff_fields
 from data_sync.core.records import key_text
 from data_sync.core.redaction import Redaction
-from data_sync.core.seal import content_seal
+from data_sync.core.seal import content_digest, content_seal_of_digests
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
 from data_sync.services import callers
@@ -104,6 +104,8 @@ def hostile_changes() -> list[Change]:
 def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
     """A stored changeset with these changes, its counts and its seal."""
     rows = list(changes)
+    for row in rows:
+        row.content_digest = content_digest(canonical.dumps(change_content(row, Redaction())))
     counts = {operation.value: sum(row.operation == operation for row in rows) for operation in Operation}
     labels = list(dict.fromkeys(row.model for row in rows))
     stored = Changeset.objects.create(
@@ -119,7 +121,7 @@ def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
             "renames": counts["rename"],
             "conflicts": sum(row.is_conflict for row in rows),
             "summary": [_summary(label, rows) for label in labels],
-            "content_seal": content_seal(change_content(row, Redaction()) for row in rows),
+            "content_seal": content_seal_of_digests(row.content_digest for row in rows),
             **values,
         }
     )

@@ -28,7 +28,8 @@ def test_a_reader_can_recompute_them() -> None:
     def text(value: Any) -> str:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
-    content = "data-sync content 1\n" + "".join(text(change) + "\n" for change in CHANGES)
+    digests = ["sha256:" + hashlib.sha256(text(change).encode()).hexdigest() for change in CHANGES]
+    content = "data-sync content 2\n" + "".join(digest + "\n" for digest in digests)
     seal = "sha256:" + hashlib.sha256(content.encode()).hexdigest()
     assert content_seal(CHANGES) == seal
     decided = [

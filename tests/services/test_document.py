@@ -40,7 +40,7 @@ def test_what_is_decided_while_somebody_reads_is_not_in_it(changeset: Changeset)
     found = json.loads("".join([*read, *pieces]))
     assert found["changeset"]["revision"] == 0
     assert [change["decision"] for change in found["changes"]] == ["undecided"] * 2
-    assert found["events"] == []
+    assert [event["action"] for event in found["events"]] == ["exported"]
 
 
 def test_the_head_is_of_the_same_moment_as_the_rest_and_not_of_the_row_given(changeset: Changeset) -> None:
@@ -53,7 +53,7 @@ def test_all_of_it_is_read_in_one_snapshot_that_has_ended_when_reading_begins(
     changeset: Changeset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[str] = []
-    snapshot, head, separated = document.snapshot, document._head, document._separated
+    snapshot, head, separated = document.snapshot, document._head, document._items
 
     @contextmanager
     def noted(using: str) -> Iterator[None]:
@@ -72,7 +72,7 @@ def test_all_of_it_is_read_in_one_snapshot_that_has_ended_when_reading_begins(
 
     monkeypatch.setattr(document, "snapshot", noted)
     monkeypatch.setattr(document, "_head", noted_head)
-    monkeypatch.setattr(document, "_separated", noted_rows)
+    monkeypatch.setattr(document, "_items", noted_rows)
     pieces = changeset_document(changeset, ACTOR)
     assert happened == ["begins", "rows", "head", "rows", "ends"]
     assert not connection.in_atomic_block

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import pkgutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
@@ -19,6 +23,8 @@ from data_sync.services import (
     actors,
     apply,
     approval,
+    audit_tables,
+    bundle,
     document,
     groups,
     keys,
@@ -26,15 +32,20 @@ from data_sync.services import (
     pull,
     rehearsal,
     remarks,
+    retention,
     revert,
     review,
     rotation,
     sources,
     trust,
     undoing,
+    uploads,
+    verify,
 )
 from data_sync.services.actors import Actor
+from tests import bundling
 from tests.admin import making
+from tests.core.test_verification import EXPORTED
 from tests.management.conftest import Run, run
 from tests.test_matrix import dump
 from tests.testapp.models import Term
@@ -58,6 +69,11 @@ class Scene:
         self.key: ExportKey = keys.create_key("Production", actors.command_line())[0]
 
 
+def _path() -> Path:
+    """Of a file that is not there yet."""
+    return Path(tempfile.mkdtemp(dir=settings.BASE_DIR)) / "bundle.zip"
+
+
 Call = Callable[[Scene, Actor], object]
 ALL = review.Selection()
 
@@ -76,6 +92,9 @@ TABLE: dict[str, tuple[str, Call]] = {
         lambda s, a: apply.approve_and_request(s.pending.pk, a, revision=0),
     ),
     "apply_requests.request_apply": ("apply_changeset", lambda s, a: apply.request_apply(s.approved.pk, a)),
+    "retention.prune": ("pull_datasource", lambda s, a: retention.prune(a)),
+    "retention.purge": ("pull_datasource", lambda s, a: retention.purge(s.pending.pk, a)),
+    "retention.would_prune": ("view_changeset", lambda s, a: retention.would_prune(a)),
     "review.decide": (
         "approve_changeset",
         lambda s, a: review.decide(s.pending.pk, ALL, Decision.REJECTED, a, revision=0),
@@ -84,8 +103,17 @@ TABLE: dict[str, tuple[str, Call]] = {
     "rehearsal.rehearse": ("approve_changeset", lambda s, a: rehearsal.rehearse(s.pending.pk, a)),
     "remarks.set_viewed": ("view_changeset", lambda s, a: remarks.set_viewed(s.change, a, is_viewed=True)),
     "remarks.comment": ("view_changeset", lambda s, a: remarks.comment(s.change, "Why?", a)),
+    "verify.verify_all": ("view_changeset", lambda s, a: verify.verify_all(a)),
+    "verify.verify_changeset": ("view_changeset", lambda s, a: verify.verify_changeset(s.pending, a)),
+    "verify.verify_file": ("view_changeset", lambda s, a: verify.verify_file(io.BytesIO(EXPORTED), a)),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
+    "audit_tables.audit_table": (
+        "export_changeset",
+        lambda s, a: audit_tables.audit_table(Changeset.objects.all(), "csv", a).close(),
+    ),
     "pull.request_pull": ("pull_datasource", lambda s, a: pull.request_pull(making.source("Other"), [], a)),
+    "uploads.request_upload": ("pull_datasource", lambda s, a: uploads.request_upload([bundling.bundle()], "a.zip", a)),
+    "bundle.write_bundle": ("manage_exportkey", lambda s, a: bundle.write_bundle(_path(), ["testapp.term"], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),
     "revert.request_revert": ("revert_changeset", lambda s, a: revert.request_revert(s.applied, None, a)),
     "sources.add_source": (

@@ -53,6 +53,11 @@ def run(pull: DataPull, call: Call) -> Answer:
     """Does a pull that was asked for, or has a queue do it, and says what came of it."""
     with progress.shown(pull, call.progress):
         tasks.submit("pull", pull.pk, here=True)
+    return answer_of(pull)
+
+
+def answer_of(pull: DataPull) -> Answer:
+    """What a pull has come to that was done here."""
     pull.refresh_from_db()
     document: dict[str, Any] = {"pull": pull.pk, "state": pull.state}
     if PullState(pull.state).is_active:  # Called within a transaction: it runs once that is committed.
