@@ -28,6 +28,7 @@ STAFF: dict[str, tuple[str, ...]] = {
     "reviewer": ("view_changeset", "approve_changeset"),
     "applier": ("view_changeset", "apply_changeset", *TERMS),
     "overrider": ("view_changeset", "override_changeset_guard"),
+    "reverter": ("view_changeset", "revert_changeset"),
     "exporter": ("view_changeset", "export_changeset"),
     "key manager": ("manage_exportkey",),
     "source manager": ("add_datasource", "change_datasource", "delete_datasource", "view_datasource"),
@@ -37,7 +38,7 @@ STAFF: dict[str, tuple[str, ...]] = {
 OUTSIDE = ("anonymous", "inactive", "customer", "key holder")
 """Nobody, a superuser who was deactivated, a user with every permission who is not of the staff, and an export key."""
 
-SEES = ("viewer", "reviewer", "applier", "overrider", "exporter", "superuser")
+SEES = ("viewer", "reviewer", "applier", "overrider", "reverter", "exporter", "superuser")
 REVIEWS = ("reviewer", "superuser")
 EVERY_STAFF = tuple(STAFF)
 
@@ -125,6 +126,7 @@ ROWS: dict[str, Row] = {
     "changeset_override": form(
         "blocked", roles=("overrider", "superuser"), reason="It is meant.", revision="0", state="blocked"
     ),
+    "changeset_revert": form("applied", roles=("reverter", "superuser"), numbers="1"),
     "datasource_changelist": page(roles=SOURCE_VIEWERS),
     "datasource_change": page("source", roles=SOURCE_VIEWERS),
     "datasource_add": form(roles=SOURCE_MANAGERS, name="New", url="https://new.example.org/api", key="k" * 43),
@@ -138,9 +140,9 @@ ROWS: dict[str, Row] = {
     "datasource_pull_and_apply": button("trusted", roles=("superuser",)),
     "datasource_trust": form("source", roles=("superuser",), name="Staging", seen="seen source", **TRUST),
     "datasource_untrust": button("trusted", roles=SOURCE_MANAGERS),
-    "datapull_changelist": page(roles=("viewer", "puller", "superuser")),
-    "datapull_change": page("pull", roles=("viewer", "puller", "superuser")),
-    "datapull_status": page("pull", roles=("viewer", "puller", "superuser")),
+    "datapull_changelist": page(roles=("viewer", "puller", "reverter", "superuser")),
+    "datapull_change": page("pull", roles=("viewer", "puller", "reverter", "superuser")),
+    "datapull_status": page("pull", roles=("viewer", "puller", "reverter", "superuser")),
     "datapull_add": Row(get=sees(*PULLERS), post=does(*PULLERS), data={"source": "source", "find_renames": "on"}),
     "datapull_upload": form(roles=PULLERS, status=200, model=""),
     "datapull_cancel": button("pull", roles=PULLERS),
@@ -185,6 +187,7 @@ class Scene:
         pending = making.changeset([making.create(1, decision="accepted"), making.create(2), _with_file(self, content)])
         blocked = making.changeset([making.create(1)], state="blocked", guards=[_GUARD])
         approved = making.changeset([making.create(1, decision="accepted")], state="approved", approval_actor="mira")
+        applied = making.changeset([making.create(1, outcome="applied")], state="applied")
         other = making.changeset([making.create(number) for number in range(11, 14)])
         source = making.source()
         busy = making.source("Busy")
@@ -196,6 +199,7 @@ class Scene:
             "pending": pending.pk,
             "blocked": blocked.pk,
             "approved": approved.pk,
+            "applied": applied.pk,
             "other": other.pk,
             "source": source.pk,
             "trusted": trusted.pk,

@@ -11,7 +11,7 @@ from data_sync.services.moved import Moved
 
 from .agreed import as_it_is_now, earlier_of, with_earlier
 from .conflicts import conflict_of, moved_row_of
-from .effects import effects_of
+from .effects import effects_of, restored
 from .kept import with_boxes
 from .presentation import Card, ModelShape, Neighbour, Row
 from .room import Room
@@ -48,7 +48,7 @@ def build_card(
         without_value=tuple(row for row in rows if builder.says_nothing(row)),
         unchanged=tuple(map(room.unchanged, unchanged)),
         requires=tuple(other for other in required if other.number not in builder.mentioned or other.is_rejected),
-        effects=tuple(effects_of(row_change.cascades)),
+        effects=(*effects_of(row_change.cascades), *restored(row_change.restores)),
         conflict=conflict_of(row_change),
         moved=moved_row_of(row_change, moved, lambda name: shape.field(name).label),
         earlier=None if earlier is None else earlier.kind,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.admin import ChoicesFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
@@ -16,7 +14,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 
 from . import (
@@ -30,6 +27,7 @@ from . import (
     rehearsal,
     remarks,
     retention,
+    reverting,
     review,
     row_history,
     transitions,
@@ -46,16 +44,9 @@ PERMISSIONS = {
     "may_apply": "data_sync.apply_changeset",
     "may_override": "data_sync.override_changeset_guard",
     "may_export": "data_sync.export_changeset",
+    "may_revert": "data_sync.revert_changeset",
     "may_pull": "data_sync.pull_datasource",
 }
-
-
-class PossibleStates(ChoicesFieldListFilter):
-    """The states that a changeset can come into: nothing reverts one yet."""
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        impossible = dict(self.field.flatchoices)[ChangesetState.REVERTED.value]
-        return (choice for choice in super().choices(changelist) if choice["display"] != impossible)
 
 
 class OperationFilter(admin.SimpleListFilter):
@@ -104,7 +95,7 @@ class ChangesetAdmin(TableAdmin):
         "pulled_at",
     )
     list_display_links = ("number",)
-    list_filter = (("state", PossibleStates), "kind", "source_name", OperationFilter, RiskFilter)
+    list_filter = ("state", "kind", "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
@@ -132,6 +123,7 @@ class ChangesetAdmin(TableAdmin):
             "withdraw": ("<int:pk>/withdraw/", self.posted(partial(transitions.withdraw, self))),
             "reject": ("<int:pk>/reject/", partial(transitions.reject, self)),
             "override": ("<int:pk>/override/", partial(transitions.override, self)),
+            "revert": ("<int:pk>/revert/", partial(reverting.ask, self)),
             "result": ("<int:pk>/result/", partial(outcomes.result, self)),
             "status": ("<int:pk>/status/", partial(outcomes.status, self)),
             "history": ("<int:pk>/history/", partial(history.history, self)),

@@ -30,9 +30,17 @@ def effects_of(cascades: Iterable[Mapping[str, Any]]) -> list[Effect]:
     """Grouped by model and effect, in the order they were found."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for cascade in cascades:
-        column = "" if cascade["effect"] == "delete" else cascade.get("column", "")
+        column = "" if cascade["effect"] in ("delete", "back") else cascade.get("column", "")
         groups.setdefault((cascade["model"], cascade["effect"], column), []).append(cascade)
     return [_effect(*group, rows) for group, rows in groups.items()]
+
+
+BACK = {"create": "back", "set": "set_back"}
+
+
+def restored(restores: Iterable[Mapping[str, Any]]) -> list[Effect]:
+    """What comes back with a row that was deleted, besides the row itself."""
+    return effects_of({**row, "effect": BACK[row["effect"]]} for row in restores if row["column"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,16 @@ def _words(effect: str, count: int, names: str, column: str) -> str:
     match effect:
         case "delete":
             text = ngettext("Also deletes %(n)s row of %(names)s", "Also deletes %(n)s rows of %(names)s", count)
+        case "back":
+            text = ngettext(
+                "Also brings back %(n)s row of %(names)s", "Also brings back %(n)s rows of %(names)s", count
+            )
+        case "set_back":
+            text = ngettext(
+                "Puts %(column)s back in %(n)s row of %(names)s",
+                "Puts %(column)s back in %(n)s rows of %(names)s",
+                count,
+            )
         case "null":
             text = ngettext(
                 "Sets %(column)s to null in %(n)s row of %(names)s",

@@ -99,6 +99,8 @@ def _happening(event: Event, rows: Mapping[int, Change]) -> Happening:
 def _words(event: Event) -> str:
     detail = event.detail
     match event.action:
+        case "pulled" if detail.get("reverts"):
+            return _("Made as the revert of changeset %(number)s") % {"number": detail["reverts"]}
         case "pulled":
             return _("Pulled from %(source)s") % {"source": detail["source"]}
         case "decided":
@@ -133,6 +135,10 @@ def _words(event: Event) -> str:
             return _("Found stale: nothing was written")
         case "failed":
             return _("Failed: nothing was written")
+        case "reverted":
+            return _("Reverted by changeset %(number)s") % {"number": detail["by"]}
+        case "partly_reverted":
+            return _("Partly reverted by changeset %(number)s") % {"number": detail["by"]}
         case "purged":
             return _("Values purged")
         case "exported":
@@ -183,6 +189,9 @@ def _lines(event: Event) -> Iterator[str]:
             yield ngettext("%(n)s change is as it was before.", "%(n)s changes are as they were before.", count) % {
                 "n": count
             }
+        case "reverted" | "partly_reverted":
+            count = detail["changes"]
+            yield ngettext("%(n)s change is undone.", "%(n)s changes are undone.", count) % {"n": count}
         case "commented":
             yield detail["text"]
         case "purged":

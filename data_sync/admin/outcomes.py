@@ -17,6 +17,7 @@ from data_sync.services.progress import Progress, progress
 from .following import ABANDONED, progress_document
 from .names import model_name
 from .pages import get_row, render
+from .reverting import standing
 
 if TYPE_CHECKING:
     from .changesets import ChangesetAdmin
@@ -71,6 +72,7 @@ def result(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse
         is_complete=sum(counts.values())
         == changeset.creates + changeset.updates + changeset.renames + changeset.deletes,
         page_name="result",
+        **standing(changeset),
         **admin.permissions(request),
     )
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from data_sync import tasks
 from data_sync.core.errors import DataSyncError, NotPermitted
-from data_sync.core.states import AutoApply, PullState
+from data_sync.core.states import AutoApply, PullKind, PullState
 from data_sync.models import DataPull, DataSource
 from data_sync.services import auto_apply, pull
 from data_sync.services.progress import Progress, progress
@@ -33,7 +33,7 @@ from .names import model_name, origin_words
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
 from .trusting import FOLLOWED, unattended_sources
 
-PERMISSION = "data_sync.pull_datasource"
+PERMISSION, REVERT = "data_sync.pull_datasource", "data_sync.revert_changeset"
 NAMED = 5
 """So many sources are named in a sentence."""
 SETTLING, UNSETTLED = "settling", "unsettled"
@@ -65,7 +65,7 @@ class DataPullAdmin(ScreensAdmin):
         return request.user.has_perm(PERMISSION)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("data_sync.view_datapull") or request.user.has_perm(PERMISSION)
+        return any(map(request.user.has_perm, ("data_sync.view_datapull", PERMISSION, REVERT)))
 
     @admin.display(description=gettext_lazy("pull"), ordering="pk")
     def number(self, row: DataPull) -> str:
@@ -124,7 +124,7 @@ class DataPullAdmin(ScreensAdmin):
             disagreements=self._disagreements(row),
             models=[{**model, "name": model_name(model["label"])} for model in row.report.get("models", [])],
             wanted=[model_name(label) for label in row.model_labels],
-            may_pull=self.has_add_permission(request),
+            may_pull=request.user.has_perm(REVERT if row.kind == PullKind.REVERT else PERMISSION),
         )
 
     def _onward(self, request: HttpRequest, row: DataPull) -> str:

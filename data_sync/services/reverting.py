@@ -23,6 +23,7 @@ from data_sync.core.wire import write_stream
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.orm.batches import batches
 from data_sync.orm.files import read_blocks
+from data_sync.orm.limits import problem
 from data_sync.orm.references import RowsOfKeys
 from data_sync.orm.rekeying import Rekeying, Renamed
 from data_sync.orm.resolution import schemas
@@ -172,7 +173,7 @@ class RevertOrigin(Origin):
             for name, sides in change.files.items():
                 if (file := sides["after"]) and file["checksum"] in self._missing and file != sides["before"]:
                     words = f"The file {file['name']!r} of {name} is not in its storage any more, or is another by now."
-                    change.problems = [*change.problems, {"code": "missing_file", "field": name, "message": words}]
+                    change.problems = [*change.problems, problem("missing_file", name, words)]
             change.has_problems = bool(change.problems)
 
     def report(self) -> dict[str, Any]:
@@ -254,7 +255,11 @@ def _inverse(change: Change, names: _Names, now: Record | None) -> Record | None
                 now,
                 fields={name: (before if name in altered else now).fields[name] for name in now.fields},
                 files={name: (before if name in altered else now).files[name] for name in now.files},
-                carried=before.carried if now.digest() == after.digest() else now.carried,
+                carried={
+                    # Whoever has saved the row since has left another moment there.
+                    name: before.carried.get(name) if value == after.carried.get(name) else value
+                    for name, value in now.carried.items()
+                },
             )
             return names.as_before(change, record)
 

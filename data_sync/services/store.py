@@ -253,6 +253,7 @@ def store_changeset(
             "omitted": changeset.omitted,
             "content_seal": changeset.content_seal,
             "guards": guards,
+            **({} if pull.reverts_id is None else {"reverts": pull.reverts_id}),
             **({"file": pull.upload_name, "checksum": pull.upload_checksum} if pull.upload_checksum else {}),
         },
     )

@@ -47,6 +47,7 @@ EDITED: dict[str, dict[type[Any], set[str]]] = {
     "changeset_withdraw": {Changeset: {"state", "approval_actor"}},
     "changeset_reject": {Changeset: {"state", "state_reason"}},
     "changeset_override": {Changeset: {"state", "state_reason"}},
+    "changeset_revert": {},
     "changeset_table": {},
     "change_table": {},
     "event_table": {},

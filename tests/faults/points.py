@@ -16,7 +16,7 @@ def arm(step: str, point: str, pause: Pause) -> None:
 
 
 def names(step: str) -> tuple[str, ...]:
-    """The points of a step ("pull", "approve" or "apply"), in the order in which it comes by."""
+    """The points of a step ("pull", "approve", "apply" or "revert"), in the order in which it comes by."""
     return tuple(_ARMS[step])
 
 
@@ -196,6 +196,23 @@ def _writing(number: int, pause: Pause) -> None:
     connection.execute_wrappers.append(execute)
 
 
+# Revert
+
+
+def _kept(pause: Pause) -> None:
+    """What the first deletes take away is kept; they are not done."""
+    from data_sync.orm import write
+
+    _before(write, "delete_rows", pause)
+
+
+def _restoring(pause: Pause) -> None:
+    """Rows that went along are there again; no reference is set back."""
+    from data_sync.orm.restoration import Restoration
+
+    _before(Restoration, "set_back", pause)
+
+
 _ARMS: dict[str, dict[str, Callable[[Pause], None]]] = {
     "pull": {
         "after commit, before enqueue": _handing_over,
@@ -225,5 +242,10 @@ _ARMS: dict[str, dict[str, Callable[[Pause], None]]] = {
         "last write": partial(_apply, _after, "write_rows"),
         "audit, before commit": partial(_recorded, "applied"),
         "commit, before response": partial(_apply, _after, "_write"),
+    },
+    "revert": {
+        "mid-restore": _restoring,
+        "kept, before delete": _kept,
+        "before the original's state": partial(_apply, _before, "settle"),
     },
 }

@@ -1,9 +1,9 @@
 """``python -m tests.faults.worker STEP PK POINT [deaf]``: does a step as a request does, and stops on its way.
 
-It pulls the source, or approves or applies the changeset, with that primary key. At the point it says ``paused``, with
-the process id of its database connection where there is one, and waits for a line that says how to go on: in a world
-that is as it was (``go on``), with a database that is full (``fill``) or a storage that fails (``break``). A deaf
-worker has no heartbeat: nothing but its own statements can tell it that its lease is lost.
+It pulls the source, or approves or applies the changeset (which may be a revert), with that primary key. At the point
+it says ``paused``, with the process id of its database connection where there is one, and waits for a line that says
+how to go on: in a world that is as it was (``go on``), with a database that is full (``fill``) or a storage that fails
+(``break``). A deaf worker has no heartbeat: nothing but its own statements can tell it that its lease is lost.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(step: str, pk: int, point: str, *how: str) -> None:
                 tasks.submit("pull", asked.pk)
         case "approve":
             approval.approve(pk, actor, revision=Changeset.objects.get(pk=pk).revision)
-        case "apply":
+        case "apply" | "revert":
             with transaction.atomic():
                 apply.request_apply(pk, actor)
                 tasks.submit("apply", pk)

@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 from django.apps import apps
+from django.db import connection
 
 from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidTransition
@@ -132,9 +133,10 @@ def test_what_a_delete_took_along_comes_back(environments: Environments) -> None
 
 
 def test_cycles_and_rows_that_refer_to_themselves(environments: Environments) -> None:
-    folder = Folder(path="/", parent_id=77, pk=77)
-    folder.save(force_insert=True)
-    Folder.objects.create(path="/a", parent=folder)
+    if connection.vendor != "mysql":  # Where a ring of required references cannot be deleted.
+        folder = Folder(path="/", parent_id=77, pk=77)
+        folder.save(force_insert=True)
+        Folder.objects.create(path="/a", parent=folder)
     team = environments.add(Team, name="t", only="default")[1]
     team.captain = Player.objects.create(team=team, number=1)
     team.save()
@@ -310,7 +312,10 @@ def test_files_come_from_where_they_still_lie(environments: Environments) -> Non
     review.decide(made.pk, review.Selection(), Decision.ACCEPTED, environments.actor, revision=None)
     applied(environments, made)
     changeset.refresh_from_db()
-    contents = {row.name: row.attachment.read() for row in Document.objects.all()}
+    contents = {}
+    for row in Document.objects.all():
+        with row.attachment.open() as stored:
+            contents[row.name] = stored.read()
     assert (contents, changeset.state) == ({"a": b"old", "b": b"gone"}, "applied")
 
 
