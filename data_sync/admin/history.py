@@ -135,6 +135,8 @@ def _words(event: Event) -> str:
             return _("Failed: nothing was written")
         case "purged":
             return _("Values purged")
+        case "exported":
+            return _("Exported as JSON")
         case action:
             return action
 

@@ -106,6 +106,7 @@ TABLE: dict[str, tuple[str, Call]] = {
     "verify.verify_all": ("view_changeset", lambda s, a: verify.verify_all(a)),
     "verify.verify_changeset": ("view_changeset", lambda s, a: verify.verify_changeset(s.pending, a)),
     "verify.verify_file": ("view_changeset", lambda s, a: verify.verify_file(io.BytesIO(EXPORTED), a)),
+    "document.changeset_archive": ("export_changeset", lambda s, a: document.changeset_archive([s.pending], a).read()),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
     "audit_tables.audit_table": (
         "export_changeset",
