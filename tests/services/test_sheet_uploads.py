@@ -23,9 +23,9 @@ from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
 from data_sync.services import document, pull, uploads
 from data_sync.sources.sheet_rows import FORMATS
-from data_sync.sources.sheet_writing import header_row, record_row
 from data_sync.sources.table_files import write_table
 from tests.environments import Environments
+from tests.sheet_writing import header_row, record_row
 from tests.testapp.models import (
     Category,
     Copy,
