@@ -131,6 +131,7 @@ class RevertOrigin(Origin):
         """Makes the inverse records. Before the source is read, which is done by a thread without database."""
         names = _Names(self._changeset, self._changes, list(agreement.schemas))
         self._pairs = names.pairs
+        self._later = _renamed_later(self._changeset)
         for label, schema in agreement.schemas.items():
             reader = RowReader(schema, DEFAULT_DB_ALIAS)
             changes = self._changes.filter(model=label).iterator(chunk_size=400)
@@ -143,6 +144,12 @@ class RevertOrigin(Origin):
             text = names.here(change)
             if change.operation == Operation.CREATE and never:
                 words = f"#{change.number} was added by the changeset, and is registered to stay; it was left alone"
+                self._staying.append({"model": label, "field": "", "difference": words})
+                continue
+            moved = self._later.key(label, text)
+            if text not in now and moved.causes and change.operation != Operation.DELETE:
+                # Its row is not gone: to add it anew, or to say that nothing is left of it, would be wrong.
+                words = f"#{change.number} is about a row that was renamed since, to {moved.text}; undo that first"
                 self._staying.append({"model": label, "field": "", "difference": words})
                 continue
             record = _inverse(change, names, now.get(text))
@@ -237,6 +244,18 @@ class _Names:
             return moved
         key = self.pairs[change.model, self.here(change)]
         return replace(moved, key=key)
+
+
+def _renamed_later(changeset: Changeset) -> Rekeying:
+    """The renames that changesets have written after this one."""
+    later = Change.objects.filter(operation=Operation.RENAME.value, outcome=Outcome.APPLIED.value)
+    later = later.filter(changeset__applied_at__gt=changeset.applied_at).exclude(changeset=changeset)
+    rows = later.order_by("changeset__applied_at", "number").values_list("model", "previous_key", "key")
+    known = schemas()
+    renamed: dict[Renamed, Key] = {
+        (label, canonical.dumps(previous)): tuple(key) for label, previous, key in rows if label in known
+    }
+    return Rekeying(known, renamed)
 
 
 def _inverse(change: Change, names: _Names, now: Record | None) -> Record | None:

@@ -397,3 +397,18 @@ def test_rows_registered_to_stay_are_left_alone(environments: Environments) -> N
     reverted(environments, changeset)
     assert Term.objects.exists() and not Tag.objects.exists()
     assert changeset.state == "applied"
+
+
+def test_rows_that_were_renamed_since_are_left_alone_and_named(environments: Environments) -> None:
+    there, _ = environments.add(Category, slug="first", title="The same", only="source")
+    changeset = environments.sync()
+    there.slug = "second"
+    there.save()
+    renaming = environments.sync()
+    assert renaming.changes.get().operation == "rename"
+    done = revert_pull(environments, changeset)
+    assert done.state == "done" and not Changeset.objects.filter(pull=done).exists()
+    assert "was renamed since" in done.report["staying"][0]["difference"] and done.report["nothing"] == []
+    reverted(environments, renaming)
+    reverted(environments, changeset)
+    assert not Category.objects.exists() and changeset.state == "reverted"
