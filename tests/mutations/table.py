@@ -424,8 +424,8 @@ TRUST = (
     Mutation(
         guard="auto-apply: what was agreed on in another shape is no agreement",
         path="data_sync/services/pulling.py",
-        on="knows=both.baselines.knows)",
-        off="knows=both.baselines.has)",
+        on="knows=both.baselines.knows,",
+        off="knows=both.baselines.has,",
         tests=("tests/services/test_auto_apply.py",),
     ),
     Mutation(

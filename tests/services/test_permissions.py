@@ -139,6 +139,8 @@ INSIDE = {
     "authority.require_authority": "asks for permissions, and does nothing else",
     "history.record_history": "a part of the apply",
     "pull.give_up_abandoned": "a part of asking for a pull or a revert",
+    "pull_states.record_end": "a part of ending a pull",
+    "pull_states.record_request": "a part of asking for a pull, an upload or a revert",
     "revert.settle": "a part of the apply",
     "source_identity.audience_of": "a part of adding and changing a source",
     "source_identity.protected_key": "a part of adding and changing a source",
