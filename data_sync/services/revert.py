@@ -82,7 +82,7 @@ def _check(changeset: Changeset, numbers: Collection[int]) -> None:
     for words, which in reasons.items():
         if which:
             raise InvalidInput(
-                f"Nothing is to be undone of what was {words}: {_some(which)} of changeset {changeset.pk}. Leave it out."
+                f"Nothing can be undone of what was {words}: {_some(which)} of changeset {changeset.pk}. Leave it out."
             )
 
 
