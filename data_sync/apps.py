@@ -12,7 +12,8 @@ class DataSyncConfig(AppConfig):
     def ready(self) -> None:
         # They register the system checks.
         from . import checks, deploy_checks, export_checks, queue_checks, setting_checks  # noqa: F401
-        from .tasks import choice, functions
+        from .tasks import choice, functions, notifying
 
+        notifying.connect()
         if choice.has_backend():
             functions.make_known()

@@ -128,6 +128,7 @@ def _check_values() -> Iterator[Error]:
         conf.request_timeout,
         conf.max_stream_bytes,
         conf.max_files_bytes,
+        conf.max_upload_bytes,
         conf.max_line_bytes,
         conf.max_rows,
         conf.lease_seconds,

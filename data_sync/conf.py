@@ -105,6 +105,11 @@ def max_files_bytes() -> int:
     return int(_setting("MAX_FILES_BYTES", 10 * 10**9))
 
 
+def max_upload_bytes() -> int:
+    """`DATA_SYNC_MAX_UPLOAD_BYTES`: most bytes of a file that is uploaded; 2 GB."""
+    return int(_setting("MAX_UPLOAD_BYTES", 2 * 10**9))
+
+
 def lease_seconds() -> int:
     """`DATA_SYNC_LEASE_SECONDS`: after which the work of a silent worker may be taken over; 120."""
     return int(_setting("LEASE_SECONDS", 120))
@@ -233,6 +238,28 @@ def gae_version() -> str:
 def gae_service() -> str:
     """`DATA_SYNC_GAE_SERVICE`: the App Engine service that tasks go to; the environment variable `GAE_SERVICE`."""
     return _text(_setting("GAE_SERVICE", None), os.environ.get("GAE_SERVICE", ""))
+
+
+def retention_days() -> float | None:
+    """`DATA_SYNC_RETENTION_DAYS`: days after which the values of closed changesets are purged; None: never."""
+    value = _setting("RETENTION_DAYS", None)
+    return None if value is None else float(value)
+
+
+def mail_approvers() -> bool | tuple[str, ...]:
+    """`DATA_SYNC_MAIL_APPROVERS`: whether those who may approve get mail, or the addresses that get it; False."""
+    value = _setting("MAIL_APPROVERS", False)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else _is_on(value)
+
+
+def webhook_url() -> str:
+    """`DATA_SYNC_WEBHOOK_URL`: where announcements are posted to; none."""
+    return _text(_setting("WEBHOOK_URL", None))
+
+
+def webhook_secret() -> str:
+    """`DATA_SYNC_WEBHOOK_SECRET`: what they are signed with, or `env:NAME` of the variable that has it; none."""
+    return _text(_setting("WEBHOOK_SECRET", None))
 
 
 def _is_on(value: Any) -> bool:

@@ -18,16 +18,16 @@ from data_sync import tasks
 from data_sync.core import canonical
 from data_sync.core.errors import Busy, DataSyncError, HandOverFailed, MalformedStream
 from data_sync.services import certificates
-from data_sync.services.due import Kind
+from data_sync.services.due import TaskKind
 from data_sync.services.redaction import log_error, redacted_here
-from data_sync.tasks import tokens
+from data_sync.tasks import notifying, tokens
 
 MAX_BODY = 1024
 MAX_ID = 2**63 - 1
 SOONEST, LATEST = 10, 300
 """Seconds after which a task should come again. Cloud Tasks holds its whole queue back by what it is told, so no long
 lease is waited for to its end; and no worker is asked more often than a person would look."""
-KINDS: tuple[Kind, ...] = ("pull", "apply")
+KINDS: tuple[TaskKind, ...] = ("pull", "apply", "notify")
 
 logger = logging.getLogger("data_sync")
 
@@ -66,7 +66,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
     return _run(kind, pk)
 
 
-def _task(body: bytes) -> tuple[Kind, int]:
+def _task(body: bytes) -> tuple[TaskKind, int]:
     """Reads `{"task": "apply", "id": 7}`, and nothing else. Raises `ValueError` with what is wrong."""
     if len(body) > MAX_BODY:
         raise ValueError(f"The body is larger than {MAX_BODY} bytes.")
@@ -80,12 +80,15 @@ def _task(body: bytes) -> tuple[Kind, int]:
         raise ValueError(f"The task is none of {', '.join(KINDS)}.")
     if type(given["id"]) is not int or not 0 < given["id"] <= MAX_ID:
         raise ValueError("The id is not a whole number above 0.")
-    return cast(Kind, given["task"]), given["id"]
+    return cast(TaskKind, given["task"]), given["id"]
 
 
-def _run(kind: Kind, pk: int) -> HttpResponse:
+def _run(kind: TaskKind, pk: int) -> HttpResponse:
     try:
-        tasks.deliver(kind, pk)
+        if kind == "notify":
+            notifying.deliver(pk)
+        else:
+            tasks.deliver(kind, pk)
     except Busy as error:
         return _later(error.seconds, str(error))
     except HandOverFailed as error:

@@ -23,7 +23,7 @@ TERMS = ("add_term", "change_term", "delete_term")
 
 STAFF: dict[str, tuple[str, ...]] = {
     "nobody": (),
-    "viewer": ("view_changeset", "view_datapull", "view_datasource", "view_exportkey"),
+    "viewer": ("view_changeset", "view_datapull", "view_datasource", "view_exportkey", "view_event"),
     "puller": ("pull_datasource", "view_datasource"),
     "reviewer": ("view_changeset", "approve_changeset"),
     "applier": ("view_changeset", "apply_changeset", *TERMS),
@@ -95,6 +95,8 @@ TRUST = {"models": "testapp.term", "operations": "update", "max_changes": "9", "
 
 ROWS: dict[str, Row] = {
     "changeset_changelist": page(),
+    "changeset_lookup": page(),
+    "changeset_retention": page(),
     "changeset_change": page("pending"),
     "changeset_print": page("pending"),
     "changeset_confirm": page("pending"),
@@ -104,6 +106,11 @@ ROWS: dict[str, Row] = {
     "changeset_export": button("pending", roles=("exporter", "superuser"), status=200),
     "changeset_verify": button("pending", roles=SEES, status=200),
     "changeset_verify_file": form(roles=SEES, status=200),
+    "changeset_table": form(roles=("exporter", "superuser"), status=200, format="csv"),
+    "change_changelist": page(),
+    "change_table": form(roles=("exporter", "superuser"), status=200, format="json"),
+    "event_changelist": page(roles=("viewer", "superuser")),
+    "event_table": form(roles=("superuser",), status=200, format="yaml"),
     "changeset_thumbnail": page(*FILE),
     "changeset_file": page(*FILE),
     "changeset_decide": button("pending", roles=REVIEWS, decide="rejected", number="2", revision="0"),
@@ -135,6 +142,7 @@ ROWS: dict[str, Row] = {
     "datapull_change": page("pull", roles=("viewer", "puller", "superuser")),
     "datapull_status": page("pull", roles=("viewer", "puller", "superuser")),
     "datapull_add": Row(get=sees(*PULLERS), post=does(*PULLERS), data={"source": "source", "find_renames": "on"}),
+    "datapull_upload": form(roles=PULLERS, status=200, model=""),
     "datapull_cancel": button("pull", roles=PULLERS),
     "exportkey_changelist": page(roles=("viewer", "key manager", "superuser")),
     "exportkey_change": page("key", roles=("viewer", "key manager", "superuser")),

@@ -679,6 +679,7 @@ def test_the_default_settings_are_sound() -> None:
         ("DATA_SYNC_MAX_STREAM_BYTES", "10 GB", {"E020"}),
         ("DATA_SYNC_MAX_FILES_BYTES", "10 GB", {"E020"}),
         ("DATA_SYNC_MAX_FILES_BYTES", 0, {"E020"}),
+        ("DATA_SYNC_MAX_UPLOAD_BYTES", "2 GB", {"E020"}),
         ("DATA_SYNC_READ_TIMEOUT", "30", set()),
         ("DATA_SYNC_ALLOWED_HOSTS", "staging.internal", {"E020"}),
         ("DATA_SYNC_ALLOWED_HOSTS", ["staging.internal"], set()),

@@ -52,7 +52,7 @@ def test_of_the_stock_pages_none_is_left_but_lists() -> None:
     """They would show columns that our pages do not, and take forms of their own."""
     admin = next(one for one in get_resolver().url_patterns if getattr(one, "app_name", "") == "admin")
     ours = [one for one in admin.url_patterns if str(one.pattern).startswith("data_sync/")]  # type: ignore[union-attr]
-    assert len(ours) == 4
+    assert len(ours) == 6
     for model in ours:
         assert not [str(one.pattern) for one in model.url_patterns if "object_id" in str(one.pattern)]
 

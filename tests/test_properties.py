@@ -14,7 +14,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.apps import apps
 from django.db import connection
+from django.db.models import FileField, QuerySet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +29,7 @@ from data_sync.core.wire import StreamReader
 from data_sync.models import Baseline, Change, Changeset
 from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
-from data_sync.services import apply, approval, pulling, reading, review, sources
+from data_sync.services import apply, approval, pull, pulling, reading, revert, review, sources
 from tests.direct import Direct, Spoil, fresh
 from tests.environments import Environments
 from tests.hard.models import Book, Library, LocalSetNull, Member, Node, Owner, Permit, Place
@@ -43,6 +45,12 @@ quietly = settings(
     derandomize="DATA_SYNC_TEST_EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+#: ``DATA_SYNC_TEST_REVERTS=1000`` tries so many reverts, and others each time.
+reverting = settings(
+    quietly,
+    max_examples=int(os.environ.get("DATA_SYNC_TEST_REVERTS", 40)),
+    derandomize="DATA_SYNC_TEST_REVERTS" not in os.environ,
 )
 #: Whether tables count as large: their digests are listed first, or they are streamed at once.
 listed = st.booleans()
@@ -188,6 +196,95 @@ def test_applying_twice_is_applying_once(direct: Environments, there: World, her
             with contextlib.suppress(InvalidTransition):
                 apply.run_apply(changeset.pk)
         assert changeset.events.filter(action="applied").count() == 1
+
+
+@reverting
+@given(worlds, worlds, st.lists(names, max_size=4), randoms)
+def test_a_revert_brings_back_what_was_or_refuses(
+    direct: Environments, there: World, here: World, local: list[str], random: Random
+) -> None:
+    """Rows and files, those of local rows and of fields out of every record too; in one go, or in two parts.
+
+    Of plain many-to-many tables, and of files, not the keys and names that the database and the storage give them.
+    """
+    with fresh(direct):
+        build(there, "source")
+        build(here, "default")
+        for number, sku in enumerate(local):
+            product = Product.objects.filter(sku=sku).first()
+            if product is not None:
+                (Comment if number % 2 else Visit).objects.create(product=product)
+        for owner in ("stays", "goes"):
+            LocalSetNull.objects.create(owner=Owner.objects.create(name=owner))
+        Owner.objects.using("source").create(name="stays")
+        before = everything_here(direct)
+        changeset = whole(direct)
+        if changeset is None:
+            return
+        requires = dict(changeset.changes.values_list("number", "requires"))
+        chosen = _closed({number for number in requires if random.random() < 0.8} or set(requires), requires)
+        unblocked(direct, changeset)
+        direct.accept(changeset, *chosen)
+        applied(direct, changeset)
+        if random.random() < 0.3:
+            undo(direct, changeset, {number for number in chosen if random.random() < 0.5})
+        undo(direct, changeset, None)
+        changeset.refresh_from_db()
+        after = everything_here(direct)
+        for label, rows in before.items():
+            assert after[label] == rows, label
+        assert changeset.state == ChangesetState.REVERTED
+
+
+def undo(direct: Environments, changeset: Changeset, numbers: set[int] | None) -> None:
+    """Reverts as much of these changes as can be without others, or all."""
+    left = set(changeset.changes.filter(outcome="applied", reverted_by=None).values_list("number", flat=True))
+    if not left or numbers == set():
+        return
+    done = pull.run_pull(revert.request_revert(changeset, numbers, direct.actor).pk)
+    assert done.state == PullState.DONE, done.error
+    made = Changeset.objects.filter(pull=done).first()
+    if made is None:
+        return
+    unblocked(direct, made)
+    requires = dict(made.changes.values_list("number", "requires"))
+    refused = set(made.changes.filter(has_problems=True).values_list("number", flat=True))
+    assert numbers is not None or not refused, list(made.changes.filter(has_problems=True).values_list("problems"))
+    chosen = {number for number in requires if not _closed({number}, requires) & refused}
+    if chosen:
+        assert not made.changes.filter(is_conflict=True, number__in=chosen).exists() or numbers is None
+        selection = review.Selection(numbers=tuple(chosen))
+        review.decide(made.pk, selection, Decision.ACCEPTED, direct.actor, revision=None, acknowledge=True)
+        applied(direct, made)
+
+
+def everything_here(direct: Environments) -> Any:
+    """Every row of every table by its primary key, with the bytes of its files."""
+    found = {}
+    for app in ("testapp", "hard"):
+        for model in apps.get_app_config(app).get_models(include_auto_created=True):
+            if not model._meta.managed or model._meta.proxy:
+                continue
+            fields = [field for field in model._meta.local_concrete_fields if not _is_number_of_link(model, field)]
+            rows = QuerySet(model, using="default").values_list(*(field.attname for field in fields))
+            found[model._meta.label_lower] = sorted(
+                (tuple(_as_stored(field, value) for field, value in zip(fields, row, strict=True)) for row in rows),
+                key=repr,
+            )
+    return found
+
+
+def _is_number_of_link(model: Any, field: Any) -> bool:
+    return bool(model._meta.auto_created and field.primary_key)
+
+
+def _as_stored(field: Any, value: Any) -> Any:
+    if isinstance(field, FileField) and value:
+        with field.storage.open(value) as stored:
+            return stored.read()
+    if isinstance(value, dict | list):
+        return json.dumps(value, sort_keys=True)  # In which order an object has its members, no database need know.
+    return bytes(value) if isinstance(value, memoryview) else repr(value)
 
 
 @quietly

@@ -1,5 +1,5 @@
 """The screens: stock Django admin, server-rendered, better with JavaScript and whole without it."""
 
-from . import changesets, keys, pulls, sources
+from . import change_list, changesets, event_list, keys, pulls, sources
 
-__all__ = ["changesets", "keys", "pulls", "sources"]
+__all__ = ["change_list", "changesets", "event_list", "keys", "pulls", "sources"]

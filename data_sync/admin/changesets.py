@@ -29,13 +29,17 @@ from . import (
     pictures,
     rehearsal,
     remarks,
+    retention,
     review,
+    row_history,
     transitions,
     verifying,
 )
 from .dates import DatedList, moment
+from .exporting import TableAdmin
 from .markup import COLUMNS, conflict_count, counts, operation_words, state_badge
-from .pages import Crumb, ScreensAdmin
+from .names import origin_words
+from .pages import Crumb
 
 PERMISSIONS = {
     "may_approve": "data_sync.approve_changeset",
@@ -89,22 +93,22 @@ class RiskFilter(admin.SimpleListFilter):
 
 
 @admin.register(Changeset)
-class ChangesetAdmin(ScreensAdmin):
+class ChangesetAdmin(TableAdmin):
     list_display = (
         "number",
         "state_badge",
         "change_counts",
         "conflict_count",
-        "source_name",
+        "from_source",
         "actor",
         "pulled_at",
     )
     list_display_links = ("number",)
-    list_filter = (("state", PossibleStates), "source_name", OperationFilter, RiskFilter)
+    list_filter = (("state", PossibleStates), "kind", "source_name", OperationFilter, RiskFilter)
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
-    actions = ("export_json",)
+    actions = (*TableAdmin.actions, "export_json")
     change_list_template = "admin/data_sync/changesets.html"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
@@ -112,6 +116,9 @@ class ChangesetAdmin(ScreensAdmin):
 
     def screens(self) -> dict[str, Any]:
         return {
+            **super().screens(),
+            "lookup": ("lookup/", partial(row_history.lookup, self)),
+            "retention": ("retention/", partial(retention.retention_page, self)),
             "change": ("<int:pk>/change/", partial(review.review_page, self)),
             "print": ("<int:pk>/print/", partial(review.print_page, self)),
             "decide": ("<int:pk>/decide/", self.posted(partial(deciding.decide, self))),
@@ -152,9 +159,6 @@ class ChangesetAdmin(ScreensAdmin):
         own = Crumb(_("Changeset %(number)s") % {"number": changeset.pk}, self.url("change", changeset.pk))
         return (own, *(Crumb(page) for page in pages))
 
-    def has_export_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(PERMISSIONS["may_export"])
-
     @admin.action(description=gettext_lazy("Export the chosen changesets as JSON"), permissions=["export"])
     def export_json(self, request: HttpRequest, queryset: QuerySet[Changeset]) -> HttpResponseBase:
         return documents.export_chosen(self, request, queryset)
@@ -172,6 +176,10 @@ class ChangesetAdmin(ScreensAdmin):
         reasons = " ".join(reason["message"] for reason in changeset.auto_reasons)
         words = changeset.get_auto_state_display()
         return format_html('{}<br><span class="ds-quiet" title="{}">{}</span>', state, reasons, words)
+
+    @admin.display(description=gettext_lazy("source"), ordering="source_name")
+    def from_source(self, changeset: Changeset) -> str:
+        return origin_words(changeset)
 
     @admin.display(description=gettext_lazy("changes"))
     def change_counts(self, changeset: Changeset) -> SafeString:

@@ -39,7 +39,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
     """What approving and applying would do, before either."""
     admin.require_view(request)
     changeset = get_row(Changeset, pk, "pull")
-    if changeset.state not in (*approval.APPROVABLE, ChangesetState.APPROVED):
+    if changeset.purged_at is not None or changeset.state not in (*approval.APPROVABLE, ChangesetState.APPROVED):
         return redirect(admin.url("change", pk))
     found = consequences.consequences(changeset)
     decisions = review.decision_counts(changeset)

@@ -147,6 +147,21 @@ class PullForm(forms.Form):
     )
 
 
+class UploadForm(forms.Form):
+    """A file. Django keeps a large one in a temporary file while it arrives, so none is ever held in memory."""
+
+    file = forms.FileField(
+        label=_("File"), help_text=_("A bundle, made with data_sync bundle; or a spreadsheet of one model.")
+    )
+    model = forms.ChoiceField(
+        label=_("Model"), required=False, help_text=_("Of a spreadsheet: whose rows it has. A bundle says so itself.")
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["model"].choices = [("", "–"), *model_choices()]  # type: ignore[attr-defined]
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"),

@@ -135,6 +135,8 @@ def _words(event: Event) -> str:
             return _("Failed: nothing was written")
         case "exported":
             return _("Exported as JSON")
+        case "purged":
+            return _("Values purged")
         case action:
             return action
 
@@ -183,6 +185,11 @@ def _lines(event: Event) -> Iterator[str]:
             }
         case "commented":
             yield detail["text"]
+        case "purged":
+            changes = detail["changes"]
+            yield ngettext("%(n)s change has its digests only.", "%(n)s changes have their digests only.", changes) % {
+                "n": changes
+            }
         case "auto_approved":
             yield _limits(detail["policy"])
         case "left_for_review":

@@ -6,6 +6,8 @@ from django.apps import apps
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from data_sync.core.states import PullKind
+from data_sync.models import Changeset, DataPull
 from data_sync.services import credentials
 
 
@@ -24,6 +26,13 @@ def model_names(label: str, count: int) -> str:
     except (LookupError, ValueError):
         return label
     return str(meta.verbose_name if count == 1 else meta.verbose_name_plural)
+
+
+def origin_words(row: DataPull | Changeset) -> str:
+    """Where it comes from: a source by its name; a file by its own, and what it is."""
+    if row.kind == PullKind.SOURCE:
+        return row.source_name
+    return _("%(name)s (%(kind)s)") % {"name": row.source_name, "kind": row.get_kind_display()}
 
 
 def key_words(stored: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -22,12 +23,13 @@ from data_sync.models import DataPull, DataSource
 from data_sync.services import auto_apply, pull
 from data_sync.services.progress import Progress, progress
 
+from . import uploading
 from .agreement import Disagreement, disagreements
 from .dates import DatedList, moment
 from .following import ABANDONED, progress_document
 from .forms import PullForm
 from .markup import badge, counts
-from .names import model_name
+from .names import model_name, origin_words
 from .pages import Crumb, ScreensAdmin, actor_of, attempt, get_row, render
 from .trusting import FOLLOWED, unattended_sources
 
@@ -42,7 +44,7 @@ SETTLING, UNSETTLED = "settling", "unsettled"
 class DataPullAdmin(ScreensAdmin):
     list_display = ("number", "state_badge", "from_source", "actor", "compared", "outcome", "requested_at")
     list_display_links = ("number",)
-    list_filter = ("state", "source_name")
+    list_filter = ("state", "kind", "source_name")
     list_select_related = ("changeset",)
     date_hierarchy = "created_at"
     show_full_result_count = False
@@ -53,6 +55,7 @@ class DataPullAdmin(ScreensAdmin):
     def screens(self) -> dict[str, Any]:
         return {
             "add": ("add/", self.add),
+            "upload": ("upload/", partial(uploading.upload, self)),
             "change": ("<int:pk>/change/", self.detail),
             "status": ("<int:pk>/status/", self.status),
             "cancel": ("<int:pk>/cancel/", self.posted(self.cancel)),
@@ -74,7 +77,7 @@ class DataPullAdmin(ScreensAdmin):
 
     @admin.display(description=gettext_lazy("source"), ordering="source_name")
     def from_source(self, row: DataPull) -> str:
-        return row.source_name
+        return origin_words(row)
 
     @admin.display(description=gettext_lazy("created"), ordering="created_at")
     def requested_at(self, row: DataPull) -> str:

@@ -37,7 +37,9 @@ class Told:
 
 def may_rehearse(changeset: Changeset, actor: Actor) -> bool:
     """Whether to offer it; the service asks again."""
-    return changeset.state in service.STATES and actor.may("data_sync.approve_changeset")
+    return (
+        changeset.state in service.STATES and changeset.purged_at is None and actor.may("data_sync.approve_changeset")
+    )
 
 
 def rehearse(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:

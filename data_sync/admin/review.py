@@ -82,9 +82,9 @@ def review_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRes
         flag_choices=flag_choices(),
         filter_model_name=model_name(filters.model) if filters.model else "",
         is_rejectable=changeset.state in approval.REJECTABLE,
-        is_closed=changeset.state not in revision.DECIDABLE,
+        is_closed=not revision.is_decidable(changeset),
         is_unclear=not filters.are_all_of(request.GET),
-        may_decide=changeset.state in revision.DECIDABLE and actor.may("data_sync.approve_changeset"),
+        may_decide=revision.is_decidable(changeset) and actor.may("data_sync.approve_changeset"),
         may_rehearse=may_rehearse(changeset, actor),
         **admin.permissions(request),
     )
@@ -111,7 +111,7 @@ def print_page(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResp
         page=page,
         links=_links(page, filters),
         decisions=overview.Counts.of(changeset).decisions(),
-        is_closed=changeset.state not in revision.DECIDABLE,
+        is_closed=not revision.is_decidable(changeset),
         is_print=True,
         override=approval.overridden(changeset),
         page_name="print",
@@ -145,7 +145,7 @@ def cards_of(admin: ChangesetAdmin, changeset: Changeset, changes: list[Change],
     neighbours = _neighbours(changeset, {n for row in changes for n in row.requires[:MOST_REQUIRED]})
     pictures = Pictures(admin, changeset.pk)
     comments = remarks.comments_of(changes)
-    moved = moved_rows(changeset, changes) if changeset.state in revision.DECIDABLE else {}
+    moved = moved_rows(changeset, changes) if revision.is_decidable(changeset) else {}
     return [
         replace(
             build_card(

@@ -84,8 +84,16 @@ class MalformedStream(DataSyncError):
     """What a source sent is not what the protocol says; the message names the line."""
 
 
+class MalformedSheet(DataSyncError):
+    """A spreadsheet cannot be read as rows of its model; the message names each row and column, and the remedy."""
+
+
 class IncompleteStream(MalformedStream):
     """A stream ended before its closing line. Nothing was concluded from it."""
+
+
+class MalformedBundle(MalformedStream):
+    """A file is not the bundle that it says it is; the message names the member, and what to do."""
 
 
 class DuplicateKey(DataSyncError):

@@ -19,6 +19,8 @@ Fields = Mapping[str, Mapping[str, Any]]
 """Fingerprints by field name, such as `{"type": "CharField", "null": false, "max_length": 100}`."""
 Keys = Mapping[str, Mapping[str, list[str]]]
 """How rows are named, by model: `{"key": ["country.code", "code"], "key_types": ["CharField", "CharField"]}`."""
+WHOLE = "whole"
+"""The feature of a source that is all there: it has no listing, and needs none."""
 GENERIC = "GenericForeignKey"
 """The type of a member that may name a row of any model."""
 
@@ -50,13 +52,24 @@ class ModelManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """`features` names what a side offers beyond the protocol's least: "digests". `keys` has every model that is
-    registered there, offered or not, where one that is offered has generic foreign keys; else it may be empty."""
+    """`features` names what a side offers beyond the protocol's least: "digests"; "whole", which bundles have. `keys`
+    has every model that is registered there, offered or not, where one that is offered has generic foreign keys; else
+    it may be empty."""
 
     models: Mapping[str, ModelManifest]
     keys: Keys = field(default_factory=dict)
     protocol: int = PROTOCOL
     features: tuple[str, ...] = ()
+
+    @property
+    def lists(self) -> bool:
+        """Whether it can list digests."""
+        return "digests" in self.features
+
+    @property
+    def answers(self) -> bool:
+        """Whether it leaves out fields when it is asked to, and can say what it has out of scope. Older ones cannot."""
+        return self.lists or WHOLE in self.features
 
     def to_plain(self) -> dict[str, Any]:
         return {

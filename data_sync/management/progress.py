@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -31,6 +31,18 @@ def shown(pull: DataPull, terminal: TextIO | None) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+        _write(terminal, "")
+
+
+@contextmanager
+def counted(terminal: TextIO | None, what: str) -> Iterator[Callable[[int], None]]:
+    """What the block calls is told how many there are by now, and shows it on one line that is gone afterwards."""
+    if terminal is None:
+        yield lambda number: None
+        return
+    try:
+        yield lambda number: _write(terminal, f"{number:,} {what} …")
+    finally:
         _write(terminal, "")
 
 

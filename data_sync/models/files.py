@@ -32,7 +32,8 @@ class FileChecksum(models.Model):
 class PromotedFile(models.Model):
     """A staged file copied to its field's storage by one apply attempt, before the transaction.
 
-    Written before the copy, so that a killed attempt leaves a trace to clean up by.
+    Written before the copy, so that a killed attempt leaves a trace to clean up by. Of a purged changeset also, as
+    attempt 0, a file that its apply has replaced or deleted the row of, until that is removed.
     """
 
     changeset = models.ForeignKey(Changeset, on_delete=models.CASCADE, related_name="promoted_files")

@@ -41,8 +41,8 @@ class Going:
             for part in tables_of(model):
                 parts = keys_in_table(model, part, list(pks), using)
                 keys.setdefault(part, {}).update(dict.fromkeys(parts.values()))
-        self.keys = {model: list(keys[model]) for model in _children_first(keys)}
-        self.links = [link for model in self.keys for link in _own_links(model)]
+        self.keys = {model: list(keys[model]) for model in children_first(keys)}
+        self.links = [link for model in self.keys for link in own_links(model)]
 
     def rows(self, model: Model) -> Iterator[models.QuerySet[Any]]:
         """Those of one table, in batches."""
@@ -55,7 +55,7 @@ class Going:
         for model in self.keys:
             before.add(model)
             for column in _references(model):
-                if _target(column) in before and not column.remote_field.parent_link:
+                if table_of(column) in before and not column.remote_field.parent_link:
                     values = self._values(column)
                     held = (row for rows in self.rows(model) for row in rows.values_list("pk", column.attname))
                     pks = [pk for pk, value in held if value in values]
@@ -64,14 +64,14 @@ class Going:
 
     def _values(self, column: Any) -> set[Any]:
         """What a reference to one of the rows that go holds."""
-        target, name = _target(column), column.target_field.attname
+        target, name = table_of(column), column.target_field.attname
         if column.target_field.primary_key:
             return set(self.keys[target])
         return {value for rows in self.rows(target) for value in rows.values_list(name, flat=True)}
 
     def one_that_stays(self, column: Any, is_doomed: Callable[[Row], bool]) -> Any | None:
         """What a reference to a row holds that goes neither now nor, being doomed, later; None if there is none."""
-        target = _target(column)
+        target = table_of(column)
         going = set(self.keys.get(target, ()))
         rows = table(target, self._using).order_by("pk").values_list("pk", column.target_field.attname)
         for some in batches(rows.iterator(chunk_size=2000)):
@@ -87,17 +87,17 @@ def _references(model: Model) -> list[Any]:
     return [field for field in model._meta.local_fields if isinstance(field, models.ForeignKey)]
 
 
-def _target(column: Any) -> Model:
+def table_of(column: Any) -> Model:
     """The table that a foreign key leads to."""
     model: Model = column.remote_field.model._meta.concrete_model
     return model
 
 
-def _children_first(tables: Iterable[Model]) -> list[Model]:
+def children_first(tables: Iterable[Model]) -> list[Model]:
     """Each before those that it must refer to. In a cycle of such, which only local tables can have, as they come."""
     known = list(tables)
     needs = {
-        model: [_target(column) for column in _references(model) if not column.null and _target(column) is not model]
+        model: [table_of(column) for column in _references(model) if not column.null and table_of(column) is not model]
         for model in known
     }
     try:
@@ -106,7 +106,7 @@ def _children_first(tables: Iterable[Model]) -> list[Model]:
         return known
 
 
-def _own_links(model: Model) -> Iterator[Any]:
+def own_links(model: Model) -> Iterator[Any]:
     """Of the many-to-many fields that a table's model declares: the columns that refer to it, in plain tables."""
     for field in model._meta.local_many_to_many:
         through: Any = field.remote_field.through

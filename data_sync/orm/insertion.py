@@ -41,10 +41,10 @@ def insert_rows(
         keyed = [row for row in rows if _has_pk(model, row)]
         unkeyed = [row for row in rows if not _has_pk(model, row)]
         if keyed:
-            _insert(model, keyed, fields, using, wants_pk=False)
+            insert_into(model, keyed, fields, using, wants_pk=False)
         if unkeyed:
             columns = [field for field in fields if not isinstance(field, models.AutoField)]
-            _insert(model, unkeyed, columns, using, wants_pk=model is not tables[-1])
+            insert_into(model, unkeyed, columns, using, wants_pk=model is not tables[-1])
     if moves_sequences:
         keys.count_past(using)
     for row in rows:
@@ -72,7 +72,8 @@ def _fill_in(model: Model, rows: Sequence[models.Model], given: Collection[str])
             setattr(row, field.attname, field.pre_save(row, add=True))
 
 
-def _insert(model: Model, rows: Sequence[models.Model], fields: Sequence[Field], using: str, *, wants_pk: bool) -> None:
+def insert_into(model: Model, rows: Sequence[Any], fields: Sequence[Field], using: str, *, wants_pk: bool) -> None:
+    """Inserts rows, or what stands in for them, into one table; with `wants_pk` they get the keys that it gives."""
     connection = connections[using]
     returned: Sequence[Any] = model._meta.db_returning_fields
     gives_back = connection.features.can_return_rows_from_bulk_insert

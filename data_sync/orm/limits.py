@@ -242,7 +242,8 @@ def required_problems(schema: ModelSchema) -> list[Problem]:
         problem(
             "required_column",
             name,
-            f"{name} is required here and is not synced because the two sides differ. Bring both to one schema."
+            f"{name} is required here, has no default, and was left out: what was read does not have it, or in another "
+            "form. Add a column for it there, or bring both sides to one schema."
             if name in omitted
             else f"{name} is required here, is not synced and has no default.",
         )

@@ -72,7 +72,7 @@ def promote(file: File, name: str, value: FileValue) -> str:
 def discard(storage: Storage, names: Collection[str]) -> None:
     """Removes promoted files that no row refers to."""
     for batch in batches(names):
-        used = _used(batch)
+        used = used_names(batch)
         for name in batch:
             if name not in used:
                 storage.delete(name)
@@ -122,7 +122,7 @@ def _unusable(file: File, value: FileValue, error: Exception) -> WrongFile:
     return WrongFile(f"{file.name}: the file name {value.name!r} cannot be used here: {error}")
 
 
-def _used(names: list[str]) -> set[str]:
+def used_names(names: Collection[str]) -> set[str]:
     """Those names that a row of any model has in a file field, whichever its storage.
 
     Two storages that lead to one place need not be equal, so they are not asked.

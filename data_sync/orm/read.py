@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
@@ -25,8 +26,18 @@ from .references import RowsOfKeys
 from .resolution import schemas
 from .rows import RowReader
 from .schema import ModelSchema, natural_keys
-from .scopes import in_scope
+from .scopes import in_scope, keys_out_of_scope
 from .snapshot import snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """All that a source can be asked for, as of one moment: its manifest, the lines of each model's records, and by
+    model the keys (canonical texts) of the rows out of scope. Lines and keys are read once, and in this order."""
+
+    manifest: Manifest
+    lines: Iterable[tuple[str, Iterator[str]]]
+    outside: Iterable[tuple[str, Iterator[str]]]
 
 
 class LocalSource:
@@ -51,10 +62,19 @@ class LocalSource:
         self._only = only
 
     def manifest(self) -> Manifest:
+        return self._manifest(self.counts(self._schemas))
+
+    def shapes(self) -> Manifest:
+        """The manifest with no rows counted: that takes its time, model by model."""
+        return self._manifest(dict.fromkeys(self._schemas, 0))
+
+    def counts(self, labels: Iterable[str]) -> dict[str, int]:
+        """The number of rows in scope of these models."""
+        return {label: self._schemas[label].rows(self._using).count() for label in labels}
+
+    def _manifest(self, counts: Mapping[str, int]) -> Manifest:
         return Manifest(
-            models={
-                label: schema.manifest(schema.rows(self._using).count()) for label, schema in self._schemas.items()
-            },
+            models={label: schema.manifest(counts[label]) for label, schema in self._schemas.items()},
             keys=natural_keys() if any(schema.generics for schema in self._schemas.values()) else {},
             features=("digests",),
         )
@@ -69,6 +89,19 @@ class LocalSource:
             reader.refresh_checksums()
         with snapshot(self._using):
             yield write_stream(request.models, ((label, reader.lines()) for label, reader in readers.items()))
+
+    @contextmanager
+    def whole(self, request: Request) -> Iterator[Whole]:
+        """Everything of these models, in one snapshot, in which files can be opened, too."""
+        readers = self._readers(request)
+        for reader in readers.values():
+            reader.refresh_checksums()
+        with snapshot(self._using):
+            yield Whole(
+                manifest=self.manifest(),
+                lines=((label, reader.lines()) for label, reader in readers.items()),
+                outside=((label, keys_out_of_scope(self._schemas[label], self._using)) for label in request.models),
+            )
 
     def _stream_of(
         self, only: Mapping[str, Collection[str]], readers: Mapping[str, RowReader]

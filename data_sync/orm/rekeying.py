@@ -80,6 +80,10 @@ class Rekeying:
         """The key that the row of a model with this key (canonical text) will have."""
         return self._forward(label, text) if self._renamed else Moved(text)
 
+    def key_by_parents(self, label: str, text: str) -> Moved:
+        """The same, of a row that is not renamed itself."""
+        return _by_parts(label, text, self._forward) if self._renamed else Moved(text)
+
     def _renew(self, schema: ModelSchema, key: list[Any], causes: set[Renamed]) -> list[Any]:
         """The new key of a row; `causes` gains the renamed rows that it comes from."""
         moved = self._forward(schema.label, canonical.dumps(key))

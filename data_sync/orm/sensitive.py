@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 
 from django.db import models
 
 from data_sync.core.errors import RegistrationError
-from data_sync.registry import Registration
+from data_sync.registry import Registration, registration_of
 from data_sync.registry.inheritance import is_own
 
 SENSITIVE_APPS = frozenset({"auth", "sessions", "admin", "contenttypes", "data_sync"})
@@ -46,6 +47,18 @@ def sensitive_reasons(registration: Registration) -> list[RegistrationError]:
                 )
             )
     return reasons
+
+
+def is_withheld(model: type[models.Model], names: Iterable[str]) -> bool:
+    """Whether columns of a model hold what is sensitive, and no registration allows it."""
+    from django.contrib.auth import get_user_model
+
+    known = registration_of(model)
+    allowed: Collection[str] = () if known is None else known.allow_sensitive
+    is_sensitive = model._meta.app_label in SENSITIVE_APPS or issubclass(model, get_user_model())
+    return (is_sensitive and "model" not in allowed) or any(
+        is_sensitive_name(name) and name not in allowed for name in names
+    )
 
 
 def _travelling_names(registration: Registration) -> list[str]:

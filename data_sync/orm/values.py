@@ -83,6 +83,14 @@ def codec_of(field: Field) -> Codec:
             return _custom(field)
 
 
+def column_codec(field: Field) -> Codec:
+    """The codec of any concrete column, for what the column itself holds: of a foreign key that is the target's value,
+    of a file its name."""
+    while isinstance(field, models.ForeignKey):
+        field = field.target_field
+    return Codec(canonical.quote, _typed(str)) if isinstance(field, models.FileField) else codec_of(field)
+
+
 def integers(field: Field, using: str) -> range:
     """What an integer column of a database takes; SQLite's driver fails outright at anything beyond 64 bits."""
     low, high = connections[using].ops.integer_field_range(field.get_internal_type())

@@ -31,6 +31,8 @@ from .updates import update_rows
 from .writes import Bare, Row, Write, columns_of
 
 BATCH = 500
+Keep = Callable[[Mapping[int, Reaches]], None]
+"""Told, by change number, what is about to be deleted."""
 
 
 class Writer:
@@ -40,7 +42,8 @@ class Writer:
     `post_save` are sent with `raw=True` where somebody listens. `is_rehearsal`: neither of all that, only what the
     database does. What cannot be written is told to `fail`, by change number and with the reason; if that returns,
     the rest is written. `find_leaving` and `delete_now` are what `parking` asks of the plan, `is_doomed` what
-    `deletion` does. `redacted` has the fields of some models whose values no reason may quote.
+    `deletion` does; `keep` is told of rows before they go. `redacted` has the fields of some models whose values no
+    reason may quote.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Writer:
         find_leaving: FindLeaving = lambda table, pks: (),
         delete_now: DeleteNow = lambda schema, numbers: (),
         is_doomed: IsDoomed = lambda row: False,
+        keep: Keep = lambda reaches: None,
         renamed: Renamed | None = None,
         redacted: Mapping[type[models.Model], Collection[str]] | None = None,
         is_rehearsal: bool = False,
@@ -63,6 +67,7 @@ class Writer:
         self._instances = Instances(using, self._targets)
         self._delete_now = delete_now
         self._is_doomed = is_doomed
+        self._keep = keep
         self._parking = Parking(using, find_leaving, self.delete_early, fail)
         self._attempts = Attempts(using, fail, self._targets.forget)
         self.waiting = self._attempts.waiting
@@ -83,6 +88,10 @@ class Writer:
         """Deletes rows with what they reach, see `deletion`: by number, those that go by a change or along with it."""
         for numbers in batches(reaches, BATCH):
             self._delete({number: reaches[number] for number in numbers})
+
+    def look_again(self) -> None:
+        """Rows have been added by others: what had to wait may be there."""
+        self._targets.forget()
 
     # Rows
 
@@ -131,10 +140,13 @@ class Writer:
         rows, takers = [], []
         for write in writes:
             row = schema.model()
+            for name, value in write.beside.items():
+                column: Any = schema.model._meta.get_field(name)
+                setattr(row, column.attname, value)
             given = self._instances.given(schema, write)
             self._attempts.wait(schema.label, write, self._instances.fill(schema, row, write, given))
             rows.append(row)
-            takers.append(Taker(write=write, row=row, given=given))
+            takers.append(Taker(write=write, row=row, given=(*given, *write.beside)))
         self._parking.make_room(schema, takers)
         if schema.parent_link is not None and not self._is_rehearsal:
             fill_inherited(schema, rows, self._using)
@@ -218,6 +230,7 @@ class Writer:
         together = {row: reach for by_row in reaches.values() for row, reach in by_row.items()}
         try:
             with transaction.atomic(using=self._using):
+                self._keep(reaches)
                 delete_rows(together, self._using, self._is_doomed, silently=self._is_rehearsal)
         except DatabaseError as error:
             if not is_about_rows(error, self._using):

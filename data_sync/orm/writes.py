@@ -16,13 +16,17 @@ from .schema import ModelSchema, Reference
 
 @dataclass(kw_only=True)
 class Write:
-    """A create (`pk` None until written), update or rename of one row. `files` are names in the field's storage."""
+    """A create (`pk` None until written), update or rename of one row. `files` are names in the field's storage.
+
+    `beside` has values of columns that are in no record, by field name: of a new row that has been there before.
+    """
 
     number: int
     after: Record
     before: Record | None = None
     pk: Any = None
     files: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def key_text(self) -> str:

@@ -28,7 +28,8 @@ class Registration:
     `natural_key` is as it was given, empty where it was left out; `key` is what to use. `fields` None
     means every concrete field and many-to-many but a plain primary key and files. `queryset` narrows
     the rows in scope, on both sides. `deletes="never"` keeps local rows that the source lacks.
-    `save="model"` writes by `Model.save()`. `redact` names fields that are synced, but shown nowhere.
+    `save="model"` writes by `Model.save()`. `redact` names fields that are synced, but shown nowhere. `resource` is the
+    dotted path of a `ModelResource` (django-import-export) that names and cleans columns of spreadsheets.
     """
 
     model: type[Model]
@@ -41,6 +42,7 @@ class Registration:
     deletes: Deletes = "propose"
     save: Save = "raw"
     allow_sensitive: tuple[str, ...] = ()
+    resource: str = ""
 
     @property
     def label(self) -> str:
@@ -76,6 +78,7 @@ def register(
     deletes: Deletes = "propose",
     save: Save = "raw",
     allow_sensitive: Iterable[str] = (),
+    resource: str = "",
 ) -> None:
     """Registers a model for syncing.
 
@@ -83,7 +86,9 @@ def register(
     model's unfiltered query set and returns the rows in scope. `redact` names the fields that are compared and written,
     but shown and exported nowhere. `save="model"` writes by
     `Model.save()`, row by row. `allow_sensitive` names the fields (or "model") that may be synced
-    although their names look secret. Raises `RegistrationError` for words that cannot be right for any model.
+    although their names look secret. `resource` is the dotted path of a `ModelResource` of the model, as
+    "shop.resources.CopyResource", for its spreadsheets. Raises `RegistrationError` for words that cannot be right for
+    any model.
     """
     if model in _registrations:
         raise RegistrationError(f"{model._meta.label} is registered twice; remove one of the registrations.")
@@ -102,6 +107,7 @@ def register(
         deletes=deletes,
         save=save,
         allow_sensitive=_names(model, "allow_sensitive", allow_sensitive),
+        resource=resource,
     )
 
 

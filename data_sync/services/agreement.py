@@ -78,7 +78,7 @@ def agree(wanted: Sequence[str], here: Manifest, there: Manifest) -> Agreement:
         omitted.setdefault(difference["model"], set()).add(difference["field"])
     known = {label: schema for label, schema in schemas().items() if label in here.models and label in there.models}
     unlike = _without_common_key(known, omitted)
-    if "digests" not in there.features:
+    if not there.answers:
         # An older source cannot leave fields out.
         unlike |= {label for label in known if _members(there, label, omitted)}
     compared = {label: schema for label, schema in known.items() if label in chosen - unlike}

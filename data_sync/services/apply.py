@@ -42,6 +42,7 @@ from .promotions import discard_promoted, promote_files
 from .read_back import read_back
 from .redaction import every_redacted, unexpected
 from .rekeyed_baselines import record_written
+from .revert import settle
 from .seals import current_approval_seal
 from .staleness import check_rows
 from .transitions import UNREQUESTED
@@ -178,6 +179,8 @@ def _write(changeset: Changeset, lease: Lease, actor: Actor, files: dict[tuple[i
         record_written(changeset, plan)
         record_history(changeset, plan, actor)
         left_out = store_success(changeset, plan.done)
+        if changeset.reverts_id is not None:
+            settle(changeset, actor)
         counts = {**plan.counts(), "skipped": left_out}
         audit.record(
             changeset.pk,

@@ -49,12 +49,12 @@ def approve_at_once(changeset_id: int, actor: Actor, *, revision: int, deadline:
     actor.require("data_sync.approve_changeset")
     with transaction.atomic():
         approvable = Changeset.objects.filter(
-            pk=changeset_id, state__in=[state.value for state in APPROVABLE], revision=revision
+            pk=changeset_id, state__in=[state.value for state in APPROVABLE], revision=revision, purged_at=None
         )
         taken = approvable.update(revision=revision)
         changeset = Changeset.objects.filter(pk=changeset_id).first()
         if not taken or changeset is None:
-            if changeset is not None and changeset.state in APPROVABLE:
+            if changeset is not None and changeset.state in APPROVABLE and changeset.purged_at is None:
                 raise RevisionConflict(
                     f"Changeset {changeset_id} was decided on meanwhile, by somebody else or in another tab. Nothing "
                     "was approved; look again."

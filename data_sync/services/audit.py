@@ -11,6 +11,7 @@ from data_sync.core.seal import event_hash
 from data_sync.models import Changeset, Event
 
 from .actors import Actor
+from .announce import announce
 from .audit_keys import keyring
 from .ledger import event_content, mark_later
 
@@ -22,11 +23,14 @@ _ATTEMPTS = 50
 def record(changeset_id: int, actor: Actor, action: str, detail: dict[str, Any]) -> Event:
     """Adds one event to a changeset's chain. To be called inside the transaction of what it records.
 
-    The changeset's row is locked first, so that two writers cannot both follow the same event.
+    The changeset's row is locked first, so that two writers cannot both follow the same event. Signals that follow from
+    the event are sent after the commit.
     """
     with transaction.atomic():
         Changeset.objects.select_for_update().filter(pk=changeset_id).values_list("pk").first()
-        return _append(f"changeset:{changeset_id}", changeset_id, actor, action, detail)
+        event = _append(f"changeset:{changeset_id}", changeset_id, actor, action, detail)
+        announce(event)
+        return event
 
 
 def record_of(chain: str, actor: Actor, action: str, detail: dict[str, Any]) -> Event:

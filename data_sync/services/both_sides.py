@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from functools import partial
@@ -14,21 +14,26 @@ from data_sync import conf
 from data_sync.core.compare import TwinsFound, compare
 from data_sync.core.differences import Differences
 from data_sync.core.errors import DuplicateKey
-from data_sync.core.source import Outside, RecordSource
+from data_sync.core.records import Key
+from data_sync.core.source import RecordSource
+from data_sync.core.spool import RecordSpool
 from data_sync.core.states import Operation
 from data_sync.orm.read import LocalSource
-from data_sync.orm.rekeying import in_key
+from data_sync.orm.rekeying import Renamed, in_key
+from data_sync.orm.schema import ModelSchema
 
 from .agreement import Agreement
 from .baselines import Baselines
 from .comparison import Comparison
 from .reading import HERE, THERE, Side
 from .redaction import redacted_fields
-from .renames import find_renames
 
 ROUNDS = 2
 """So often a side is listed and its records asked for; then it is read as a whole."""
 PROGRESS_SECONDS = 0.5
+
+Pairing = Callable[[Differences, Mapping[str, ModelSchema], RecordSpool, RecordSpool], dict[Renamed, Key]]
+"""Makes renames of deletes and creates, and says which; see `renames`."""
 
 
 class Watched(Protocol):
@@ -91,12 +96,12 @@ class BothSides:
             again = [side for side, read in sorted(sides.items()) if not read.fetch(self.differences, watched.check)]
         self._sides = (sides[HERE], sides[THERE])
 
-    def comparison(self, outside: Outside | None) -> Comparison:
-        """Everything that was found, numbered. With `outside`, rows that only their keys tell apart are paired."""
+    def comparison(self, pairing: Pairing | None) -> Comparison:
+        """Everything that was found, numbered, once `pairing` has made renames of deletes and creates."""
         here, there = (side.records for side in self._sides)
         schemas = self._agreement.schemas
         self.differences.index_keys()
-        renamed = {} if outside is None else find_renames(self.differences, schemas, here, there, outside)
+        renamed = {} if pairing is None else pairing(self.differences, schemas, here, there)
         for place, (label, schema) in enumerate(schemas.items()):
             if schema.registration.deletes == "never":
                 self._kept[label] += self.differences.drop_all(place, Operation.DELETE)

@@ -12,6 +12,7 @@ from django.apps import apps
 from django.db.models import Max, Model, Q
 from django.db.models.functions import Substr
 
+from data_sync.core.packed import DIGEST
 from data_sync.core.records import Record
 from data_sync.core.redaction import Redaction
 from data_sync.core.states import Outcome, PullState
@@ -25,6 +26,8 @@ LOOKED_BACK = 20
 _OUR_ENTRY = re.compile(r"Changeset (\d{1,9}) from ")
 """How `services.history` begins what it writes into the admin log."""
 
+GONE = bytes(DIGEST)
+"""The base where it was agreed that there is no row: no digest is all zeros. Reverts have such bases."""
 Row = tuple[str, str]
 """A model's label, and a key digest or the text of a primary key."""
 
@@ -63,7 +66,7 @@ class Conflicts:
 
     def of(self, sides: Sides) -> Standing:
         base = sides.entry.base
-        if base is None:
+        if base is None or (base == GONE and sides.before is None):
             return Standing()
         kind, label = self._kinds.get(sides.entry.number), sides.entry.schema.label
         base_digest = self._redaction.token(label, base.hex())
@@ -208,6 +211,8 @@ def _kind(sides: Sides) -> str:
     The digest is the listing's: below a renamed parent, `before` has another key than the row.
     """
     if sides.entry.base in (None, sides.entry.here_digest):
+        return ""
+    if sides.entry.base == GONE and sides.before is None:
         return ""
     return "removed" if sides.before is None else "changed"
 

@@ -45,13 +45,19 @@ CONTENT = {
 """Everything that never alters once stored, in canonical order, and which column of `Change` has it."""
 
 
+REVERTED = ("restores", "undoes")
+"""Members, and columns, that only changes of a revert have."""
+
+
 def change_content(change: Change, redaction: Redaction) -> dict[str, Any]:
     """What the content seal covers, and may leave the database.
 
     Of a model with redacted fields, records come without these; `redacted` names them, and `leaves` has, for each
-    record, what stands for them in its digest.
+    record, what stands for them in its digest. Only changes of a revert have `restores` and `undoes`.
     """
     content = {member: getattr(change, column) for member, column in CONTENT.items()}
+    if change.undoes is not None or change.restores:
+        content |= {name: getattr(change, name) for name in REVERTED}
     names = redaction.of(change.model)
     if not names:
         return content
@@ -94,21 +100,25 @@ def stored_contents(changeset: Changeset) -> Iterator[str]:
     """
     redaction, changes = redaction_of(changeset), changeset.changes.order_by("number")
     raw = [as_stored(column) if isinstance(field, CanonicalJSONField) else column for column, field in _COLUMNS.items()]
-    for row in changes.values_list(*raw).iterator(chunk_size=500):
+    for *row, restores, undoes in changes.values_list(*raw, as_stored("restores"), "undoes").iterator(chunk_size=500):
         text = _FORM % tuple([to_text(value) for to_text, value in zip(_TO_TEXT, row, strict=True)])
-        yield _without_redacted(text, row, redaction) if redaction.of(row[_MODEL]) else text
+        if undoes is not None or restores != "[]" or redaction.of(row[_MODEL]):
+            text = _in_full(text, row, restores, undoes, redaction)
+        yield text
 
 
-def _without_redacted(text: str, row: Sequence[Any], redaction: Redaction) -> str:
-    """The content of a change of a model with redacted fields. Where what is stored is no canonical text any more, it
-    stays as it is, for its seal to differ; nobody is shown it."""
+def _in_full(text: str, row: Sequence[Any], restores: str, undoes: int | None, redaction: Redaction) -> str:
+    """The content of a change of a revert, or of a model with redacted fields. Where what is stored is no canonical
+    text any more, it stays as it is, for its seal to differ; nobody is shown it."""
     values = {
         column: canonical.loads(value) if isinstance(field, CanonicalJSONField) and value is not None else value
         for (column, field), value in zip(_COLUMNS.items(), row, strict=True)
     }
-    if canonical.dumps({member: values[column] for member, column in CONTENT.items()}) != text:
+    of_revert = canonical.loads(restores)
+    is_canonical = canonical.dumps(of_revert) == restores
+    if canonical.dumps({member: values[column] for member, column in CONTENT.items()}) != text or not is_canonical:
         return text
-    return canonical.dumps(change_content(Change(**values), redaction))
+    return canonical.dumps(change_content(Change(**values, restores=of_revert, undoes=undoes), redaction))
 
 
 def _as_it_is(text: str | None) -> str:

@@ -156,6 +156,7 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "kind": changeset.kind,
         "reverts": changeset.reverts_id,
         "state": changeset.state,
+        "purged": changeset.purged_at is not None,
         "source": changeset.source_name,
         "models": changeset.model_labels,
         "created_at": _utc(changeset.created_at),

@@ -17,6 +17,8 @@ from data_sync.models.time import UtcNow
 from .leases import Heartbeats, expired, is_held_open
 
 Kind: TypeAlias = Literal["pull", "apply"]
+TaskKind: TypeAlias = Literal["pull", "apply", "notify"]
+"""Of tasks. `notify` tells others of an event, whose primary key it has; nobody looks for one that was lost."""
 
 GRACE = timedelta(minutes=1)
 """So long whoever asked for work has to hand it over."""
@@ -41,7 +43,7 @@ WAITING_APPLY = _REQUESTED | APPLY_LEASE_EXPIRED
 class Submission:
     """One time that work is handed to a queue; `number` counts from 1."""
 
-    kind: Kind
+    kind: TaskKind
     pk: int
     number: int
 
@@ -143,6 +145,8 @@ def note_submission(kind: Kind, pk: int) -> Submission | None:
 
 def give_back(submission: Submission) -> None:
     """Makes due again at once what the queue did not take after all."""
+    if submission.kind == "notify":
+        return
     _waiting(submission.kind).filter(pk=submission.pk, submissions=submission.number).update(submitted_at=None)
 
 

@@ -15,9 +15,11 @@ from data_sync.orm.schema import ModelSchema
 from data_sync.orm.write import Writer
 
 from .entries import Entry
+from .kept_rows import Keeper
 from .levels import deletes_in_levels, in_levels
 from .plan import BATCH, Plan
 from .progress import Advance, silent
+from .restoring import Restoring
 from .shown import beyond, in_words, unseen
 
 Fail = Callable[[int, str], None]
@@ -64,16 +66,23 @@ class Execution:
             schema.model: {entry.pk: entry.number for batch in plan.entries(label, Operation.DELETE) for entry in batch}
             for label, schema in plan.schemas.items()
         }
+        self._restoring = Restoring(plan, self._give_up, is_rehearsal=is_rehearsal)
         self.writer = Writer(
             DEFAULT_DB_ALIAS,
             fail=self._give_up,
             find_leaving=lambda table, pks: plan.leaving(table, pks, self._is_done),
             delete_now=self._delete_now,
             is_doomed=self._is_doomed,
+            keep=(lambda reaches: None) if is_rehearsal else Keeper(plan.changeset, self._number_of).keep,
             renamed=self._renamed_rows(),
             redacted={schema.model: schema.redacted for schema in plan.schemas.values() if schema.redacted},
             is_rehearsal=is_rehearsal,
         )
+
+    def _number_of(self, row: Row, otherwise: int) -> int:
+        """The number of the change that deletes a row; the given one for a row that is made anew."""
+        model, pk = row
+        return self._deletes.get(model, {}).get(pk, otherwise)
 
     def _is_done(self, number: int) -> bool:
         return number in self.writer.written or number in self.writer.deleted
@@ -110,10 +119,15 @@ class Execution:
                 self._write(schema, self._plan.of_numbers(label, numbers))
             for batch in self._plan.entries(label, Operation.UPDATE):
                 self._write(schema, batch)
+        if self._restoring.bring_back():
+            self.writer.look_again()
 
     def _write(self, schema: ModelSchema, entries: Sequence[Entry]) -> None:
         writes = self._plan.writes(entries)
+        self._restoring.equip(schema, writes)
+        writes = [write for write in writes if write.number not in self._plan.dropped]
         self.writer.write(schema, writes)
+        self._restoring.note([write for write in writes if write.number in self.writer.written])
         for write in writes:
             if write.number in self.writer.written:
                 if write.before is None:

@@ -40,11 +40,12 @@ class KeptSource:
     Files are open until `stack` closes them.
 
     `added` counts the answers kept since it was made; `staged` has the checksums of files that earlier tasks have
-    staged or found so.
+    staged or found so. Without `keeps`, answers are not kept, as they are asked for again at no cost.
     """
 
-    def __init__(self, source: RecordSource, pull: DataPull, stack: ExitStack) -> None:
+    def __init__(self, source: RecordSource, pull: DataPull, stack: ExitStack, *, keeps: bool = True) -> None:
         self._source = source
+        self._keeps = keeps
         self._pull = pull
         self._stack = stack
         self._shapes = ""
@@ -97,6 +98,10 @@ class KeptSource:
 
     @contextmanager
     def _stream(self, kind: str, request: Request, ask: Callable[[Request], Blocks]) -> Iterator[Iterator[bytes]]:
+        if not self._keeps:
+            with ask(request) as blocks:
+                yield blocks
+            return
         asked = self._digest(kind, request)
         kept = self._streams.get(asked)
         if kept is not None:

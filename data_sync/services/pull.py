@@ -13,7 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from data_sync.core.errors import DataSyncError, InvalidTransition, LeaseLost, SchemaMismatch
-from data_sync.core.states import PullState
+from data_sync.core.states import PullKind, PullState
 from data_sync.models import DataPull, DataSource, PullHeartbeat
 from data_sync.models.time import UtcNow
 from data_sync.orm.resolution import schemas
@@ -55,7 +55,7 @@ def request_pull(
     for _ in range(2):
         # Looked at beforehand: an insert would wait for the transaction of a pull that is being stored.
         active = DataPull.objects.filter(active_source=source.pk).first()
-        if active is not None and not _give_up_abandoned(active.pk, actor):
+        if active is not None and not give_up_abandoned(active.pk, actor):
             number = active.pk
             raise InvalidTransition(
                 f"Pull {number} of {source.name} is {active.state}; wait for it, or cancel it "
@@ -85,7 +85,7 @@ def is_abandoned(pull: DataPull) -> bool:
     return DataPull.objects.filter(ABANDONED_PULL, pk=pull.pk).exists()
 
 
-def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
+def give_up_abandoned(pull_id: int, actor: Actor) -> bool:
     """Ends a pull that nobody is at, so that another of its source can begin; whether it did."""
     reason = f"Nobody was at it any more when {actor.label} asked for another pull of the source."
     attempt = DataPull.objects.values_list("attempt", flat=True).get(pk=pull_id)
@@ -105,7 +105,8 @@ def _give_up_abandoned(pull_id: int, actor: Actor) -> bool:
 
 def cancel_pull(pull_id: int, actor: Actor) -> None:
     """Stops a queued or running pull; what it was reading is discarded."""
-    actor.require("data_sync.pull_datasource")
+    is_revert = DataPull.objects.filter(pk=pull_id, kind=PullKind.REVERT.value).exists()
+    actor.require("data_sync.revert_changeset" if is_revert else "data_sync.pull_datasource")
     active = DataPull.objects.filter(pk=pull_id, state__in=[state.value for state in ACTIVE])
     with transaction.atomic():
         leases.refuse_held_open(active, f"Pull {pull_id}")

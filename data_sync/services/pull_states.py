@@ -14,7 +14,7 @@ from data_sync.core.states import PullState
 from data_sync.models import DataPull, KeptAnswer
 from data_sync.models.time import UtcNow
 
-from . import audit
+from . import audit, stored_uploads
 from .actors import Actor
 
 ACTIVE = [state for state in PullState if state.is_active]
@@ -64,10 +64,12 @@ def chain(pull_id: int) -> str:
 
 
 def forget_answers(pull_id: int) -> None:
-    """What was kept for a pull that is over."""
+    """What was kept for a pull that is over, and what was uploaded for it."""
     KeptAnswer.objects.filter(pull=pull_id).delete()
+    stored_uploads.discard_once_over(pull_id)
 
 
 def forget_answers_of_the_past() -> None:
-    """Of pulls that are over: what a worker kept that did not know it yet."""
+    """Of pulls that are over: what a worker kept that did not know it yet, and uploads that were left behind."""
     KeptAnswer.objects.exclude(pull__state__in=[state.value for state in ACTIVE]).delete()
+    stored_uploads.discard_those_of_the_past()

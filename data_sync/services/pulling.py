@@ -67,7 +67,7 @@ class Turn:
         self.stack = stack
         self.fetched = 0
         self._staged: set[str] = set()
-        self._kept = None if seconds is None else KeptSource(origin.source, pull, stack)
+        self._kept = None if seconds is None else KeptSource(origin.source, pull, stack, keeps=origin.keeps_answers)
         self._until = time.monotonic() + (seconds or 0) * FETCHING_SHARE
         self.source: RecordSource = self._kept or origin.source
 
@@ -120,29 +120,29 @@ def compare_and_store(turn: Turn) -> None:
     asked = pull.model_labels or list(schemas())
     turn.redacted += names_of(redacted_fields({label: schemas()[label] for label in asked if label in schemas()}))
     there = source.manifest()
-    here = LocalSource().manifest()
-    agreement = origin.agree(here, there)
+    agreement = origin.agree(LocalSource().shapes(), there)
     rows_here = origin.rows_here(agreement)
     local = LocalSource(handles=True, only=rows_here)
     turn.redacted += names_of(redacted_fields(agreement.schemas))
-    counts = [sum(side.models[label].count for label in agreement.schemas) for side in (here, there)]
+    rows = local.counts(agreement.schemas)
+    counts = [sum(rows.values()), sum(there.models[label].count for label in agreement.schemas)]
     lease.begin_phase("rows", sum(counts))
-    lists = "digests" in there.features
-    whole = (rows_here is not None or counts[HERE] <= SMALL, counts[THERE] <= SMALL or not lists)
+    whole = (rows_here is not None or counts[HERE] <= SMALL, counts[THERE] <= SMALL or not there.lists)
     baselines = partial(origin.baselines, agreement)
     both = BothSides(local, source, agreement, whole, turn.stack, baselines, fixed_batches=turn.is_limited)
     both.find(turn)
     move(pull, PullState.COMPARING)
-    outside = _outside(source, agreement) if lists else _nowhere
-    comparison = both.comparison(outside if pull.find_renames and origin.finds_renames else None)
+    outside = _outside(source, agreement) if there.answers else _nowhere
+    comparison = both.comparison(origin.pairing(outside) if pull.find_renames and origin.finds_renames else None)
     _fetch_files(comparison, turn)
     lease.begin_phase("changes", comparison.total)
-    prepared = prepare(comparison, outside, pull.source, lease.advance, knows=both.baselines.knows)
+    prepared = prepare(
+        comparison, outside, pull.source, lease.advance, knows=both.baselines.knows, complete=origin.complete
+    )
     with lease.quiet(), transaction.atomic():
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)
-        rows = None if rows_here is None else {label: here.models[label].count for label in agreement.schemas}
-        changeset = store_changeset(pull, agreement, comparison, prepared, rows)
+        changeset = store_changeset(pull, agreement, comparison, prepared, None if rows_here is None else rows)
         supersede(pull, list(agreement.schemas), changeset)
         # Last, in the order in which an apply locks these tables.
         both.baselines.store()
@@ -155,7 +155,7 @@ def compare_and_store(turn: Turn) -> None:
             },
             compared=prepared.total("compared"),
             files_fetched=F("files_fetched") + turn.fetched,
-            report={"schema": agreement.report(), "models": prepared.models},
+            report={"schema": agreement.report(), "models": prepared.models, **origin.report()},
         )
 
 
@@ -203,6 +203,8 @@ def _fetch_files(comparison: Comparison, turn: Turn) -> None:
         except LeaseLost:
             raise
         except DataSyncError as error:
+            if turn.origin.does_without(file):
+                continue
             raise WrongFile(f"{where}: the file {file.name!r} could not be fetched. {error}") from error
 
 

@@ -56,7 +56,7 @@ def rehearse(changeset_id: int, actor: Actor, numbers: Collection[int] | None = 
     """
     actor.require("data_sync.approve_changeset")
     changeset = Changeset.objects.filter(pk=changeset_id).first()
-    if changeset is None or changeset.state not in STATES:
+    if changeset is None or changeset.purged_at is not None or changeset.state not in STATES:
         raise InvalidTransition(refusal(changeset_id, "be rehearsed"))
     redacted = every_redacted(changeset)
     chosen = _chosen(changeset) if numbers is None else set(numbers)

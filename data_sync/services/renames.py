@@ -60,6 +60,31 @@ def find_renames(
     return renamed
 
 
+def join_renames(
+    differences: Differences,
+    schemas: Mapping[str, ModelSchema],
+    here: RecordSpool,
+    there: RecordSpool,
+    *,
+    pairs: Mapping[Renamed, Key],
+) -> dict[Renamed, Key]:
+    """The same, where it is known which rows are renamed: `pairs` has the new key of each. Those of which a side has no
+    row are left as they are."""
+    renamed: dict[Renamed, Key] = {}
+    for (label, text), key in pairs.items():
+        model = list(schemas).index(label)
+        old = differences.with_key(model, text, Operation.DELETE)
+        new = differences.with_key(model, canonical.dumps(list(key)), Operation.CREATE)
+        if old is not None and new is not None:
+            differences.rewrite(old.id, Operation.RENAME, new.key, old.key, new)
+            renamed[label, text] = key
+    for model, (label, schema) in enumerate(schemas.items()):
+        if is_reached_by(schema, {label for label, _ in renamed}):
+            explained = set(_compare_again(differences, model, schema, here, Rekeying(schemas, renamed)))
+            renamed = {row: key for row, key in renamed.items() if row not in explained}
+    return renamed
+
+
 def _can_be_renamed(schema: ModelSchema) -> bool:
     """Whether a row is more than its key, and its primary key is no part of that."""
     in_key = {part.path[0] for part in schema.key}

@@ -15,6 +15,11 @@ from .transitions import VOID, refusal
 DECIDABLE = (ChangesetState.PENDING, ChangesetState.BLOCKED, ChangesetState.APPROVED, ChangesetState.FAILED)
 
 
+def is_decidable(changeset: Changeset) -> bool:
+    """Whether anything can be decided on it still."""
+    return changeset.state in DECIDABLE and changeset.purged_at is None
+
+
 def raise_revision(changeset_id: int, revision: int | None) -> Changeset:
     """Raises the revision, which also takes the row's lock; voids an approval, and outcomes. Of an approval without
     review, the decisions that nobody made go too.
@@ -22,7 +27,9 @@ def raise_revision(changeset_id: int, revision: int | None) -> Changeset:
     `revision` is the one that was seen; None takes any. Raises `RevisionConflict`, and `InvalidTransition` where
     nothing can be decided any more.
     """
-    open_ones = Changeset.objects.filter(pk=changeset_id, state__in=[state.value for state in DECIDABLE])
+    open_ones = Changeset.objects.filter(
+        pk=changeset_id, state__in=[state.value for state in DECIDABLE], purged_at=None
+    )
     expected = open_ones if revision is None else open_ones.filter(revision=revision)
     if not expected.update(revision=F("revision") + 1):
         changeset = open_ones.first()

@@ -7,7 +7,7 @@ database for everybody else, only writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +68,7 @@ _LATER = (
     "kept",
     "outcome",
     "outcome_reason",
+    "reverted_by",
 )
 _DECIDED_LATER: list[Any] = [Change._meta.get_field(name) for name in _LATER]
 _IS_JSON = {
@@ -99,10 +100,12 @@ def prepare(
     advance: Advance,
     *,
     knows: Callable[[str], bool],
+    complete: Callable[[Sequence[Change]], None] = lambda changes: None,
 ) -> Prepared:
     """Classifies every difference and keeps the change in `comparison.differences`, as the texts of its columns.
 
-    `advance` is told after each batch of how many; `knows` says whether anything was agreed on of a model.
+    `advance` is told after each batch of how many; `knows` says whether anything was agreed on of a model; `complete`
+    adds to a batch what the pull's origin knows of it.
     """
     differing = [label for label in comparison.schemas if any(comparison.count(label, one) for one in Operation)]
     unknown = unreviewed(source, list(filter(knows, differing)))
@@ -111,7 +114,7 @@ def prepare(
         for label in comparison.schemas
     }
     with closing(Distinct(conf.spool_dir())) as along:
-        seal = content_seal_of_digests(_prepared(comparison, outside, source, per_model, along, advance))
+        seal = content_seal_of_digests(_prepared(comparison, outside, source, per_model, along, advance, complete))
         return Prepared(content_seal=seal, models=list(per_model.values()), along=along.counts())
 
 
@@ -122,16 +125,18 @@ def _prepared(
     per_model: dict[str, dict[str, Any]],
     along: Distinct,
     advance: Advance,
+    complete: Callable[[Sequence[Change]], None],
 ) -> Iterator[str]:
     """The digest of each change's content, as it is made ready."""
     for batch in classified(comparison, outside, source):
+        complete(batch)
         kept = []
         for change in batch:
             _count(per_model[change.model], change)
             per_model[change.model]["severed"] += severed(comparison.schemas[change.model], change)
             along.add(_along(change))
             values = {name: _value(change, name) for name in _IS_JSON}
-            if comparison.redaction.of(change.model):
+            if comparison.redaction.of(change.model) or change.undoes is not None:
                 text = canonical.dumps(change_content(change, comparison.redaction))
             else:
                 text = content_text(
@@ -248,6 +253,7 @@ def store_changeset(
             "omitted": changeset.omitted,
             "content_seal": changeset.content_seal,
             "guards": guards,
+            **({"file": pull.upload_name, "checksum": pull.upload_checksum} if pull.upload_checksum else {}),
         },
     )
     return changeset

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from data_sync.core.errors import Busy
-from data_sync.core.states import ChangesetState, Operation, PullState
+from data_sync.core.states import ChangesetState, Operation, PullKind, PullState
 from data_sync.models import Changeset, DataPull
 
 from . import audit
@@ -25,7 +25,7 @@ LOOKED_BACK = 20
 
 
 def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | None) -> None:
-    """Retires open changesets of the same source whose models this complete pull has covered.
+    """Retires open changesets of the same origin whose models this complete pull has covered.
 
     Their decisions, comments and ticks stand in the new changeset where a change is the same: key, operation, before-
     and after-digest, and what it takes along. So do those of changesets whose apply wrote nothing. What was decided
@@ -34,9 +34,7 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
     """
     covered = set(labels)
     actor = Actor(label=pull.actor, user=pull.requested_by)
-    retired = [
-        old for old in _open(pull, changeset) if set(old.model_labels) <= covered and _retire(old, pull, changeset)
-    ]
+    retired = [old for old in _open(pull, changeset) if _covers(pull, old, covered) and _retire(old, pull, changeset)]
     for old in retired:
         audit.record(old.pk, actor, "superseded", {"by": changeset.pk if changeset else None, "pull": pull.pk})
     if changeset is None:
@@ -55,12 +53,32 @@ def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | No
 
 def _open(pull: DataPull, changeset: Changeset | None) -> list[Changeset]:
     """Also those whose apply has lost its worker, unless a transaction of that worker holds one."""
-    applying = Changeset.objects.filter(source=pull.source, state=ChangesetState.APPLYING.value)
+    applying = Changeset.objects.filter(_same_origin(pull), state=ChangesetState.APPLYING.value)
     for pk in list(applying.values_list("pk", flat=True)):
         with suppress(Busy):
             free_lost_apply(pk)
-    older = Changeset.objects.filter(source=pull.source, state__in=[state.value for state in OPEN])
+    older = Changeset.objects.filter(_same_origin(pull), state__in=[state.value for state in OPEN])
     return list(older if changeset is None else older.exclude(pk=changeset.pk))
+
+
+def _same_origin(pull: DataPull) -> Q:
+    """The pulls and changesets that this pull can take the place of.
+
+    Those of its source. Those of a file are of the same kind, and came by the same name: where one by another name came
+    from, nobody knows. Changesets of sources that are gone are nobody's; what undoes a changeset is retired by what
+    undoes the same one.
+    """
+    if pull.source_id is not None:
+        return Q(source=pull.source_id)
+    return Q(source=None, kind=pull.kind, source_name=pull.source_name, reverts=pull.reverts_id)
+
+
+def _covers(pull: DataPull, old: Changeset, covered: set[str]) -> bool:
+    """Whether a pull has looked at all that an older changeset is about."""
+    if pull.kind != PullKind.REVERT:
+        return set(old.model_labels) <= covered
+    numbers = pull.options.get("numbers")
+    return numbers is None or not old.changes.exclude(undoes__in=numbers).exists()
 
 
 def _retire(old: Changeset, pull: DataPull, changeset: Changeset | None) -> bool:
@@ -78,13 +96,13 @@ def _asked(
 ) -> dict[Changeset, set[str]]:
     """The changesets that are taken from, the earliest first, each with the models of which what was said still stands:
     no later changeset of theirs was closed otherwise, and no later pull found both sides equal."""
-    earlier = Changeset.objects.filter(source=pull.source, pk__lt=changeset.pk).order_by("-pk")
+    earlier = Changeset.objects.filter(_same_origin(pull), pk__lt=changeset.pk).order_by("-pk")
     equal = _found_equal(pull)
     asked: dict[Changeset, set[str]] = {}
     standing = set(covered)
     for old in sorted({*earlier[:LOOKED_BACK], *retired}, key=lambda old: -old.pk):
         labels = set(old.model_labels)
-        if old in retired or old.state in GIVEN_UP:
+        if old in retired or (old.state in GIVEN_UP and old.purged_at is None):
             asked[old] = {label for label in standing & labels if equal.get(label, -1) < (old.pull_id or 0)}
         else:
             standing -= labels
@@ -93,7 +111,7 @@ def _asked(
 
 def _found_equal(pull: DataPull) -> dict[str, int]:
     """Of each model, the latest of the source's pulls that found no difference in it."""
-    done = DataPull.objects.filter(source=pull.source, state=PullState.DONE.value, pk__lt=pull.pk).order_by("-pk")
+    done = DataPull.objects.filter(_same_origin(pull), state=PullState.DONE.value, pk__lt=pull.pk).order_by("-pk")
     found: dict[str, int] = {}
     for pk, report in done.values_list("pk", "report")[:LOOKED_BACK]:
         for row in report.get("models", ()):

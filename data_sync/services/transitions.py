@@ -58,5 +58,10 @@ def refusal(changeset_id: int, what: str) -> str:
     changeset = Changeset.objects.filter(pk=changeset_id).first()
     if changeset is None:
         return f"There is no changeset {changeset_id}."
+    if changeset.purged_at is not None:
+        return (
+            f"The values of changeset {changeset_id} were purged on {changeset.purged_at:%Y-%m-%d}: it cannot {what}. "
+            "Pull again."
+        )
     reason = f": {changeset.state_reason}" if changeset.state_reason else "."
     return f"Changeset {changeset_id} is {changeset.state} and cannot {what}{reason}"

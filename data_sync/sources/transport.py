@@ -51,13 +51,16 @@ class Transport:
         self._session.mount(f"{url.scheme}://", _Adapter(self))
 
     @contextmanager
-    def ask(self, path: str, limit: int, body: bytes | None = None) -> Iterator[Answer]:
+    def ask(
+        self, path: str, limit: int, body: bytes | None = None, *, seconds: float | None = None
+    ) -> Iterator[Answer]:
         """The answer to a GET of `path` below the source's URL, or to a POST of a JSON body.
 
         At most `limit` bytes of the answer's body are read. Either only asks, so that asking again does no harm.
-        Raises `Failed`; `limit` and `DATA_SYNC_REQUEST_TIMEOUT` go for reading the body as well.
+        Raises `Failed`; `limit` and the time, `seconds` or else `DATA_SYNC_REQUEST_TIMEOUT`, go for reading the body as
+        well.
         """
-        self.deadline = deadline = Deadline(conf.request_timeout())
+        self.deadline = deadline = Deadline(conf.request_timeout() if seconds is None else seconds)
         try:
             if not self._addresses:
                 self._addresses = self._resolved()

@@ -23,7 +23,7 @@ from data_sync.core.states import PullState
 from data_sync.core.unquoted import unquoted
 from data_sync.services import auto_apply, due, expiry, ledger
 from data_sync.services.apply import run_apply
-from data_sync.services.due import Kind, Submission
+from data_sync.services.due import Kind, Submission, TaskKind
 from data_sync.services.pull import run_pull
 from data_sync.services.pull_states import forget_answers_of_the_past
 from data_sync.services.redaction import redacted_here, unexpected
@@ -239,7 +239,7 @@ def _hand_over(queue: choice.Queue, submission: Submission) -> None:
         raise _failure(submission.kind, submission.pk, error) from error
 
 
-def _failure(kind: Kind, pk: int, error: Exception, reason: str = "") -> HandOverFailed:
+def _failure(kind: TaskKind, pk: int, error: Exception, reason: str = "") -> HandOverFailed:
     logger.error("%s could not be handed to the queue.", _name(kind, pk), exc_info=error)
     reason = reason or str(error) or type(error).__name__
     return HandOverFailed(
@@ -248,11 +248,13 @@ def _failure(kind: Kind, pk: int, error: Exception, reason: str = "") -> HandOve
     )
 
 
-def _name(kind: Kind, pk: int) -> str:
+def _name(kind: TaskKind, pk: int) -> str:
     match kind:
         case "pull":
             return f"Pull {pk}"
         case "apply":
             return f"The apply of changeset {pk}"
+        case "notify":
+            return f"What is to be told of event {pk}"
         case _:
             assert_never(kind)

@@ -11,15 +11,21 @@ from typing import Any
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from data_sync.services.due import note_submission
+from data_sync.services.due import Submission, TaskKind, note_submission
 
 from . import google_queue
 from .framework import BaseTaskBackend, InvalidTask, Task, TaskResult, TaskResultStatus, task_enqueued
 from .functions import FUNCTIONS, current
 
 
+def _submission(kind: TaskKind, pk: int) -> Submission | None:
+    if kind == "notify":
+        return Submission(kind=kind, pk=pk, number=1)
+    return note_submission(kind, pk)
+
+
 class CloudTasksBackend(BaseTaskBackend):
-    """Takes the two tasks of data_sync and no other: the push target does a pull or an apply, by its id."""
+    """Takes the tasks of data_sync and no other: the push target does one, by its id."""
 
     is_cloud_tasks = True
 
@@ -48,7 +54,7 @@ class CloudTasksBackend(BaseTaskBackend):
             worker_ids=[],
         )
         # Whoever enqueues the task by itself has not counted it.
-        submission = current.get() or note_submission(kind, pk)
+        submission = current.get() or _submission(kind, pk)
         if submission is not None:
             google_queue.enqueue(submission)
             task_enqueued.send(type(self), task_result=result)

@@ -1,4 +1,5 @@
-"""The two tasks, `pull` and `apply`, as `django.tasks` wants them: at an importable path, with an id as all they carry.
+"""The tasks `pull`, `apply` and `notify`, as `django.tasks` wants them: at an importable path, with an id as all they
+carry.
 
 They are made when they are asked for (`__getattr__`): making one looks at `TASKS`, which importing a module must not,
 and a project need not have.
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ImproperlyConfigured
 
 from data_sync.core.errors import Busy
-from data_sync.services.due import Kind, Submission
+from data_sync.services.due import Kind, Submission, TaskKind
 
 if TYPE_CHECKING:
     from .framework import Task
@@ -37,6 +38,13 @@ def apply(pk: int) -> None:
     _deliver("apply", pk)
 
 
+def notify(pk: int) -> None:
+    """Sends the mail and the webhook that an event of the audit trail is a reason for."""
+    from . import notifying
+
+    notifying.deliver(pk)
+
+
 def _deliver(kind: Kind, pk: int) -> None:
     from data_sync import tasks
 
@@ -47,12 +55,12 @@ def _deliver(kind: Kind, pk: int) -> None:
         logger.info("The task of %s %s ends: %s", kind, pk, busy)
 
 
-FUNCTIONS: dict[Kind, Callable[[int], None]] = {"pull": pull, "apply": apply}
+FUNCTIONS: dict[TaskKind, Callable[[int], None]] = {"pull": pull, "apply": apply, "notify": notify}
 """By name. Workers find a task by its function's path, under which the module has the task: the functions go."""
-del pull, apply
+del pull, apply, notify
 
 
-def task(kind: Kind) -> Task[Any, Any]:
+def task(kind: TaskKind) -> Task[Any, Any]:
     """The task of this kind, for the backend `TASKS["data_sync"]`.
 
     Raises what the framework raises where there is no such backend, and `ImproperlyConfigured` where it is not plain
@@ -66,7 +74,7 @@ def task(kind: Kind) -> Task[Any, Any]:
 
 
 def make_known() -> None:
-    """Makes both tasks, for workers that find none by their path but know those that were made when they started.
+    """Makes the tasks, for workers that find none by their path but know those that were made when they started.
 
     Celery's are such: a task that they do not know they throw away.
     """

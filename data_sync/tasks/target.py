@@ -149,6 +149,17 @@ def url_below(base: str) -> str:
     return f"{base}/{ROUTE}" if prefix and urlsplit(base).path.endswith(prefix) else f"{base}{whole}"
 
 
+def root() -> str:
+    """Where the project's own URLs begin, without end slash: `DATA_SYNC_BASE_URL` without what they have in front of
+    `data_sync/`, which it may have; "" where there is none."""
+    base = conf.base_url()
+    try:
+        prefix = path().removesuffix(f"/{ROUTE}")
+    except NoReverseMatch:
+        return base
+    return base.removesuffix(prefix) if prefix and urlsplit(base).path.endswith(prefix) else base
+
+
 def audience() -> str:
     """What tokens must be made out for: the setting, else the push URL; "" where the settings name no address.
 

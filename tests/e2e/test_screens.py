@@ -39,6 +39,7 @@ def screens() -> dict[str, str]:
         "key-add": "exportkey/add/",
         "pulls": "datapull/",
         "pull-add": "datapull/add/",
+        "upload": "datapull/upload/",
         "changesets": "changeset/",
     }
     for state, values in {
@@ -49,6 +50,9 @@ def screens() -> dict[str, str]:
         pull = making.pull(**{"source": source, "started_at": now, **values})
         beat(pull, phase="rows", done=4000, total=8120)
         paths[f"pull-{state}"] = f"datapull/{pull.pk}/change/"
+    uploaded = {"kind": "bundle", "upload_name": "staging.zip", "upload_checksum": f"sha256:{'0f' * 32}"}
+    pull = making.pull(source_name="staging.zip", compared=8120, finished_at=now, **uploaded)
+    paths["pull-uploaded"] = f"datapull/{pull.pk}/change/"
     review = everything()
     paths |= {
         "review": f"changeset/{review.pk}/change/",

@@ -43,8 +43,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     # Commands close connections when they end; those of the tests are needed again.
     monkeypatch.setattr(base.connections, "close_all", lambda: None)
 
-    def run_words(*words: object, given: str = "", terminal: bool = False) -> Ran:
-        stdin = Terminal(given) if terminal else io.StringIO(given)
+    def run_words(*words: object, given: str | bytes = "", terminal: bool = False) -> Ran:
+        stdin: io.TextIOBase
+        if isinstance(given, bytes):
+            stdin = io.TextIOWrapper(io.BytesIO(given))
+        else:
+            stdin = Terminal(given) if terminal else io.StringIO(given)
         monkeypatch.setattr("sys.stdin", stdin)
         out, err = io.StringIO(), io.StringIO()
         command = Command(stdout=out, stderr=err, no_color=True)

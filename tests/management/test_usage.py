@@ -48,6 +48,8 @@ WORDS = {
     "key rotate": ["production"],
     "key revoke": ["production"],
     "pull": ["Staging"],
+    "bundle": ["bundle.zip", "--models", "testapp.term"],
+    "upload": ["bundle.zip"],
     "cancel": ["{active}"],
     "show": ["{cs}"],
     "accept": ["{cs}", "--all"],
@@ -57,6 +59,7 @@ WORDS = {
     "apply": ["{approved}"],
     "export": ["{cs}"],
     "verify": ["--all"],
+    "revert": ["{cs}"],
 }
 EVERY = [[*verb.split(), *WORDS.get(verb, [])] for verb in VERBS]
 
@@ -89,6 +92,8 @@ WRONG = [
     ["reject", "--all"],
     ["override", "1"],
     ["list", "--unknown"],
+    ["bundle"],
+    ["upload", "a.csv", "--model", "a.b,c.d"],
 ]
 
 
@@ -312,5 +317,5 @@ def test_json_is_utf_8_and_text_is_printed_in_any_encoding(encoding: str) -> Non
 def test_called_from_python_errors_are_command_errors_and_there_is_no_exit() -> None:
     with pytest.raises(CommandError, match="There is no changeset 7"):
         call_command("data_sync", "show", "7")
-    with pytest.raises(CommandError, match="required: CS"):
+    with pytest.raises(CommandError, match="required: CS, a changeset's number; or --key"):
         call_command("data_sync", "show")

@@ -121,7 +121,7 @@ def test_fields_left_out_because_the_sides_differ_are_said_to_be(
 ) -> None:
     found = required_problems(schemas()[label].without(left_out))
     assert sorted(one["field"] for one in found) == expected
-    assert all("not synced because the two sides differ" in one["message"] for one in found)
+    assert all("was left out: what was read does not have it" in one["message"] for one in found)
 
 
 def test_what_a_redacted_value_is_stands_in_no_problem() -> None:

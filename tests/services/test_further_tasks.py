@@ -26,6 +26,7 @@ from tests import leasing
 from tests.environments import Environments
 from tests.testapp.models import Country, Document, Product
 
+MODELS = ("testapp.country", "testapp.product", "testapp.document")
 NO_TIME = 1e-9
 """Seconds of a task, which are over when it begins."""
 
@@ -64,7 +65,7 @@ def queued(environments: Environments, batches_of_three: None) -> DataPull:
     for number in range(3):
         attachment = environments.put(f"documents/{number}.txt", b"text %d" % number, only="source")
         environments.add(Document, name=f"d{number}", attachment=attachment, only="source")
-    return pull.request_pull(environments.source, [], environments.actor)
+    return pull.request_pull(environments.source, MODELS, environments.actor)
 
 
 def turns(queued: DataPull, seconds: float = NO_TIME) -> Iterator[DataPull]:

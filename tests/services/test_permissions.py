@@ -6,9 +6,12 @@ import importlib
 import inspect
 import io
 import pkgutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
@@ -20,6 +23,8 @@ from data_sync.services import (
     actors,
     apply,
     approval,
+    audit_tables,
+    bundle,
     document,
     groups,
     keys,
@@ -27,14 +32,18 @@ from data_sync.services import (
     pull,
     rehearsal,
     remarks,
+    retention,
+    revert,
     review,
     rotation,
     sources,
     trust,
     undoing,
+    uploads,
     verify,
 )
 from data_sync.services.actors import Actor
+from tests import bundling
 from tests.admin import making
 from tests.core.test_verification import EXPORTED
 from tests.management.conftest import Run, run
@@ -53,10 +62,16 @@ class Scene:
             making.changeset([making.create(1, decision="accepted")]).pk, actors.command_line(), revision=0
         )
         self.blocked = making.changeset([making.create(1)], state="blocked")
+        self.applied = making.changeset([making.create(1, outcome="applied")], state="applied")
         self.change = self.pending.changes.get()
         self.source = making.source()
         self.pull = making.pull(source=self.source, state="queued", active_source=self.source.pk)
         self.key: ExportKey = keys.create_key("Production", actors.command_line())[0]
+
+
+def _path() -> Path:
+    """Of a file that is not there yet."""
+    return Path(tempfile.mkdtemp(dir=settings.BASE_DIR)) / "bundle.zip"
 
 
 Call = Callable[[Scene, Actor], object]
@@ -77,6 +92,9 @@ TABLE: dict[str, tuple[str, Call]] = {
         lambda s, a: apply.approve_and_request(s.pending.pk, a, revision=0),
     ),
     "apply_requests.request_apply": ("apply_changeset", lambda s, a: apply.request_apply(s.approved.pk, a)),
+    "retention.prune": ("pull_datasource", lambda s, a: retention.prune(a)),
+    "retention.purge": ("pull_datasource", lambda s, a: retention.purge(s.pending.pk, a)),
+    "retention.would_prune": ("view_changeset", lambda s, a: retention.would_prune(a)),
     "review.decide": (
         "approve_changeset",
         lambda s, a: review.decide(s.pending.pk, ALL, Decision.REJECTED, a, revision=0),
@@ -90,8 +108,15 @@ TABLE: dict[str, tuple[str, Call]] = {
     "verify.verify_file": ("view_changeset", lambda s, a: verify.verify_file(io.BytesIO(EXPORTED), a)),
     "document.changeset_archive": ("export_changeset", lambda s, a: document.changeset_archive([s.pending], a).read()),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
+    "audit_tables.audit_table": (
+        "export_changeset",
+        lambda s, a: audit_tables.audit_table(Changeset.objects.all(), "csv", a).close(),
+    ),
     "pull.request_pull": ("pull_datasource", lambda s, a: pull.request_pull(making.source("Other"), [], a)),
+    "uploads.request_upload": ("pull_datasource", lambda s, a: uploads.request_upload([bundling.bundle()], "a.zip", a)),
+    "bundle.write_bundle": ("manage_exportkey", lambda s, a: bundle.write_bundle(_path(), ["testapp.term"], a)),
     "pull.cancel_pull": ("pull_datasource", lambda s, a: pull.cancel_pull(s.pull.pk, a)),
+    "revert.request_revert": ("revert_changeset", lambda s, a: revert.request_revert(s.applied, None, a)),
     "sources.add_source": (
         "add_datasource",
         lambda s, a: sources.add_source("New", "https://new.example.org/api", "k" * 43, a),
@@ -113,6 +138,8 @@ INSIDE = {
     "audit.record_of": "records what has been done",
     "authority.require_authority": "asks for permissions, and does nothing else",
     "history.record_history": "a part of the apply",
+    "pull.give_up_abandoned": "a part of asking for a pull or a revert",
+    "revert.settle": "a part of the apply",
     "source_identity.audience_of": "a part of adding and changing a source",
     "source_identity.protected_key": "a part of adding and changing a source",
     "trust.end": "a part of changing and removing a source",

@@ -30,6 +30,9 @@ def read(kind: str, url: str) -> None:
     from data_sync.services.reading import THERE, Side
     from data_sync.sources.http import HttpSource
 
+    if kind == "bundle":
+        read_bundle(url)
+        return
     source = HttpSource(url, "ds_key")
     with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as other:
         side = Side(THERE, source, Request(models=(LABEL,)), [one, other], whole=kind == "stream")
@@ -50,6 +53,19 @@ def read(kind: str, url: str) -> None:
                 # Every row differs from what is here.
                 for place in (place for _, place in _places(side)):
                     side.records.record(place)
+
+
+def read_bundle(path: str) -> None:
+    """What a pull asks a bundle for."""
+    from data_sync.core.source import Request
+    from data_sync.services.reading import THERE, Side
+    from data_sync.sources.bundle import BundleSource
+
+    with open(path, "rb") as file, tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as other:
+        source = BundleSource(file)
+        models = tuple(source.manifest().models)
+        Side(THERE, source, Request(models=models), [one, other], whole=True).read(lambda rows: None)
+        source.outside("app.tag", ['["a"]'])
 
 
 def _places(side: object) -> list[tuple[bytes, int]]:
@@ -76,7 +92,7 @@ def measured(kind: str, url: str, deadline: float) -> dict[str, object]:
 def main() -> None:
     django.setup()
     from data_sync.services import reading  # noqa: F401  (once, and not by each process)
-    from data_sync.sources import transport  # noqa: F401
+    from data_sync.sources import bundle, transport  # noqa: F401
 
     for line in sys.stdin:
         if not os.fork():

@@ -29,6 +29,8 @@ EFFECTS = {
     "unlink": "is unlinked from it",
 }
 
+BACK = {"create": "is there again", "set": "refers to it again"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
@@ -50,6 +52,8 @@ def describe(change: Change, manner: Manner, redacted: Collection[str] = ()) -> 
     """The change in lines: what it is, what differs, what goes with it; no value of `redacted` fields."""
     decided = "" if change.decision == Decision.UNDECIDED else f"  [{change.decision}]"
     yield f"#{change.number} {change.operation} {line(change.model)}  {_named(change)}{decided}"
+    if change.undoes is not None:
+        yield f"{INDENT}undoes #{change.undoes}"
     yield from _standing(change)
     for row in change.diff:
         yield from _difference(row, manner)
@@ -64,6 +68,7 @@ def describe(change: Change, manner: Manner, redacted: Collection[str] = ()) -> 
     if change.operation == Operation.RENAME:
         yield from _rename(change)
     yield from _cascades(change, manner.most_items)
+    yield from _restores(change, manner.most_items)
     for problem in change.problems:
         yield from wrapped(f"problem: {line(problem['message'])}", INDENT * 2, INDENT)
     for warning in change.warnings:
@@ -222,3 +227,18 @@ def _cascades(change: Change, most: int | None) -> Iterator[str]:
         yield from wrapped(f"{cascade['model']} {line(cascade['pk'])}{label} {effect}", INDENT * 2, f"{INDENT}  · ")
     if most is not None and len(cascades) > most:
         yield f"{INDENT}  · and {len(cascades) - most:,} more"
+
+
+def _restores(change: Change, most: int | None) -> Iterator[str]:
+    """What comes back with a row that was deleted, besides the row itself."""
+    rows = [row for row in change.restores if row["column"]]
+    if not rows:
+        return
+    yield f"{INDENT}brings back {count(len(rows), 'row')}:"
+    for row in rows[:most]:
+        label = f" “{line(row['label'])}”" if row["label"] else ""
+        yield from wrapped(
+            f"{row['model']} {line(row['pk'])}{label} {BACK[row['effect']]}", INDENT * 2, f"{INDENT}  · "
+        )
+    if most is not None and len(rows) > most:
+        yield f"{INDENT}  · and {len(rows) - most:,} more"

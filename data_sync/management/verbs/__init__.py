@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
-from . import applying, changesets, doctor, groups, keys, pulls, review, show, sources, sweeping, verifying
+from . import (
+    applying,
+    changesets,
+    doctor,
+    exchange,
+    groups,
+    keys,
+    pulls,
+    reverting,
+    review,
+    show,
+    sources,
+    sweeping,
+    verifying,
+)
 from .call import Verbs
 
-GROUPS = (sources, groups, keys, doctor, pulls, changesets, show, review, applying, sweeping, verifying)
+GROUPS = (
+    sources,
+    groups,
+    keys,
+    doctor,
+    pulls,
+    exchange,
+    changesets,
+    show,
+    review,
+    applying,
+    reverting,
+    sweeping,
+    verifying,
+)
 
 
 def add_verbs(verbs: Verbs) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_sync import tasks
 from data_sync.core.errors import InvalidInput
-from data_sync.core.states import ChangesetState, Operation, PullState
+from data_sync.core.states import ChangesetState, Operation, PullKind, PullState
 from data_sync.models import Changeset, DataPull
 from data_sync.services import approval
 from data_sync.services import pull as service
@@ -46,8 +46,18 @@ def pull_source(call: Call) -> Answer:
         find_renames=call.options["find_renames"],
         wants_apply=call.options["apply"],
     )
+    return run(pull, call)
+
+
+def run(pull: DataPull, call: Call) -> Answer:
+    """Does a pull that was asked for, or has a queue do it, and says what came of it."""
     with progress.shown(pull, call.progress):
         tasks.submit("pull", pull.pk, here=True)
+    return answer_of(pull)
+
+
+def answer_of(pull: DataPull) -> Answer:
+    """What a pull has come to that was done here."""
     pull.refresh_from_db()
     document: dict[str, Any] = {"pull": pull.pk, "state": pull.state}
     if PullState(pull.state).is_active:  # Called within a transaction: it runs once that is committed.
@@ -146,11 +156,14 @@ def _found(pull: DataPull, changeset: Changeset | None) -> Stream:
     differences = pull.report.get("schema", [])
     if changeset is None:
         yield f"{begin}, nothing differs."
+        if pull.kind == PullKind.REVERT:
+            yield "The rows are as they were before it was applied, and there is nothing to undo."
     else:
         yield f"{begin}, {counts_text(changeset)}."
         yield ""
         yield from summary_table(changeset.summary)
         yield ""
+    yield from _differences(pull.report.get("staying", []))
     if differences:
         yield "Left out, because the two sides do not agree on it:"
         yield from _differences(differences)
@@ -172,7 +185,8 @@ def guard_lines(guards: list[dict[str, Any]]) -> Stream:
 
 
 def override_hint(changeset: Changeset) -> str:
-    return f"Mend the source and pull again; or, if it is right: data_sync override {changeset.pk} --reason TEXT"
+    mend = "Revert less of it" if changeset.kind == PullKind.REVERT else "Mend the source and pull again"
+    return f"{mend}; or, if it is right: data_sync override {changeset.pk} --reason TEXT"
 
 
 def _differences(differences: list[dict[str, str]]) -> Stream:

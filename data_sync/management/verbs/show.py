@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from data_sync.core.errors import InvalidInput
 from data_sync.core.states import ChangesetState, Decision, Operation
 from data_sync.models import Change, Changeset
 from data_sync.services import approval, consequences, expiry, review, revision
@@ -21,6 +22,7 @@ from ..text.words import count, line, listing, moment
 from .call import Answer, Call, Stream, Verbs, changeset_of, number
 from .changesets import approved_text, head
 from .pulls import counts_text, guard_lines, override_hint, summary_table
+from .rows import day_or_time, show_row
 from .selection import add_filters, require_changes, selection_of
 from .trusting import verdict_text
 
@@ -29,15 +31,26 @@ BATCH = 200
 
 def add_verbs(verbs: Verbs) -> None:
     show = verbs.add("show", show_changeset, "Show a changeset for review: what differs, and what goes with it")
-    show.add_argument("changeset", type=number, metavar="CS", help="the changeset's number")
+    show.add_argument("changeset", type=number, nargs="?", metavar="CS", help="the changeset's number")
     show.add_argument(
         "--change", type=number, nargs="+", action="extend", metavar="N", help="these changes only, and in full"
     )
     add_filters(show)
+    show.add_argument(
+        "--key",
+        nargs="+",
+        metavar=("MODEL", "KEY"),
+        help="instead of a changeset: a model, and a row's natural key; every change that was applied to that row",
+    )
+    show.add_argument("--at", type=day_or_time, metavar="DATE", help="with --key: the row as it was then")
 
 
 def show_changeset(call: Call) -> Answer:
     call.actor.require("data_sync.view_changeset")
+    if call.options["key"] is not None:
+        return show_row(call)
+    if call.options["changeset"] is None or call.options["at"] is not None:
+        raise InvalidInput("One is required: CS, a changeset's number; or --key MODEL KEY, with which --at may go.")
     changeset = changeset_of(call)
     selection = selection_of(call)
     require_changes(changeset, selection)
@@ -73,7 +86,7 @@ def _document(changeset: Changeset, selection: review.Selection) -> Stream:
 
 def _edited(changeset: Changeset, selection: review.Selection) -> dict[int, Moved]:
     """Rows that were edited after the pull, of changes that are asked for by number."""
-    if selection.numbers is None or changeset.state not in revision.DECIDABLE:
+    if selection.numbers is None or not revision.is_decidable(changeset):
         return {}
     return moved_rows(changeset, review.select(changeset, selection))
 
