@@ -29,6 +29,7 @@ from .orm.uniqueness import columns, is_enforced, loose_references
 from .registry import Registration, registrations
 from .services import audit_keys, encryption
 from .sources.proxy import parse_proxy
+from .sources.sheet_resources import resource_of
 
 TAG = "data_sync"
 MOST_HOURS = 87_600
@@ -55,6 +56,7 @@ IDS = {
     "ambiguous_key": ("data_sync.E015", "Take the one that people do not change, and that is the same everywhere."),
     "no_key": ("data_sync.E016", "Add a UniqueConstraint for it, too: then no two rows can come to share a key."),
     "redact": ("data_sync.E017", "redact takes compared fields that are neither files nor in a natural key."),
+    "resource": ("data_sync.E018", "As in shop.resources.PriceResource, whose Meta names this very model."),
     "registration": ("data_sync.E013", "See data_sync.register() for what the options take."),
 }
 """For each code of `RegistrationError`, the check's id and a hint."""
@@ -82,7 +84,9 @@ def check_registrations(app_configs: Apps = None, **_: Any) -> list[CheckMessage
 def _resolve(registration: Registration) -> tuple[list[RegistrationError], ModelSchema | None]:
     errors = sensitive_reasons(registration)
     try:
-        return errors, resolve(registration)
+        schema = resolve(registration)
+        resource_of(schema)
+        return errors, schema
     except RegistrationError as error:
         return errors or [error], None
 

@@ -147,7 +147,7 @@ def look_around(found: Searched, client: Client) -> None:
     for model, names in (
         (
             Changeset,
-            ("changeset_change", "changeset_history", "changeset_export", "changeset_result", "changeset_print"),
+            ("changeset_change", "changeset_history", "changeset_result", "changeset_print"),
         ),
         (DataPull, ("datapull_change", "datapull_status")),
         (DataSource, ("datasource_change", "datasource_edit", "datasource_delete")),
@@ -155,8 +155,9 @@ def look_around(found: Searched, client: Client) -> None:
     ):
         for pk in model._base_manager.values_list("pk", flat=True):
             pages += [reverse(f"admin:data_sync_{name}", args=(pk,)) for name in names]
-    for url in pages:
-        answer = client.get(url)
+    exports = [reverse("admin:data_sync_changeset_export", args=(one.pk,)) for one in Changeset.objects.all()]
+    for url in [*pages, *exports]:
+        answer = client.post(url) if url in exports else client.get(url)
         assert answer.status_code == 200
         found.add(url, b"".join(answer) if answer.streaming else answer.content)
         found.add(url, str(answer.headers))

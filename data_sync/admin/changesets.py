@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ from data_sync.models import Changeset
 from . import (
     confirmation,
     deciding,
+    documents,
     files,
     history,
     outcomes,
@@ -30,6 +31,7 @@ from . import (
     review,
     row_history,
     transitions,
+    verifying,
 )
 from .dates import DatedList, moment
 from .exporting import TableAdmin
@@ -97,6 +99,7 @@ class ChangesetAdmin(TableAdmin):
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
+    actions = ("export_rows", "export_json")
     change_list_template = "admin/data_sync/changesets.html"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
@@ -124,7 +127,9 @@ class ChangesetAdmin(TableAdmin):
             "result": ("<int:pk>/result/", partial(outcomes.result, self)),
             "status": ("<int:pk>/status/", partial(outcomes.status, self)),
             "history": ("<int:pk>/history/", partial(history.history, self)),
-            "export": ("<int:pk>/export/", partial(outcomes.export, self)),
+            "verify": ("<int:pk>/verify/", self.posted(partial(verifying.verify, self), "history")),
+            "verify_file": ("verify/", partial(verifying.verify_file, self)),
+            "export": ("<int:pk>/export/", self.posted(partial(documents.export, self), "history")),
             "thumbnail": (
                 "<int:pk>/thumbnails/<int:number>/<str:field>/<str:side>/",
                 partial(pictures.thumbnail, self),
@@ -145,6 +150,13 @@ class ChangesetAdmin(TableAdmin):
         """The way to a page of a changeset."""
         own = Crumb(_("Changeset %(number)s") % {"number": changeset.pk}, self.url("change", changeset.pk))
         return (own, *(Crumb(page) for page in pages))
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSIONS["may_export"])
+
+    @admin.action(description=gettext_lazy("Export the chosen changesets as JSON"), permissions=["export"])
+    def export_json(self, request: HttpRequest, queryset: QuerySet[Changeset]) -> HttpResponseBase:
+        return documents.export_chosen(self, request, queryset)
 
     @admin.display(description=gettext_lazy("changeset"), ordering="pk")
     def number(self, changeset: Changeset) -> str:

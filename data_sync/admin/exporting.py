@@ -42,7 +42,6 @@ class TableAdmin(ScreensAdmin):
     """The action is shown to those who may export, and to nobody else."""
 
     actions: Any = ("export_rows",)
-    change_list_template = "admin/data_sync/change_list.html"
 
     def screens(self) -> dict[str, Any]:
         return {"table": ("table/", self.table)}

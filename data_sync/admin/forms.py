@@ -13,6 +13,7 @@ from data_sync.services.keys import OVERLAP_DAYS
 from data_sync.services.reasons import LONGEST
 from data_sync.services.source_rows import identity_of
 from data_sync.services.sources import REFERENCE_PREFIX
+from data_sync.sources.sheet_rows import FORMATS
 
 
 def model_choices() -> list[tuple[str, str]]:
@@ -155,6 +156,20 @@ class UploadForm(forms.Form):
     )
     model = forms.ChoiceField(
         label=_("Model"), required=False, help_text=_("Of a spreadsheet: whose rows it has. A bundle says so itself.")
+    )
+    format = forms.ChoiceField(
+        label=_("Format"),
+        required=False,
+        choices=[("", _("as the file's name says")), *((name, name.upper()) for name in FORMATS)],
+        help_text=_("Of a spreadsheet."),
+    )
+    deletes = forms.BooleanField(
+        label=_("Propose deletes"),
+        required=False,
+        help_text=_(
+            "Of a spreadsheet that has all rows of its model: rows here that it lacks are to be deleted. Otherwise "
+            "they stay as they are, as do columns that it lacks."
+        ),
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -141,6 +141,8 @@ def _words(event: Event) -> str:
             return _("Partly reverted by changeset %(number)s") % {"number": detail["by"]}
         case "purged":
             return _("Values purged")
+        case "exported":
+            return _("Exported as JSON")
         case action:
             return action
 

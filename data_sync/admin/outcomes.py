@@ -1,4 +1,4 @@
-"""After the decision: what became of each change, and the export."""
+"""After the decision: what became of each change."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
 from data_sync.core.states import ChangesetState, Outcome
 from data_sync.models import Change, Changeset
 from data_sync.services.apply import is_abandoned
-from data_sync.services.document import changeset_document
 from data_sync.services.progress import Progress, progress
 
 from .following import ABANDONED, progress_document
 from .names import model_name
-from .pages import actor_of, get_row, render
+from .pages import get_row, render
 from .reverting import standing
 
 if TYPE_CHECKING:
@@ -115,13 +114,3 @@ def progress_words(changeset: Changeset, seen: Progress) -> str:
             return _("Reading back what was written: %(n)s of %(total)s") % numbers
         case _:
             return _("Being applied: all of it, or nothing")
-
-
-def export(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The changeset as one JSON document, streamed."""
-    admin.require_view(request)
-    return StreamingHttpResponse(
-        changeset_document(get_row(Changeset, pk), actor_of(request)),
-        content_type="application/json",
-        headers={"Content-Disposition": f'attachment; filename="changeset-{pk}.json"'},
-    )

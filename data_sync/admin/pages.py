@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import OperationalError, models, transaction
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -26,7 +26,7 @@ from data_sync.services.actors import Actor, of_user
 from data_sync.services.redaction import log_error
 
 Row = TypeVar("Row", bound=models.Model)
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 BUSY = gettext_lazy("The database is busy; nothing was changed. Try again.")
 
 
@@ -37,7 +37,7 @@ class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     `screens` gives the pages: by URL name, the path below the list and the view.
     """
 
-    actions = None
+    actions: Any = None
     list_per_page = 50
 
     class Media:
@@ -64,7 +64,7 @@ class ScreensAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """A view that answers forms alone. Who comes by its address, as after logging in again, is led to the page of
         the form's row, and told that nothing was done."""
 
-        def answer(request: HttpRequest, pk: int) -> HttpResponse:
+        def answer(request: HttpRequest, pk: int) -> HttpResponseBase:
             if request.method in ("GET", "HEAD"):
                 messages.warning(request, _("Nothing was done: what was sent did not arrive. Send it again."))
                 return redirect(self.url(page, pk))
@@ -152,7 +152,7 @@ def screen(model_admin: ScreensAdmin, view: View) -> View:
     locked or away with 503.
     """
 
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except NotPermitted as error:

@@ -25,7 +25,7 @@ def upload(model_admin: DataPullAdmin, request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data["file"]
-        options = {"model": form.cleaned_data["model"]}
+        options = {name: form.cleaned_data[name] for name in ("model", "format", "deletes")}
         try:
             requested = uploads.request_upload(given.chunks(), given.name, actor, options=options)
         except NotPermitted:

@@ -33,6 +33,10 @@ MAX_DOCUMENT = 8 << 20
 """Bytes of one of the two documents."""
 MAX_FILES = 100_000
 """So many files a bundle has at most: the list of a zip file's members is read into memory."""
+MAX_RATIO = 250
+"""So many times its compressed size a member may have, once it has more than `ANY_RATIO` bytes. Records of rows come to
+a tenth of that; what bombs are made of, to four times. Records that would come to more are not compressed."""
+ANY_RATIO = 16 << 20
 _FILE = re.compile(FILES + "[0-9a-f]{64}")
 
 
@@ -44,6 +48,11 @@ def is_bundle(start: bytes) -> bool:
 def file_member(checksum: str) -> str:
     """The member with the bytes of a file, by its `sha256:<hex>`."""
     return FILES + checksum.removeprefix("sha256:")
+
+
+def swells(size: int, compressed: int) -> bool:
+    """Whether a member of these sizes is taken for a bomb."""
+    return size > ANY_RATIO and size > MAX_RATIO * compressed
 
 
 def is_file_member(name: str) -> bool:

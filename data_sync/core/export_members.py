@@ -58,7 +58,7 @@ CHANGE_AT_TIMES: Kinds = {
     "purged": frozenset([True]),
     "redacted": _LIST,
     "restores": _LIST,
-    "undoes": _NUMBER,
+    "undoes": (int, _NONE),
 }
 CHANGESET: Kinds = {
     "approval_seal": _TEXT,

@@ -33,7 +33,12 @@ def _column(attribute: str = "", name: str = "") -> Field:
     return Field(attribute=attribute or None, column_name=name or attribute, widget=Plain())
 
 
-class ChangesetResource(Resource):  # type: ignore[misc]
+class Table(Resource):  # type: ignore[misc]
+    def begin(self, row: Any) -> None:
+        """Called before the cells of a row are asked for."""
+
+
+class ChangesetResource(Table):
     number = _column("pk", "number")
     kind = _column("kind")
     state = _column("state")
@@ -62,7 +67,7 @@ class ChangesetResource(Resource):  # type: ignore[misc]
     purged_at = _column("purged_at")
 
 
-class ChangeResource(Resource):  # type: ignore[misc]
+class ChangeResource(Table):
     changeset = _column("changeset_id", "changeset")
     number = _column("number")
     model = _column("model")
@@ -82,6 +87,8 @@ class ChangeResource(Resource):  # type: ignore[misc]
     warnings = _column("warnings")
     conflict = _column("conflict")
     redacted = _column(name="redacted")
+    undoes = _column("undoes")
+    reverted_by = _column("reverted_by")
     before_digest = _column("before_digest")
     after_digest = _column("after_digest")
 
@@ -90,10 +97,8 @@ class ChangeResource(Resource):  # type: ignore[misc]
         self._redaction = lru_cache(100)(self._redaction_of)
         self._content: dict[str, Any] = {}
 
-    def export_resource(self, instance: Change, selected_fields: Any = None, **options: Any) -> list[Any]:
-        self._content = change_content(instance, self._redaction(instance.changeset_id))
-        row: list[Any] = super().export_resource(instance, selected_fields, **options)
-        return row
+    def begin(self, row: Change) -> None:
+        self._content = change_content(row, self._redaction(row.changeset_id))
 
     def dehydrate_before(self, change: Change) -> Any:
         return self._content["before"]
@@ -120,7 +125,7 @@ class ChangeResource(Resource):  # type: ignore[misc]
         return redaction_of(Changeset.objects.only("redacted", "leaf_key").get(pk=changeset_id))
 
 
-class EventResource(Resource):  # type: ignore[misc]
+class EventResource(Table):
     chain = _column("chain")
     changeset = _column("changeset_id", "changeset")
     number = _column("number")
@@ -132,7 +137,7 @@ class EventResource(Resource):  # type: ignore[misc]
     hash = _column("hash")
 
 
-RESOURCES: dict[Any, type[Resource]] = {
+RESOURCES: dict[Any, type[Table]] = {
     Changeset: ChangesetResource,
     Change: ChangeResource,
     Event: EventResource,

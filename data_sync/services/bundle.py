@@ -74,7 +74,11 @@ def write_bundle(
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with _created(part) as file:
-            rows, files = _write(file, models, actor, with_files, note)
+            rows, files, swells = _write(file, models, actor, with_files, note)
+            if swells:
+                file.seek(0)
+                file.truncate()
+                rows, files, _ = _write(file, models, actor, with_files, note, compresses=False)
             file.flush()
             os.fsync(file.fileno())
             file.seek(0)
@@ -106,9 +110,15 @@ def _created(path: Path) -> BufferedRandom:
 
 
 def _write(
-    file: IO[bytes], models: tuple[str, ...], actor: Actor, with_files: bool, note: Callable[[int], None]
-) -> tuple[dict[str, int], int]:
-    """Gives the rows by label and the number of files."""
+    file: IO[bytes],
+    models: tuple[str, ...],
+    actor: Actor,
+    with_files: bool,
+    note: Callable[[int], None],
+    *,
+    compresses: bool = True,
+) -> tuple[dict[str, int], int, bool]:
+    """Gives the rows by label, the number of files, and whether the records would be taken for a bomb."""
     source = LocalSource(models)
     rows = dict.fromkeys(models, 0)
     with (
@@ -126,11 +136,15 @@ def _write(
             has_all=len(models) == len(schemas()),
         )
         archive.add(bundle.HEAD, [canonical.dumps(head).encode()])
-        archive.add(bundle.RECORDS, write_stream(models, _counted(whole, rows, named, note)))
+        records = archive.add(
+            bundle.RECORDS, write_stream(models, _counted(whole, rows, named, note)), compresses=compresses
+        )
+        if bundle.swells(records.file_size, records.compress_size):
+            return rows, 0, True
         archive.add(bundle.OUTSIDE, _outside(whole))
         count = _write_files(archive, source, named) if with_files else 0
         archive.close()
-    return rows, count
+    return rows, count, False
 
 
 def _counted(
@@ -183,7 +197,7 @@ def _write_files(archive: _Archive, source: LocalSource, named: Any) -> int:
     for checksum, size, row in named.execute("SELECT checksum, size, row FROM file ORDER BY checksum"):
         try:
             with source.open_file(checksum) as blocks:
-                archive.add(bundle.file_member(checksum), blocks, promised=(size, checksum))
+                archive.add(bundle.file_member(checksum), blocks, compresses=False, promised=(size, checksum))
         except WrongFile:
             raise RecordError(
                 f"{row} names a file that was replaced or taken away while the bundle was made. Make it anew."
@@ -198,10 +212,17 @@ class _Archive:
         self._zip = into
         self._closing = bundle.Closing()
 
-    def add(self, name: str, blocks: Iterable[bytes], *, promised: tuple[int, str] | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        blocks: Iterable[bytes],
+        *,
+        compresses: bool = True,
+        promised: tuple[int, str] | None = None,
+    ) -> zipfile.ZipInfo:
         """`promised`: size and checksum of a file. Raises `WrongFile` where its bytes have others."""
         info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-        info.compress_type = zipfile.ZIP_DEFLATED if promised is None else zipfile.ZIP_STORED
+        info.compress_type = zipfile.ZIP_DEFLATED if compresses else zipfile.ZIP_STORED
         info.external_attr = _REGULAR
         sha, size = hashlib.sha256(), 0
         with self._zip.open(info, "w", force_zip64=True) as member:
@@ -214,6 +235,7 @@ class _Archive:
             raise WrongFile(f"The file {name} has other bytes than it was said to have.")
         if name != bundle.CLOSING:
             self._closing.add(name, size, checksum)
+        return info
 
     def close(self) -> None:
         self.add(bundle.CLOSING, [canonical.dumps(self._closing.to_plain()).encode()])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -51,6 +52,26 @@ def changeset_document(changeset: Changeset, actor: Actor) -> Iterator[str]:
     lines = _lines(spool)
     next(lines)
     return lines
+
+
+def changeset_archive(changesets: Iterable[Changeset], actor: Actor) -> IO[bytes]:
+    """A zip file with a `changeset_document` of each, open and at its beginning; it is gone once it is closed.
+
+    Raises what that raises, with the changesets before it recorded as exported.
+    """
+    actor.require("data_sync.export_changeset")
+    file = tempfile.TemporaryFile(dir=conf.spool_dir())
+    try:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for changeset in changesets:
+                with archive.open(f"changeset-{changeset.pk}.json", "w", force_zip64=True) as member:
+                    for line in changeset_document(changeset, actor):
+                        member.write(line.encode())
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _record(changeset: Changeset, actor: Actor) -> None:
@@ -135,7 +156,6 @@ def _head(changeset: Changeset) -> dict[str, Any]:
         "kind": changeset.kind,
         "reverts": changeset.reverts_id,
         "state": changeset.state,
-        "purged": changeset.purged_at is not None,
         "source": changeset.source_name,
         "models": changeset.model_labels,
         "created_at": _utc(changeset.created_at),

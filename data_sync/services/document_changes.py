@@ -28,17 +28,18 @@ _DECIDED = (
     "outcome",
     "outcome_reason",
     "content_digest",
+    "restores",
+    "undoes",
 )
 _COLUMNS = [*dict.fromkeys([*CONTENT.values(), *_DECIDED])]
 _FIELDS = [Change._meta.get_field(column) for column in _COLUMNS]
 _JSON = {field.name for field in _FIELDS if isinstance(field, CanonicalJSONField)}
-_OPTIONAL: Mapping[str, str] = {"restores": "[]", "undoes": "null"}
-"""Members that a change has only where they say something, and what they are otherwise."""
 
 
 def exported_changes(changeset: Changeset) -> Iterator[str]:
     """The canonical text of each change, in number order."""
-    redaction, is_purged = redaction_of(changeset), changeset.purged_at is not None
+    is_purged = changeset.purged_at is not None
+    redaction = Redaction() if is_purged else redaction_of(changeset)
     raw = [as_stored(column) if column in _JSON else column for column in _COLUMNS]
     changes = changeset.changes.order_by("number").values_list(*raw)
     for row in changes.iterator(chunk_size=500):
@@ -49,11 +50,10 @@ def exported_changes(changeset: Changeset) -> Iterator[str]:
 def _text(stored: dict[str, Any], redaction: Redaction, *, is_purged: bool) -> str:
     texts = {member: _as_text(column, stored[column]) for member, column in CONTENT.items()}
     names = redaction.of(stored["model"])
-    if names and not is_purged:
+    if names:
         texts |= _without_redacted(stored, redaction)
-    for member, empty in _OPTIONAL.items():
-        if texts.get(member) == empty:
-            del texts[member]
+    if stored["undoes"] is not None or stored["restores"] != "[]":
+        texts |= {"restores": stored["restores"], "undoes": canonical.dumps(stored["undoes"])}
     decision, operation = stored["decision"], stored["operation"]
     texts["acknowledged_digest"] = _quoted(stored["acknowledged_digest"])
     texts["content_digest"] = _quoted(stored["content_digest"])

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from data_sync import conf
+from data_sync.core.redaction import new_key
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset, DataPull, Event, KeptRow
 from data_sync.models.time import UtcNow
@@ -115,7 +116,7 @@ def would_prune(actor: Actor) -> Pruned:
         pruned.kept_rows += KeptRow.objects.filter(changeset__in=some, values__isnull=False).count()
     pruned.pulls = _failed_pulls(before).count()
     pruned.staged_files = sum(1 for _ in left_files.unneeded(pruned.changesets))
-    pruned.left_files = sum(1 for pk in pruned.changesets for _ in left_files.left_by(Changeset(pk=pk)))
+    pruned.left_files = sum(len(set(left_files.left_by(Changeset(pk=pk)))) for pk in pruned.changesets)
     return pruned
 
 
@@ -156,7 +157,8 @@ def purge(changeset_id: int, actor: Actor) -> dict[str, int] | None:
     try:
         with transaction.atomic():
             taken = Changeset.objects.filter(pk=changeset_id, state__in=CLOSED, purged_at=None)
-            if not taken.update(purged_at=UtcNow(), leaf_key=b"", undoable={}):
+            # Whoever had the key of its leaves could try which redacted value a digest is of. Another fits none.
+            if not taken.update(purged_at=UtcNow(), leaf_key=new_key(), undoable={}):
                 return None
             if _is_being_reverted(changeset_id):
                 raise _BeingReverted

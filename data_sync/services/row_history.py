@@ -18,7 +18,7 @@ from data_sync.core import canonical
 from data_sync.core.errors import InvalidInput, MalformedStream
 from data_sync.core.records import Record, differing
 from data_sync.core.states import Operation, Outcome
-from data_sync.models import Change
+from data_sync.models import Change, Changeset
 
 from .content import after_record, before_record, key_digest
 
@@ -29,6 +29,8 @@ GUESSES = 64
 SUGGESTED = 20
 ROUNDS = 10
 """So many renames, one after the other, are followed back."""
+RENAMING = 500
+"""Of so many changesets at most it is asked whether they gave a row another key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +215,15 @@ def changes_of(label: str, spans: Sequence[Span]) -> QuerySet[Change]:
 
 
 def renamed_to(label: str, key: Key) -> Change | None:
-    """The latest change that gave the row of this key another one."""
-    renames = _written().filter(model=label, operation=Operation.RENAME.value, previous_key=list(key))
+    """The latest change that gave the row of this key another one: of those `RENAMING` changesets that renamed last,
+    because old keys have no index."""
+    renaming = Changeset.objects.filter(renames__gt=0, applied_at__isnull=False).order_by("-applied_at")
+    changesets = list(renaming.values_list("pk", flat=True)[:RENAMING])
+    if not changesets:
+        return None
+    renames = _written().filter(
+        changeset__in=changesets, model=label, operation=Operation.RENAME.value, previous_key=list(key)
+    )
     return renames.select_related("changeset").order_by("-changeset__applied_at").first()
 
 

@@ -16,14 +16,11 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import IO
 
+from data_sync.core import bundle
 from data_sync.core.bundle import ANEW, CLOSING, HEAD, MAX_FILES, NOT_OURS, OUTSIDE, RECORDS, is_file_member, malformed
 
 BLOCK = 1 << 16
 MAX_MEMBERS = MAX_FILES + 4
-MAX_RATIO = 250
-"""So many times its compressed size a member may have, once it has more than `ANY_RATIO` bytes. JSON Lines of rows come
-to a tenth of that; what a bomb is made of, to four times."""
-ANY_RATIO = 16 << 20
 _MAX_ENTRY = 46 + 80 + 64
 """Bytes of a member's entry in the directory: its fixed part, the longest name, and what zip64 adds."""
 _END = struct.Struct("<4s4H2LH")
@@ -149,9 +146,11 @@ def _check_entry(info: zipfile.ZipInfo, max_bytes: int) -> None:
     if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
         raise malformed(name, "it is a link or a device, and no file")
     is_file = is_file_member(name)
-    if info.compress_type != (zipfile.ZIP_STORED if is_file else zipfile.ZIP_DEFLATED):
+    is_stored = info.compress_type == zipfile.ZIP_STORED
+    possible = {zipfile.ZIP_STORED} if is_file else {zipfile.ZIP_DEFLATED}
+    if info.compress_type not in possible | ({zipfile.ZIP_STORED} if name == RECORDS else set()):
         raise malformed(name, f"it is compressed in a way ({info.compress_type}) that bundles do not have")
-    if is_file and info.compress_size != info.file_size:
+    if is_stored and info.compress_size != info.file_size:
         raise malformed(name, "it is stored as it is, but has two sizes")
     if info.file_size > max_bytes:
         raise malformed(
@@ -159,8 +158,8 @@ def _check_entry(info: zipfile.ZipInfo, max_bytes: int) -> None:
             f"it has {info.file_size} bytes, and at most {max_bytes} are read",
             "Bundle fewer models, or raise DATA_SYNC_MAX_STREAM_BYTES",
         )
-    if info.file_size > ANY_RATIO and info.file_size > MAX_RATIO * info.compress_size:
-        raise malformed(name, f"it would swell to more than {MAX_RATIO} times its size, as no records do")
+    if bundle.swells(info.file_size, info.compress_size):
+        raise malformed(name, f"it would swell to more than {bundle.MAX_RATIO} times its size")
 
 
 def _directory_at(file: IO[bytes]) -> int:

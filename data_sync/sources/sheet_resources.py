@@ -67,10 +67,12 @@ def _class_of(schema: ModelSchema, path: str) -> Any:
     try:
         found = import_string(path)
     except ImportError as error:
-        raise RegistrationError(f"{schema.label}: the resource {path!r} cannot be imported: {error}.") from error
+        raise RegistrationError(
+            f"{schema.label}: the resource {path!r} cannot be imported: {error}.", "resource"
+        ) from error
     is_resource = isinstance(found, type) and issubclass(found, ModelResource)
     if not is_resource or getattr(found, "_meta").model is not schema.model:  # noqa: B009
-        raise RegistrationError(f"{schema.label}: {path!r} is no ModelResource of that model.")
+        raise RegistrationError(f"{schema.label}: {path!r} is no ModelResource of that model.", "resource")
     return found
 
 

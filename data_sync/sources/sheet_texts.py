@@ -13,8 +13,12 @@ from typing import IO, Any
 
 from data_sync.core.errors import MalformedSheet
 
-from .sheet_rows import MAX_CELLS, MAX_WHOLE, Row
+from .sheet_rows import MAX_WHOLE, Row
 
+_MAX_ROW = 4_000_000
+"""Characters of one row of CSV."""
+_MAX_VALUES = 5_000_000
+"""Of a JSON text, all of which one row may have."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -33,15 +37,17 @@ def separated(file: IO[bytes], delimiter: str = "") -> Iterator[Row]:
             first = text.readline(1 << 20)
             delimiter = ";" if ";" in first and "," not in first else ","
             text.seek(0)
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        lines = _Lines(text)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         number = 0
         while True:
+            lines.number, lines.size = number + 1, 0
             try:
                 cells = next(reader, None)
             except csv.Error as error:
                 raise MalformedSheet(
                     f"Row {number + 1} (line {reader.line_num}) is not CSV: {error}. Texts that hold quotes, "
-                    "separators or line ends stand in quotes, and quotes in them are doubled; longer ones than 131,072 "
+                    "separators or line ends stand in quotes, and quotes in them are doubled; longer than 131,072 "
                     "characters take another format."
                 ) from None
             if cells is None:
@@ -50,6 +56,29 @@ def separated(file: IO[bytes], delimiter: str = "") -> Iterator[Row]:
             yield Row(number, [cell or None for cell in cells])
     finally:
         text.detach()  # Whoever opened the file closes it.
+
+
+class _Lines:
+    """The lines of a text, as long as those of one row are not too long together, whose `number` and `size` it has."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.number = self.size = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(_MAX_ROW + 1)
+        self.size += len(line)
+        if self.size > _MAX_ROW:
+            raise MalformedSheet(
+                f"Row {self.number} has more than {_MAX_ROW:,} characters. Is a quote not closed? Longer ones take "
+                "another format."
+            )
+        if not line:
+            raise StopIteration
+        return line
 
 
 def whole_text(file: IO[bytes]) -> str:
@@ -63,8 +92,8 @@ def whole_text(file: IO[bytes]) -> str:
 def json_rows(file: IO[bytes]) -> Iterator[Row]:
     """Rows of a JSON list of objects, all with the same members. Numbers with fractions are `Decimal`s."""
     text = whole_text(file)
-    if text.count(",") > MAX_CELLS:
-        raise MalformedSheet(f"It holds more than {MAX_CELLS:,} values. Split it into several files.")
+    if text.count(",") > _MAX_VALUES:
+        raise MalformedSheet(f"It holds more than {_MAX_VALUES:,} values. Use CSV, or split it into several files.")
     return same_members(_items(text))
 
 

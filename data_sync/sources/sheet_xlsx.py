@@ -20,6 +20,7 @@ _FORMULA = re.compile(rb"<(?:[\w.-]{1,40}:)?f[\s/>]")
 _MAX_ROW = 4 * 2**20
 """Bytes of one row, which is held as a whole. Its texts stand elsewhere."""
 _OVERLAP = 64
+_ROW_TAG = 5
 
 
 def xlsx_rows(file: IO[bytes]) -> Iterator[Row]:
@@ -52,9 +53,10 @@ def _rows(sheet: Any, *, look: bool = False) -> Iterator[Row]:
     """The rows of a sheet; to `look`, the first that has something in it."""
     sheet.reset_dimensions()  # It may claim to have a million rows of thousands of columns.
     for number, cells in enumerate(sheet.iter_rows(), 1):
-        if number > MAX_ROWS or len(cells) > MAX_COLUMNS + 1:
-            yield Row(number, [None] * len(cells))  # Refused by whoever counts.
-            return
+        if number > MAX_ROWS:
+            raise MalformedSheet(f"It has more than {MAX_ROWS:,} rows. Split it into several files.")
+        if len(cells) > MAX_COLUMNS:
+            raise MalformedSheet(f"Row {number} has more than {MAX_COLUMNS:,} columns. Remove some.")
         if not any(cell.value is not None for cell in cells):
             continue
         if look:
@@ -75,7 +77,7 @@ def _look(archive: zipfile.ZipFile) -> bool:
     for member in archive.infolist():
         if not member.filename.startswith(_SHEETS) or not member.filename.endswith(".xml"):
             continue
-        before, since_row = b"", 0
+        before, since_row, rows = b"", 0, 0
         for block in blocks(archive, member.filename):
             seen = before + block
             if b"<!" in seen or b"\x00" in seen:
@@ -86,6 +88,9 @@ def _look(archive: zipfile.ZipFile) -> bool:
                 )
             has_formulas = has_formulas or _FORMULA.search(seen) is not None
             starts = [match.start() for match in _ROW.finditer(seen)]
+            rows += sum(start >= len(before) - _ROW_TAG for start in starts)
+            if rows > MAX_ROWS * 2:  # Some are seen twice, where two blocks meet.
+                raise MalformedSheet(f"It has more than {MAX_ROWS:,} rows. Split it into several files.")
             for one, other in zip([-since_row, *starts], [*starts, len(seen)], strict=True):
                 if other - one > _MAX_ROW:
                     raise MalformedSheet(f"One of its rows has more than {_MAX_ROW >> 20} MiB.")

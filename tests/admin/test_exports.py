@@ -152,3 +152,9 @@ def test_the_lists_of_changes_and_events_find_rows_in_a_few_queries(boss: Client
         assert page.context["cl"].result_count == 1
         assert len(queries) <= most + (1 if connection.vendor == "mysql" else 0), [one["sql"] for one in queries]
     assert f"/changeset/{found.pk}/history/" in page.content.decode()
+
+
+def test_the_list_of_changesets_leads_to_its_table(boss: Client) -> None:
+    making.changeset([making.create(1)])
+    page = boss.get(reverse("admin:data_sync_changeset_changelist") + "?state__exact=pending").content.decode()
+    assert f'href="{reverse("admin:data_sync_changeset_table")}?state__exact=pending"' in page

@@ -338,10 +338,10 @@ def test_views_that_move_a_changeset_stay_outside_of_atomic_requests(boss):
 
 def test_the_export_is_one_json_document_for_those_who_may(boss, client):
     stored = changeset([create(1)])
-    denied = boss.get(url(stored, "export"))
+    denied = boss.post(url(stored, "export"))
     client.force_login(making.user("auditor", "view_changeset", "export_changeset"))
 
-    answer = client.get(url(stored, "export"))
+    answer = client.post(url(stored, "export"))
 
     assert denied.status_code == 403
     assert answer.headers["Content-Disposition"] == f'attachment; filename="changeset-{stored.pk}.json"'
@@ -351,7 +351,7 @@ def test_the_export_is_one_json_document_for_those_who_may(boss, client):
 def test_the_export_needs_its_permission_before_the_answer_begins(client, db):
     client.force_login(making.user("guest", "view_changeset"))
 
-    assert client.get(url(changeset([create(1)]), "export")).status_code == 403
+    assert client.post(url(changeset([create(1)]), "export")).status_code == 403
 
 
 # Applying again

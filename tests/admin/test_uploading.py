@@ -57,6 +57,18 @@ def test_a_bundle_leads_to_its_pull_and_on_to_the_review(puller: Client) -> None
     assert not Tag.objects.exists()
 
 
+def test_a_sheet_leads_to_the_review_with_the_deletes_that_were_asked_for(puller: Client) -> None:
+    Tag.objects.create(name="gone")
+    for data, operations in (({}, {"create"}), ({"deletes": "on", "format": "csv"}, {"create", "delete"})):
+        sent(puller, b"name\nnew\n", "tags.csv", model=TAG, **data)
+        done = DataPull.objects.latest("pk")
+        assert (done.kind, done.model_labels) == (PullKind.SHEET, [TAG])
+        changeset = Changeset.objects.get(pull=done)
+        assert set(changeset.changes.values_list("operation", flat=True)) == operations
+        review = text(puller.get(reverse("admin:data_sync_changeset_change", args=(changeset.pk,))))
+        assert "tags.csv" in review
+
+
 @pytest.mark.parametrize(
     ("content", "data", "words"),
     [
@@ -64,6 +76,7 @@ def test_a_bundle_leads_to_its_pull_and_on_to_the_review(puller: Client) -> None
         (b"name\nnew\n", {}, "is no bundle"),
         (tags, {"model": TAG}, "only a spreadsheet"),
         (bundling.bundle()[:-3], {}, "cut short"),
+        (b"name,colour\nnew,red\n", {"model": TAG, "format": "csv"}, "has no column “colour”"),
     ],
 )
 def test_what_is_wrong_with_a_file_stands_on_the_form(puller: Client, content: Any, data: Any, words: str) -> None:

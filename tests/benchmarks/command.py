@@ -144,7 +144,10 @@ def _case(filled: Filled, changed: float, repeat: int) -> dict[str, Any]:
         ("pull_without_baselines", sides.pull_without_baselines),
         ("approve", sides.approve),
         ("apply", sides.apply),
+        ("plain_dump", sides.plain_dump),
         ("document", sides.document),
+        ("verify", sides.verify),
+        ("verify_stored", sides.verify_stored),
         ("pull_again", sides.pull_again),
     )
     return {

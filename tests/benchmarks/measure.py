@@ -104,8 +104,22 @@ class Sides:
         _expect(result["outcomes"] == {"applied": self.differences} and result["equal"], result)
         return result
 
+    def plain_dump(self) -> Result:
+        return self._place.step("plain_dump", database=APPLIED)
+
     def document(self) -> Result:
         return self._place.step("document", database=APPLIED)
+
+    def verify(self) -> Result:
+        return self._verified("verify")
+
+    def verify_stored(self) -> Result:
+        return self._verified("verify_stored")
+
+    def _verified(self, step: str) -> Result:
+        result = self._place.step(step, database=APPLIED)
+        _expect(result["changes"] > 0 and not result["faults"], result)
+        return result
 
     # Others
 

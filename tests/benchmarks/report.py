@@ -28,7 +28,10 @@ STEPS = {
     "export": "export: all records",
     "approve": "accept all and approve",
     "apply": "apply",
+    "plain_dump": "the changes by `values_list` and `json.dump`",
     "document": "changeset as JSON document",
+    "verify": "verify that document",
+    "verify_stored": "verify all that is stored",
 }
 
 

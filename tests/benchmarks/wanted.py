@@ -8,6 +8,7 @@ from typing import Any
 
 Figures = dict[str, Any]
 
+TRAIL_TIMES, TRAIL_MEMORY = 3, 60e6
 FLOOR_TIMES = {"sqlite": 4.0, "postgresql": 2.0}
 SAVE_TIMES = {"sqlite": 3.0, "postgresql": 6.0}
 DUMP_TIMES, WIRE, GROWTH, MORE_MEMORY, MEMORY, BYTES_PER_ROW, BASELINES = 80, 4e6, 15, 20e6, 100e6, 40, 30
@@ -34,6 +35,14 @@ def wanted(kind: str, found: Figures) -> Iterator[Wish]:
     def at_least(what: str, limit: float, measured: float) -> Wish:
         return _wish(kind, what, "at least", limit, measured, "", measured >= limit)
 
+    for case in found["cases"]:
+        if (changes := sum(case["edits"].values())) >= MANY:
+            for name, what in (("document", "export"), ("verify", "verify")):
+                result, plain = case["steps"][name], case["steps"]["plain_dump"]
+                words = f"{what} of {changes:,} changes"
+                yield at_most(f"{words} / values_list and json.dump", TRAIL_TIMES, result["seconds"] / plain["seconds"])
+                memory = (result["peak"] - result["idle"]) / 1e6
+                yield at_most(f"peak of {words}", TRAIL_MEMORY / 1e6, memory, " MB")
     cases = {case["rows"]: case["steps"] for case in found["cases"] if case["changed"] == 1}
     many, most = cases.get(MANY), cases.get(MOST)
     peers, apply = found["peers"], found["apply"]

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from data_sync.models import Changeset
+from data_sync.services import retention
+from data_sync.services.actors import command_line
 from data_sync.services.guards import Limit, Limits, Rows, guards_of
 from tests.admin import making
-from tests.admin.making import changeset, create, delete, update
+from tests.admin.making import changeset, create, delete, rename, update
 from tests.leasing import beat
 from tests.testapp.models import Term
 
@@ -87,12 +90,27 @@ def screens() -> dict[str, str]:
         if state == "blocked":
             paths["override"] = f"changeset/{stored.pk}/override/"
             paths["review-blocked-print"] = f"changeset/{stored.pk}/print/"
+    answerable = {"applied_at": now, "approval_actor": "mira", "apply_actor": "tomas", "source_name": "Staging"}
+    rows = [update(1, "a word", "another word", outcome="applied"), create(2, outcome="applied")]
+    for number in range(2):
+        stored = changeset(rows, state="applied", purged_at=None if number else now, **answerable)
+        rows = [rename(1, "old-key", "word-1", outcome="applied"), create(2, outcome="applied")]
+    retention.purge(changeset([update(1), create(2), delete(3)], state="rejected").pk, command_line())
+    purged = Changeset.objects.latest("pk")
+    paths |= {
+        "review-purged": f"changeset/{purged.pk}/change/",
+        "lookup": "changeset/lookup/",
+        "lookup-found": "changeset/lookup/?model=testapp.term&q=word-1",
+        "lookup-several": "changeset/lookup/?model=testapp.term&q=w",
+        "retention": "changeset/retention/",
+    }
     return paths
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1366, 320])
-def test_every_screen_fits(arrive, scheme, width):
+def test_every_screen_fits(arrive, scheme, width, settings):
+    settings.DATA_SYNC_RETENTION_DAYS = 1e-9
     person = arrive(viewport={"width": width, "height": 900}, color_scheme=scheme)
     folder = PICTURES / f"{width}-{scheme}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,6 @@ def test_the_exported_file_and_the_printed_page_have_none(arrive, stored):
     expect(person.page.locator("body")).to_contain_text("••• changed")
     person.visit(f"changeset/{stored.pk}/change/")
     with person.page.expect_download() as downloading:
-        person.page.get_by_role("link", name="Export JSON").click()
+        person.page.get_by_role("button", name="Export JSON").click()
     text = Path(downloading.value.path()).read_text(encoding="utf-8")
     assert "canary" not in text and '"redacted":["account","limit","notes"]' in text and "hmac-sha256:" in text

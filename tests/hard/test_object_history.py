@@ -16,7 +16,7 @@ from .models import Booth, Restaurant, SavedByModel
 def test_every_written_row_has_an_entry_that_names_the_changeset(environments: Environments) -> None:
     user = get_user_model().objects.create_superuser("ada")
     environments.add(Restaurant, slug="r", stars=(3, 1), name="same")
-    environments.add(SavedByModel, name="edited", text=("new", "old"))
+    environments.add(SavedByModel, name="edited", title=("new", "old"))
     environments.add(Booth, code="b", name="new", only="source")
     changeset = environments.approved()
     apply.request_apply(changeset.pk, actors.of_user(user))
@@ -27,7 +27,7 @@ def test_every_written_row_has_an_entry_that_names_the_changeset(environments: E
     told = {model: (entry.action_flag, entry.object_repr, entry.change_message) for model, entry in entries.items()}
     assert told == {
         "restaurant": (CHANGE, "r", f"{about}: stars"),
-        "savedbymodel": (CHANGE, "edited", f"{about}: text"),
+        "savedbymodel": (CHANGE, "edited", f"{about}: title"),
         "booth": (ADDITION, "new", about),
     }
     assert entries["restaurant"].get_edited_object() == Restaurant.objects.get()

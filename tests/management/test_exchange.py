@@ -57,6 +57,19 @@ def test_standard_input_is_read_and_nothing_that_differs_ends_with_0(run: Run, m
     assert DataPull.objects.get().upload_name == "stdin"
 
 
+def test_a_sheet_becomes_a_changeset_and_what_it_lacks_goes_only_if_asked(run: Run, tmp_path: Path) -> None:
+    Tag.objects.create(name="gone")
+    path = tmp_path / "tags.csv"
+    path.write_text("name\nnew\n")
+    ran = run("upload", path, "--model", "testapp.tag", "--json")
+    assert (ran.code, ran.document["counts"]["create"], ran.document["counts"]["delete"]) == (2, 1, 0)
+    ran = run("upload", path, "--model", "testapp.tag", "--format", "csv", "--deletes", "--json")
+    assert (ran.code, ran.document["counts"]["create"], ran.document["counts"]["delete"]) == (2, 1, 1)
+    path.write_text("name\nnew\nnew\n")
+    ran = run("upload", path, "--model", "testapp.tag")
+    assert ran.code == 1 and 'Row 3 has the natural key ["new"] of row 2' in ran.err
+
+
 def test_what_is_no_file_or_no_bundle_ends_with_1(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     assert "cannot be read: No such file" in run("upload", path).err

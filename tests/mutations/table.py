@@ -424,8 +424,8 @@ TRUST = (
     Mutation(
         guard="auto-apply: what was agreed on in another shape is no agreement",
         path="data_sync/services/pulling.py",
-        on="knows=both.baselines.knows)",
-        off="knows=both.baselines.has)",
+        on="knows=both.baselines.knows,",
+        off="knows=both.baselines.has,",
         tests=("tests/services/test_auto_apply.py",),
     ),
     Mutation(
@@ -537,6 +537,116 @@ STANDING = (
     ),
 )
 
+UPLOADS = tuple(
+    Mutation(guard=f"uploads: {guard}", path=f"data_sync/{path}", on=on, off=off, tests=(tests,))
+    for guard, path, on, off, tests in (
+        (
+            "the list of members is bounded before it is read",
+            "sources/archive.py",
+            "    if entries > MAX_MEMBERS:\n",
+            "    if False:\n",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "no member has another name than a bundle's",
+            "sources/archive.py",
+            "            if not is_file_member(name):\n",
+            "            if False:\n",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "members do not overlap",
+            "sources/archive.py",
+            "if info.header_offset != place or magic",
+            "if magic",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "the closing member is compared with what is there",
+            "sources/bundle.py",
+            "        refuse_other_closing(said, found)\n",
+            "",
+            "tests/sources/test_bundle.py",
+        ),
+        (
+            "a file has a limit",
+            "services/stored_uploads.py",
+            "            if size > most:\n",
+            "            if False:\n",
+            "tests/services/test_uploads.py",
+        ),
+        (
+            "what was uploaded is what is read",
+            "services/stored_uploads.py",
+            "    if checksum != pull.upload_checksum:\n",
+            "    if False:\n",
+            "tests/services/test_uploads.py",
+        ),
+        (
+            "files supersede those of their own name only",
+            "services/supersede.py",
+            "    if pull.source_id is not None:\n",
+            "    if True:\n",
+            "tests/services/test_uploads.py",
+        ),
+        (
+            "an upload is removed when its pull is over",
+            "services/pull_states.py",
+            "    stored_uploads.discard_once_over(pull_id)\n",
+            "",
+            "tests/services/test_uploads.py",
+        ),
+    )
+)
+
+KEEPING = tuple(
+    Mutation(guard=f"keeping: {what}", path=f"data_sync/services/{file}", on=on, off=off, tests=(tests,))
+    for what, file, on, off, tests in (
+        (
+            "a file that another changeset speaks of stays",
+            "left_files.py",
+            "needed = names & _names_needed() if names else set()",
+            "needed: set[str] = set()",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "a file that has got the name since stays",
+            "left_files.py",
+            'if (f"sha256:{checksum}", size) != (before["checksum"], before["size"]):',
+            "if False:",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "what is open is not purged",
+            "retention.py",
+            "taken = Changeset.objects.filter(pk=changeset_id, state__in=CLOSED, purged_at=None)",
+            "taken = Changeset.objects.filter(pk=changeset_id, purged_at=None)",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "what is being reverted is not purged",
+            "retention.py",
+            "if _is_being_reverted(changeset_id):",
+            "if False:",
+            "tests/services/test_retention.py",
+        ),
+        (
+            "what is rolled back is not announced",
+            "announce.py",
+            "transaction.on_commit(partial(_send, event, event.changeset_id), robust=True)",
+            "_send(event, event.changeset_id)",
+            "tests/services/test_announcing.py",
+        ),
+        (
+            "redacted values are not in a row's history",
+            "row_history.py",
+            "if name in redacted:",
+            "if False:",
+            "tests/services/test_row_history.py",
+        ),
+    )
+)
+
 REVERTING = tuple(
     Mutation(
         guard=f"reverts: {what}",
@@ -573,4 +683,4 @@ REVERTING = tuple(
     )
 )
 
-MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING, *REVERTING)
+MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING, *UPLOADS, *KEEPING, *REVERTING)

@@ -10,8 +10,9 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 
 from data_sync.core.errors import DataSyncError
+from data_sync.core.macs import MacKey
 from data_sync.core.seal import event_hash
-from data_sync.models import Changeset, Event
+from data_sync.models import ChainMark, Changeset, Event
 from data_sync.services import actors, audit
 
 pytestmark = pytest.mark.django_db
@@ -98,3 +99,45 @@ def test_many_may_add_to_one_chain_at_a_time() -> None:
         assert (event.number, event.previous) == (number, previous)
         previous = event.hash
     assert number == 24
+
+
+@pytest.mark.django_db(transaction=True)
+def test_marks_of_the_ledger_are_neither_altered_nor_removed() -> None:
+    audit.record_of("source:7", actors.command_line(), "changed", {})
+    before = list(ChainMark.objects.values())
+    assert [(mark["sequence"], mark["chain"], mark["number"]) for mark in before] == [(1, "source:7", 1)]
+    for attempt in (
+        lambda: ChainMark.objects.update(number=2),
+        lambda: ChainMark.objects.all().delete(),
+        lambda: ChainMark.objects.get().save(),
+        lambda: ChainMark.objects.get().delete(),
+    ):
+        with pytest.raises(DataSyncError, match="only ever added"):
+            attempt()
+    assert list(ChainMark.objects.values()) == before
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("a text of thirty-two bytes or more, no list", "is not a list of texts"),
+        (["short"], "fewer than 32 bytes"),
+        (["env:DATA_SYNC_NOT_THERE"], "'DATA_SYNC_NOT_THERE', which is not set here"),
+        (["k" * 32, "k" * 32], "the same key twice"),
+    ],
+)
+def test_nothing_is_recorded_without_the_code_that_the_settings_ask_for(
+    changeset: Changeset, settings: Any, keys: Any, problem: str
+) -> None:
+    settings.DATA_SYNC_AUDIT_KEYS = keys
+    with pytest.raises(DataSyncError, match=problem) as caught, transaction.atomic():
+        audit.record(changeset.pk, actors.command_line(), "decided", {})
+    assert "k" * 32 not in str(caught.value)
+    assert changeset.events.count() == 3
+
+
+def test_a_key_may_be_in_the_environment(changeset: Changeset, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_SYNC_AUDIT_KEY", "e" * 32)
+    settings.DATA_SYNC_AUDIT_KEYS = ["env:DATA_SYNC_AUDIT_KEY"]
+    event = audit.record(changeset.pk, actors.command_line(), "decided", {})
+    assert event.mac == MacKey(b"e" * 32).of_event(event.chain, 4, event.hash)

@@ -117,7 +117,7 @@ def test_separate_people_do_the_main_job_with_these_groups_alone(environments: E
         "appliers",
     ), stored.state_reason
     assert Tag.objects.get().name == "new"
-    assert reviewer.get(reverse("admin:data_sync_changeset_export", args=(stored.pk,))).status_code == 200
+    assert reviewer.post(reverse("admin:data_sync_changeset_export", args=(stored.pk,))).status_code == 200
     assert viewer.get(reverse("admin:data_sync_changeset_result", args=(stored.pk,))).status_code == 200
     administrator.post(reverse("admin:data_sync_exportkey_add"), {"name": "Production"})
     assert ExportKey.objects.get().created_by.username == "administrators"  # type: ignore[union-attr]

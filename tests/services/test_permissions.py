@@ -106,6 +106,7 @@ TABLE: dict[str, tuple[str, Call]] = {
     "verify.verify_all": ("view_changeset", lambda s, a: verify.verify_all(a)),
     "verify.verify_changeset": ("view_changeset", lambda s, a: verify.verify_changeset(s.pending, a)),
     "verify.verify_file": ("view_changeset", lambda s, a: verify.verify_file(io.BytesIO(EXPORTED), a)),
+    "document.changeset_archive": ("export_changeset", lambda s, a: document.changeset_archive([s.pending], a).read()),
     "document.changeset_document": ("export_changeset", lambda s, a: list(document.changeset_document(s.pending, a))),
     "audit_tables.audit_table": (
         "export_changeset",
@@ -138,6 +139,8 @@ INSIDE = {
     "authority.require_authority": "asks for permissions, and does nothing else",
     "history.record_history": "a part of the apply",
     "pull.give_up_abandoned": "a part of asking for a pull or a revert",
+    "pull_states.record_end": "a part of ending a pull",
+    "pull_states.record_request": "a part of asking for a pull, an upload or a revert",
     "revert.settle": "a part of the apply",
     "source_identity.audience_of": "a part of adding and changing a source",
     "source_identity.protected_key": "a part of adding and changing a source",

@@ -82,7 +82,8 @@ def test_a_comment_is_plain_text_in_any_state_and_in_the_audit_chain() -> None:
     comment.refresh_from_db()
     assert (comment.actor, comment.user) == ("mira", None)
     document = json.loads("".join(changeset_document(changeset, ACTOR)))
-    (event,) = document["events"]
+    event, exported = document["events"]
+    assert exported["action"] == "exported"
     assert (event["action"], event["detail"]) == ("commented", {"change": 1, "text": "Who uses this?\n<b>Tomas</b>"})
 
 

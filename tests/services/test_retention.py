@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,12 @@ from django.urls import reverse
 from data_sync.core.errors import InvalidTransition
 from data_sync.core.seal import event_hash
 from data_sync.models import Change, Changeset, DataPull, KeptRow, PromotedFile
-from data_sync.services import actors, approval, audit, left_files, rehearsal, retention, review
+from data_sync.services import actors, approval, audit, left_files, rehearsal, remarks, retention, review
 from data_sync.services.audit import event_content
 from tests.admin import making
 from tests.environments import Environments
 from tests.management.conftest import Run, run
-from tests.testapp.models import Document
+from tests.testapp.models import Booking, Customer, Detail, Document, Product
 
 __all__ = ["run"]
 
@@ -126,6 +127,32 @@ def test_the_queries_do_not_grow_with_the_changes(due: None) -> None:
         return len(captured)
 
     assert queries(3) == queries(60)
+
+
+def test_what_was_purged_still_verifies(environments: Environments, due: None, run: Run, tmp_path: Path) -> None:
+    old, new = environments.put("old.png", b"old"), environments.put("new.png", b"new")
+    environments.add(Document, name="a", cover=(new, old))
+    environments.add(Document, name="gone", cover=old, only="default")
+    environments.add(Customer, name="ada", account=("secret-new", "secret-old"))
+    there, here = environments.add(Product, sku="old-sku", name="Chair")
+    environments.add(Detail, product=(there, here))
+    Product.objects.using("source").filter(pk=there.pk).update(sku="new-sku")
+    _, bob = environments.add(Customer, name="bob", only="default")
+    Booking.objects.create(customer=bob)
+    done = environments.sync()
+    remarks.comment(done.changes.get(model="testapp.document", operation="update"), "Why?", ACTOR)
+    verified = ["verify", "--all", "--read-files", "--json"]
+    assert run(*verified).document["matches"]
+    assert retention.prune(ACTOR).changesets == [done.pk]
+    found = run(*verified)
+    assert (found.code, found.document["faults"]) == (0, [])
+    exported = tmp_path / "changeset.json"
+    assert run("export", done.pk, "--output", exported).code == run("verify", exported).code == 0
+    assert (
+        b"secret" not in exported.read_bytes() and exported.read_bytes().count(b'"purged":true') == done.changes.count()
+    )
+    done.changes.filter(number=1).update(content_digest="sha256:" + "0" * 64)
+    assert run(*verified).code == 2
 
 
 # Files

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,20 @@ def test_a_bundle_is_there_whole_or_not_at_all_and_said_in_the_trail(
             bundle.write_bundle(wrong, [TAG], environments.actor)
     with pytest.raises(InvalidInput, match=r"Not registered here: a\.b"):
         bundle.write_bundle(tmp_path / "b.zip", ["a.b"], environments.actor)
+
+
+def test_records_that_would_be_taken_for_a_bomb_are_not_compressed(
+    environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments.add(Tag, name="a" * 50, only="default")
+    monkeypatch.setattr("data_sync.core.bundle.ANY_RATIO", 100)
+    monkeypatch.setattr("data_sync.core.bundle.MAX_RATIO", 1)
+    path = tmp_path / "a.zip"
+    made = bundle.write_bundle(path, [TAG], environments.actor)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.getinfo("records.jsonl").compress_type == zipfile.ZIP_STORED
+    monkeypatch.undo()
+    assert made.rows == {TAG: 1} and uploaded(environments, path).state == PullState.DONE
 
 
 def test_a_file_that_is_taken_away_meanwhile_is_named_with_its_row(environments: Environments, tmp_path: Path) -> None:

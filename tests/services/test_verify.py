@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from data_sync.core.errors import InvalidInput, NotPermitted
 from data_sync.core.seal import event_hash
 from data_sync.models import ChainMark, Changeset, Event
-from data_sync.services import actors, approval, audit, ledger, limits, remarks, sources, verify
+from data_sync.services import actors, approval, audit, ledger, limits, pull, remarks, sources, verify
 from data_sync.services.document import changeset_document
 from tests.environments import Environments
 from tests.testapp.models import Article, Category, Copy, Country, Language, Product, Tag
@@ -315,3 +315,26 @@ def test_an_export_is_an_event_in_it(environments: Environments) -> None:
     assert (last["action"], last["actor"]) == ("exported", "ada")
     assert last["detail"] == {"format": "data-sync-changeset", "format_version": "1.0"}
     assert found["changeset"]["chain"] == {"length": last["number"], "head": last["hash"]}
+
+
+def test_every_pull_has_events_however_it_ends(environments: Environments) -> None:
+    ada = get_user_model().objects.create_superuser("ada")
+
+    def told(pull_id: int) -> list[tuple[str, str, Any]]:
+        events = Event.objects.filter(chain=f"pull:{pull_id}").order_by("number")
+        return [
+            (event.action, event.actor, event.detail.get("changeset", event.detail.get("reason"))) for event in events
+        ]
+
+    nothing = environments.pull("testapp.tag")
+    assert told(nothing.pk) == [("requested", "command line", None), ("done", "command line", None)]
+    environments.add(Tag, name="new", only="source")
+    changeset = environments.changeset("testapp.tag")
+    assert told(changeset.pull_id) == [("requested", "command line", None), ("done", "command line", changeset.pk)]
+    asked = pull.request_pull(environments.source, ["testapp.tag"], actors.of_user(ada))
+    pull.cancel_pull(asked.pk, ACTOR)
+    assert told(asked.pk) == [("requested", "ada", None), ("cancelled", "command line", None)]
+    type(environments.source).objects.update(url="http://127.0.0.1:9/api")
+    failed = pull.run_pull(pull.request_pull(environments.source, ["testapp.tag"], actors.of_user(ada)).pk)
+    assert told(failed.pk) == [("requested", "ada", None), ("failed", "ada", failed.error)]
+    assert where(verify.verify_all(ACTOR)) == []

@@ -18,8 +18,8 @@ from data_sync.core.records import Record, split_line
 from data_sync.orm.resolution import schemas
 from data_sync.sources.sheet import SheetSource
 from data_sync.sources.sheet_rows import FORMATS
-from data_sync.sources.sheet_writing import header_row, record_row
 from data_sync.sources.table_files import write_table
+from tests.sheet_writing import header_row, record_row
 
 
 def records(label: str, content: str | bytes, form: str = "csv") -> list[Record]:

@@ -42,7 +42,8 @@ import data_sync.push, data_sync.tasks.choice, data_sync.tasks.functions, data_s
 settings.ALLOWED_HOSTS.append("testserver")
 assert Client().post("/api/data_sync/tasks/run", headers={"Authorization": "Bearer a.b.c"}).status_code == 401
 %s
-print("", *sorted(name for name in sys.modules if name.split(".")[0] in ("google", "grpc", "django_tasks", "requests")))
+print("", *sorted(name for name in sys.modules if name.split(".")[0] in ("google", "grpc", "django_tasks", "requests",
+      "import_export", "tablib", "openpyxl", "yaml", "defusedxml")))
 """
 
 

@@ -11,8 +11,7 @@ from data_sync.core.records import Record
 from data_sync.orm.resolution import target_schema
 from data_sync.orm.schema import Generic, Link, ModelSchema, Value
 from data_sync.orm.values import JSON_NULL
-
-from .sheet_columns import Target, headers_of
+from data_sync.sources.sheet_columns import Target, headers_of
 
 _EXACT = 1 << 53
 
