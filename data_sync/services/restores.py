@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
+from django.db.models import Q
 
-from data_sync.core.states import Operation
+from data_sync.core.states import Operation, RenameChoice
 from data_sync.models import Change, Changeset, KeptRow
 from data_sync.orm.cascades import STAYING
 from data_sync.orm.limits import Problem, problem
@@ -30,9 +31,12 @@ class Restores:
         self._original = original
 
     def add(self, changes: Sequence[Change]) -> None:
-        """Says of changes that undo a delete what comes back besides, and what forbids it."""
+        """Says of changes that undo a delete, or a rename that replaced its row, what comes back besides, and what
+        forbids it."""
         undone = self._original.changes.filter(
-            number__in=[change.undoes for change in changes], operation=Operation.DELETE.value
+            Q(operation=Operation.DELETE.value)
+            | Q(operation=Operation.RENAME.value, rename_choice=RenameChoice.REPLACE.value),
+            number__in=[change.undoes for change in changes],
         )
         deletes = dict(undone.values_list("number", "cascades"))
         kept: dict[int, list[KeptRow]] = {}

@@ -90,15 +90,19 @@ def _some(numbers: Iterable[int]) -> str:
 def settle(revert: Changeset, actor: Actor) -> None:
     """Notes at the changeset that a revert is of what has been undone; all of it: that one is reverted.
 
-    To be called in the apply's transaction, once outcomes are stored. Changes of which the reviewer kept fields are not
-    undone; those whose rows were as before already are.
+    To be called in the apply's transaction, once outcomes are stored. Changes of which the reviewer kept fields, or
+    rejected one of the two that undo them, are not undone; those whose rows were as before already are.
     """
     original = revert.reverts
     assert original is not None
-    accepted = revert.changes.filter(decision=Decision.ACCEPTED.value, kept={}, undoes__isnull=False)
+    whole = {"decision": Decision.ACCEPTED.value, "kept": {}}
+    written, left = (
+        set(changes.filter(undoes__isnull=False).values_list("undoes", flat=True))
+        for changes in (revert.changes.filter(**whole), revert.changes.exclude(**whole))
+    )
     nothing = [] if revert.pull is None else revert.pull.report.get("nothing", [])
     count = 0
-    for numbers in batches([*accepted.order_by("number").values_list("undoes", flat=True), *nothing]):
+    for numbers in batches(sorted((written - left).union(nothing))):
         count += undoable(original, numbers).update(reverted_by=revert.pk)
     detail = {"by": revert.pk, "changes": count}
     if undoable(original).exists():

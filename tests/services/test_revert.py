@@ -11,11 +11,11 @@ from django.db import connection
 
 from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidTransition
-from data_sync.core.states import ChangesetState, Decision, PullState
+from data_sync.core.states import ChangesetState, Decision, PullState, RenameChoice
 from data_sync.models import Change, Changeset, DataPull, KeptRow
 from data_sync.services import pull, revert, review
 from data_sync.services.seals import current_content_seal
-from tests.environments import Environments, applied
+from tests.environments import Environments, applied, decide
 from tests.hard import models as hard
 from tests.testapp.models import (
     Category,
@@ -295,6 +295,40 @@ def test_renames_with_what_lies_below(environments: Environments, first: str) ->
     assert (tables(environments), changeset.state) == (before, "reverted")
 
 
+def test_a_row_whose_former_key_is_another_rows_by_now_is_left_alone_and_named(environments: Environments) -> None:
+    environments.add(Category, slug=("renamed", "before"), title="the same")
+    changeset = environments.sync()
+    other = Category.objects.create(slug="before", title="another")
+    before = tables(environments)
+    done = revert_pull(environments, changeset)
+    assert not Changeset.objects.filter(pull=done).exists() and tables(environments) == before
+    assert "another row's" in done.report["staying"][0]["difference"] and done.report["nothing"] == []
+    other.delete()
+    reverted(environments, changeset)
+    assert (Category.objects.get().slug, changeset.state) == ("before", "reverted")
+
+
+@pytest.mark.parametrize("rejected", ["", "create", "delete"])
+def test_a_rename_that_replaced_its_row_is_undone_with_what_no_record_tells_of(
+    environments: Environments, rejected: str
+) -> None:
+    language = environments.add(Language, country=environments.add(Country, code="FR"), code="fr")
+    environments.add(Copy, language=language, key=("new", "old"), value="v", default=("there", "only here"))
+    before = tables(environments)
+    changeset = environments.let_through(environments.changeset())
+    decide(environments, changeset.changes.get(), rename_choice=RenameChoice.REPLACE)
+    changeset = applied(environments, changeset)
+    made = environments.let_through(revert_of(environments, changeset))
+    assert not made.changes.filter(is_conflict=True).exists()
+    assert sorted(made.changes.values_list("operation", "undoes")) == [("create", 1), ("delete", 1)]
+    accept_all(environments, made)
+    if rejected:
+        decide(environments, made.changes.get(operation=rejected), "rejected")
+    applied(environments, made)
+    changeset.refresh_from_db()
+    assert (tables(environments) == before, changeset.state == "reverted") == (not rejected, not rejected)
+
+
 def test_files_come_from_where_they_still_lie(environments: Environments) -> None:
     environments.put("a.txt", b"new", only="source")
     environments.put("a.txt", b"old", only="default")
@@ -410,5 +444,10 @@ def test_rows_that_were_renamed_since_are_left_alone_and_named(environments: Env
     assert done.state == "done" and not Changeset.objects.filter(pull=done).exists()
     assert "was renamed since" in done.report["staying"][0]["difference"] and done.report["nothing"] == []
     reverted(environments, renaming)
+    row = Category.objects.get()
+    row.delete()
+    done = revert_pull(environments, changeset)
+    assert (done.report["staying"], done.report["nothing"]) == ([], [1])
+    row.save()
     reverted(environments, changeset)
     assert not Category.objects.exists() and changeset.state == "reverted"
