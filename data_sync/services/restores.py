@@ -24,6 +24,22 @@ def place_of(row: KeptRow) -> Place:
     return row.model, str(row.row_pk), "set" if row.effect in STAYING else "create", row.column
 
 
+def is_installed(label: str) -> bool:
+    """Whether there is still such a model."""
+    try:
+        apps.get_model(label)
+    except LookupError:
+        return False
+    return True
+
+
+def gone(label: str) -> str:
+    return (
+        f"There is no model {label} here any more, so that rows of it cannot be brought back. Reject this, and take "
+        "what is needed of them from a backup."
+    )
+
+
 class Restores:
     """Looks up what was kept of the deletes of a changeset."""
 
@@ -81,7 +97,10 @@ def _is_settled(found: Problem, label: str, known: Mapping[str, Any], back: Sequ
     table = column.remote_field.model._meta.concrete_model
     referred = str(known[found["field"]])
     return any(
-        str(row.row_pk) == referred and row.effect == "delete" and table in tables_of(apps.get_model(row.model))
+        str(row.row_pk) == referred
+        and row.effect == "delete"
+        and is_installed(row.model)
+        and table in tables_of(apps.get_model(row.model))
         for row in back
     )
 
@@ -97,6 +116,8 @@ def _problems(rows: Sequence[KeptRow], is_lost: bool) -> list[Problem]:
             "they cannot be brought back. Add them by hand, or register the model with allow_sensitive beforehand."
         )
         found.append(problem("sensitive", "", words))
+    for label in dict.fromkeys(row.model for row in rows if not is_installed(row.model)):
+        found.append(problem("no_model", "", gone(label)))
     for label in dict.fromkeys(row.model for row in rows if row.values is None and row.digest):
         words = f"What was kept of rows of {label} has been purged since, so that they cannot be brought back."
         found.append(problem("purged", "", words))

@@ -97,10 +97,10 @@ def settle(revert: Changeset, actor: Actor) -> None:
     assert original is not None
     whole = {"decision": Decision.ACCEPTED.value, "kept": {}}
     written, left = (
-        set(changes.filter(undoes__isnull=False).values_list("undoes", flat=True))
+        {number for number in changes.values_list("undoes", flat=True) if number is not None}
         for changes in (revert.changes.filter(**whole), revert.changes.exclude(**whole))
     )
-    nothing = [] if revert.pull is None else revert.pull.report.get("nothing", [])
+    nothing: list[int] = [] if revert.pull is None else revert.pull.report.get("nothing", [])
     count = 0
     for numbers in batches(sorted((written - left).union(nothing))):
         count += undoable(original, numbers).update(reverted_by=revert.pk)

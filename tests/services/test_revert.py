@@ -9,11 +9,12 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidTransition
 from data_sync.core.states import ChangesetState, Decision, PullState, RenameChoice
 from data_sync.models import Change, Changeset, DataPull, KeptRow
+from data_sync.orm import remains
 from data_sync.services import pull, revert, review
+from data_sync.services.kept_rows import kept_digest
 from data_sync.services.seals import current_content_seal
 from tests.environments import Environments, applied, decide
 from tests.hard import models as hard
@@ -365,19 +366,60 @@ def test_sensitive_rows_are_not_kept_and_refuse_the_revert(environments: Environ
     assert problem["code"] == "sensitive" and "hard.localsetnull" in problem["message"]
 
 
-def test_what_was_kept_is_what_was_shown(environments: Environments) -> None:
+@pytest.mark.parametrize("forged", ["values", "effect", "all"])
+def test_what_was_kept_is_what_was_shown(environments: Environments, forged: str) -> None:
     product = environments.add(Product, sku="p", name="P", only="default")[1]
     Comment.objects.create(product=product, text="c")
     changeset = environments.sync()
     made = environments.let_through(revert_of(environments, changeset))
     row = KeptRow.objects.get(model="testapp.comment")
-    row.values["text"] = "forged"
-    row.digest = canonical.digest(canonical.dumps(row.values))
+    assert row.digest == kept_digest(bytes(changeset.leaf_key), row) != kept_digest(b"", row)
+    if forged == "effect":
+        row.effect = "unlink"
+    else:
+        row.values["text"] = "forged"
+    if forged == "all":
+        row.digest = kept_digest(bytes(changeset.leaf_key), row)
     row.save()
     accept_all(environments, made)
     done = environments.apply(environments.approve(made))
     assert done.state == "failed" and "altered" in done.state_reason
     assert not Product.objects.exists() and not Comment.objects.exists()
+
+
+def test_rows_of_a_model_that_is_not_installed_any_more_are_named(environments: Environments) -> None:
+    product = environments.add(Product, sku="p", name="P", only="default")[1]
+    Comment.objects.create(product=product)
+    changeset = environments.sync()
+    KeptRow.objects.filter(model="testapp.comment").update(model="testapp.gone")
+    problem = revert_of(environments, changeset).changes.get().problems[0]
+    assert problem["code"] == "no_model" and "testapp.gone" in problem["message"]
+
+
+def test_a_column_that_was_added_since_gets_its_default(environments: Environments) -> None:
+    product = environments.add(Product, sku="p", name="P", only="default")[1]
+    Comment.objects.create(product=product, text="c")
+    known = remains.own_columns
+    with mock.patch.object(remains, "own_columns", lambda model: [one for one in known(model) if one.name != "text"]):
+        changeset = environments.sync()
+    reverted(environments, changeset)
+    assert Comment.objects.get().text == ""
+
+
+def test_a_reference_to_what_another_change_took_is_not_lost(environments: Environments) -> None:
+    """Nothing would know of it once the one change is undone."""
+    seat = hard.Seat.objects.create(name="s", place=1)
+    desk = hard.Desk.objects.create(name="d", sitter=environments.add(hard.Member, name="m")[1])
+    hard.Sticker.objects.create(seat=seat, desk=desk)
+    before = tables(environments)
+    changeset = environments.sync("hard.seat", "hard.desk", "hard.member")
+    one = changeset.changes.get(model="hard.seat").number
+    made = environments.let_through(revert_of(environments, changeset, one))
+    accept_all(environments, made)
+    done = environments.apply(environments.approve(made))
+    assert done.state == "failed" and "refers by desk to a row of hard.desk" in done.state_reason
+    reverted(environments, changeset)
+    assert tables(environments) == before
 
 
 def test_redacted_values_come_back_unseen(environments: Environments) -> None:
