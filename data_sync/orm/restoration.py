@@ -64,6 +64,7 @@ class Restoration:
         self._find_taken = find_taken
         self._is_silent = is_silent
         self.moved: dict[tuple[Model, Any], Any] = {}
+        self._moved_texts: dict[tuple[Model | None, str], Any] = {}
         self._restored: set[tuple[Model, Any]] = set()
         self._later: list[tuple[Kept, Field, Any]] = []
 
@@ -94,6 +95,7 @@ class Restoration:
         self._restored.add((part, old))
         if new != old:
             self.moved[part, old] = new
+            self._moved_texts[part, str(old)] = new
 
     # Rows that went along
 
@@ -266,10 +268,9 @@ class Restoration:
                 from django.contrib.contenttypes.models import ContentType
 
                 target = ContentType.objects.db_manager(self._using).get_for_id(values[ct]).model_class()
-                if target is not None:
-                    old = target._meta.pk.to_python(values[fk])
-                    new = self.moved.get((target._meta.concrete_model or target, old), old)
-                    values[fk] = _field(row.model, fk).to_python(new) if new != old else values[fk]
+                new = self._moved_texts.get((target and target._meta.concrete_model, str(values[fk])))
+                if new is not None:
+                    values[fk] = _field(row.model, fk).to_python(new)
 
     def _moved_value(self, field: Any, value: Any) -> Any:
         return self.moved.get((table_of(field), value), value) if field.target_field.primary_key else value

@@ -16,7 +16,7 @@ from . import audit
 from .actors import Actor
 from .pull import give_up_abandoned
 from .pull_states import ACTIVE, record_request
-from .reverting import undoable
+from .reverting import undoable, undoable_parts
 from .transitions import refusal
 
 SOME = 5
@@ -50,7 +50,7 @@ def request_revert(changeset: Changeset, numbers: Collection[int] | None, actor:
                 f"Pull {running.pk}, which makes a revert of changeset {changeset.pk}, is {running.state}; wait for "
                 f"it, or cancel it (data_sync cancel {running.pk})."
             )
-        if not undoable(changeset, chosen).exists():
+        if not any(part.exists() for part in undoable_parts(changeset, chosen)):
             raise InvalidTransition(f"Nothing of changeset {changeset.pk} is left to be reverted.")
         pull = DataPull.objects.create(
             kind=PullKind.REVERT.value,

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import IO, Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -46,6 +47,13 @@ def undoable(changeset: Changeset, numbers: Collection[int] | None = None) -> Qu
     return changes if numbers is None else changes.filter(number__in=numbers)
 
 
+def undoable_parts(changeset: Changeset, numbers: Collection[int] | None) -> list[QuerySet[Change]]:
+    """The same in number order, in parts: a statement takes so many numbers only."""
+    return (
+        [undoable(changeset)] if numbers is None else [undoable(changeset, some) for some in batches(sorted(numbers))]
+    )
+
+
 def open_revert(pull: DataPull) -> RevertOrigin:
     """Raises `InvalidTransition` where there is nothing left to undo."""
     changeset = pull.reverts
@@ -71,9 +79,8 @@ class RevertOrigin(Origin):
 
     def __init__(self, pull: DataPull, changeset: Changeset) -> None:
         self._changeset = changeset
-        self._changes = undoable(changeset, pull.options.get("numbers"))
-        labels = set(self._changes.order_by().values_list("model", flat=True).distinct())
-        self._inverse = Inverse(labels)
+        self._parts = undoable_parts(changeset, pull.options.get("numbers"))
+        self._inverse = Inverse(self._labels())
         super().__init__(pull, self._inverse)
         self._left = Left()
         self._pairs: dict[Renamed, Key] = {}
@@ -84,10 +91,13 @@ class RevertOrigin(Origin):
         self._staying: list[dict[str, str]] = []
         self._restores = Restores(changeset)
 
+    def _labels(self) -> set[str]:
+        return {label for part in self._parts for label in part.order_by().values_list("model", flat=True).distinct()}
+
     def agree(self, here: Manifest, there: Manifest) -> Agreement:
         """The models of the changes, as they were compared then. Raises `InvalidTransition` for one that is another by
         now."""
-        labels = set(self._changes.order_by().values_list("model", flat=True).distinct())
+        labels = self._labels()
         known = compared_schemas(self._changeset)
         for label in sorted(labels):
             self._refuse_outdated(label, known)
@@ -103,7 +113,7 @@ class RevertOrigin(Origin):
             raise InvalidTransition(
                 f"{label} is no longer registered here: its changes cannot be reverted. Register it, or choose others."
             )
-        change = self._changes.filter(model=label)[0]
+        change = next(change for part in self._parts for change in part.filter(model=label)[:1])
         record: Mapping[str, Any] = change.before if change.after is None else change.after
         unlike = sorted(
             (record.keys() ^ set(known[label].field_names))
@@ -135,13 +145,13 @@ class RevertOrigin(Origin):
 
     def _prepare(self, agreement: Agreement) -> None:
         """Makes the inverse records. Before the source is read, which is done by a thread without database."""
-        names = _Names(self._changeset, self._changes, list(agreement.schemas))
+        names = _Names(self._changeset, self._parts)
         self._pairs = {row: key for row, key in names.pairs.items() if row not in names.replaced}
         self._later = _renamed_later(self._changeset)
         for label, schema in agreement.schemas.items():
             reader = RowReader(schema, DEFAULT_DB_ALIAS)
-            changes = self._changes.filter(model=label).iterator(chunk_size=400)
-            for batch in batches(changes):
+            found = (part.filter(model=label).iterator(chunk_size=400) for part in self._parts)
+            for batch in batches(chain.from_iterable(found)):
                 self._add(schema, batch, names, _now(schema, reader, [names.here(change) for change in batch]))
 
     def _add(self, schema: ModelSchema, batch: Sequence[Change], names: _Names, now: Mapping[str, Record]) -> None:
@@ -211,13 +221,14 @@ class _Names:
     """Which keys rows have by now, and are to have: what the changeset renamed, what has been undone of that, and what
     is to be. Rows that were renamed otherwise since are not found."""
 
-    def __init__(self, changeset: Changeset, chosen: QuerySet[Change], labels: Sequence[str]) -> None:
+    def __init__(self, changeset: Changeset, chosen: Sequence[QuerySet[Change]]) -> None:
         everything = changeset.changes.filter(operation=Operation.RENAME.value, outcome=Outcome.APPLIED.value)
         order = {label: place for place, label in enumerate(schemas())}
         replaced = set(everything.filter(rename_choice=RenameChoice.REPLACE.value).values_list("number", flat=True))
         rows = list(everything.values_list("number", "model", "previous_key", "key", "reverted_by"))
         rows.sort(key=lambda row: (order.get(row[1], 0), row[0]))
-        numbers = set(chosen.filter(operation=Operation.RENAME.value).values_list("number", flat=True))
+        renames = (part.filter(operation=Operation.RENAME.value) for part in chosen)
+        numbers = {number for part in renames for number in part.values_list("number", flat=True)}
         self._forward = Rekeying(schemas(), {(row[1], canonical.dumps(row[2])): tuple(row[3]) for row in rows})
         undone: dict[Renamed, Key] = {}
         for _, label, previous, key, by in rows:

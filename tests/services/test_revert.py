@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 from unittest import mock
 
@@ -252,6 +253,21 @@ def test_a_revert_is_reverted(environments: Environments) -> None:
     made = reverted(environments, changeset)
     again = reverted(environments, made)
     assert (tables(environments), made.state, again.reverts) == (after, "reverted", made)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite is built with such a limit")
+def test_more_changes_can_be_chosen_than_a_statement_takes_values(environments: Environments) -> None:
+    Tag.objects.using("source").bulk_create(Tag(name=f"{number}") for number in range(900))
+    changeset = environments.sync()
+    connection.ensure_connection()
+    known = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 850)
+    try:
+        made = revert_of(environments, changeset, *range(1, 891))
+        again = revert_of(environments, changeset, *range(1, 891))
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, known)
+    made.refresh_from_db()
+    assert (made.deletes, again.deletes, made.state) == (890, 890, "superseded")
 
 
 def test_where_nothing_differs_there_is_no_changeset(environments: Environments) -> None:
