@@ -27,6 +27,7 @@ from .actors import Actor
 from .audit_keys import keyring
 from .content import key_digest
 from .document import document_lines
+from .kept_rows import kept_digest
 from .ledger import event_problem, mark_content, unmarked_chains
 from .seals import current_content_seal
 from .verify_files import file_faults
@@ -154,7 +155,7 @@ def _beside(changeset: Changeset) -> Iterator[Fault]:
             yield Fault(part="change", number=number, member="has_problems", message=words)
     rows = changeset.kept_rows.exclude(values=None).exclude(digest="").order_by("number")
     for row in rows.iterator(chunk_size=200):
-        if canonical.digest(canonical.dumps(row.values)) != row.digest:
+        if kept_digest(bytes(changeset.leaf_key), row) != row.digest:
             words = f"What is kept of {row.model} for a revert is not what its digest is of."
             yield Fault(part="kept row", number=row.number, message=words)
 
