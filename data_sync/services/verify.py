@@ -29,6 +29,7 @@ from .actors import Actor
 from .audit_keys import keyring
 from .content import key_digest
 from .document import document_lines
+from .kept_rows import kept_digest
 from .ledger import event_problem, mark_content, unmarked_chains
 from .seals import current_content_seal
 from .verify_files import file_faults
@@ -175,6 +176,10 @@ def _beside(changeset: Changeset) -> Iterator[Fault]:
         if changeset.purged_at is None and flags[:3] != list(map(bool, flags[3:])):
             words = f"Whether change {number} has problems, is a conflict, or takes rows along was altered."
             yield Fault(part="change", number=number, member="has_problems", message=words)
+    applied = changeset.events.filter(action="applied").order_by("-number").first()
+    if applied is not None and applied.detail.get("kept_rows", "") != kept_digest(changeset):
+        words = "What deletes have left for a revert is not what they left: a row was added, removed or altered."
+        yield Fault(part="kept row", message=words)
     rows = changeset.kept_rows.exclude(values=None).exclude(digest="").order_by("number")
     for row in rows.iterator(chunk_size=200):
         if canonical.digest(canonical.dumps(row.values)) != row.digest:
