@@ -20,6 +20,7 @@ from .sheet_resources import Resource, resource_of
 from .sheet_rows import Format, Row, read_rows
 
 MOST_ERRORS = 20
+_UNSAID = "cannot be used; why is not said, because it may quote a redacted value."
 
 
 class SheetSource:
@@ -94,7 +95,7 @@ class SheetSource:
             try:
                 cells = resource.prepared(columns.headers, cells, row.number)
             except ValueError as error:
-                self._refuse(row.number, "", str(error))
+                self._refuse(row.number, "", _UNSAID if self.schema.redacted else str(error))
                 continue
             self._keep(columns, cells, row.number)
         return columns
@@ -147,13 +148,9 @@ class SheetSource:
         try:
             into[member.name] = read(member, cells)
         except CellRefused as refused:
-            is_redacted = member.name in self.schema.redacted
-            why = (
-                "cannot be used; why is not said, because it may quote a redacted value."
-                if is_redacted
-                else str(refused)
-            )
-            self._refuse(number, columns.name(refused.index), why)
+            # What a resource of the project's own says may quote any cell of the row.
+            may_quote = member.name in self.schema.redacted or (self.schema.redacted and member.name in columns.cleans)
+            self._refuse(number, columns.name(refused.index), _UNSAID if may_quote else str(refused))
 
     def _refuse(self, number: int, header: str, reason: str) -> None:
         where = f"{self._word} {number}, column “{header}”" if header else f"{self._word} {number}"

@@ -6,6 +6,7 @@ import dataclasses
 import io
 from typing import Any
 
+import openpyxl
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -202,6 +203,23 @@ def test_a_resource_of_the_project_names_columns_and_cleans_cells(
     assert changes(found) == [("create", ["hallo"], {"word": "hallo", "meaning": "hello"})]
     done = upload(environments, "term", "Wort,Bedeutung\nx,bad\n")
     assert "Row 2, column “Bedeutung” is refused by the resource: no such meaning" in done.error
+    found = changeset(environments, "term", "Wort,Bedeutung\nx,'=SUM\n")
+    assert changes(found) == [("create", ["x"], {"word": "x", "meaning": "=sum"})]
+    file = io.BytesIO()
+    write_table("xlsx", ["Wort", "Bedeutung"], [["x", None]], file)
+    book = openpyxl.load_workbook(file)
+    book.active["B2"] = "#DIV/0!"
+    book.save(file := io.BytesIO())
+    done = upload(environments, "term", file.getvalue(), "xlsx")
+    assert "Row 2, column “Bedeutung” holds the error #DIV/0!" in done.error
+
+
+def test_what_a_resource_says_is_not_told_where_it_may_quote_what_is_redacted(
+    environments: Environments, term_resource: None
+) -> None:
+    registry._registrations[Term] = dataclasses.replace(registry._registrations[Term], redact=("meaning",))
+    done = upload(environments, "term", "Wort,Bedeutung\nrefused,hunter2\nx,bad\n")
+    assert done.error.count("why is not said") == 2 and "hunter2" not in done.error
 
 
 @pytest.mark.parametrize("path", ["tests.testapp.resources.Nothing", "tests.testapp.models.Term", "x"])
