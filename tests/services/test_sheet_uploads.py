@@ -124,6 +124,19 @@ def test_absent_columns_and_absent_rows_stay_as_they_are(environments: Environme
     assert Product.objects.get(sku="d").created is not None
 
 
+def test_a_later_sheet_takes_the_place_of_one_only_if_it_has_its_rows_and_columns(environments: Environments) -> None:
+    for sku in "ab":
+        Product.objects.create(sku=sku, name=f"Old {sku}")
+    first = changeset(environments, "product", "sku,name\na,New\n")
+    for content in ("sku,name\nb,New\n", "sku,name\nb,Old b\n", "sku,category\na,\n"):
+        assert upload(environments, "product", content).state == PullState.DONE
+        first.refresh_from_db()
+        assert first.state == "pending"
+    upload(environments, "product", "sku,name\na,Newer\nb,Old b\n")
+    first.refresh_from_db()
+    assert first.state == "superseded"
+
+
 def test_only_if_asked_rows_that_a_sheet_lacks_are_deletes_under_the_guards(environments: Environments) -> None:
     for word in "abcd":
         Slot.objects.create(name=word, place=ord(word))
