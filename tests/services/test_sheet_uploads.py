@@ -148,6 +148,8 @@ def test_only_if_asked_rows_that_a_sheet_lacks_are_deletes_under_the_guards(envi
     }  # fmt: skip
     assert found.state == "blocked" and "too_many_deletes_percent" in found.guards[0]["code"]
     assert not changeset(environments, "slot", "name,place\nf,97\n", deletes=False).deletes
+    with pytest.raises(DataSyncError, match="lacks the column name, category"):
+        upload(environments, "product", "sku\na\n", deletes=True)
 
 
 def test_a_column_that_new_rows_need_is_named_on_each_of_them(environments: Environments) -> None:
