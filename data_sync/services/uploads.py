@@ -86,7 +86,7 @@ def _checked(kind: PullKind, file: IO[bytes], name: str, options: Mapping[str, A
     schema = schemas().get(options["model"])
     if schema is None:
         raise InvalidInput(f"{options['model']} is not registered here. Known: {', '.join(sorted(schemas()))}.")
-    check_headers(file, format_of(options.get("format", ""), name), schema)
+    check_headers(file, format_of(options.get("format", ""), name), schema, has_all=bool(options.get("deletes")))
     return [schema.label]
 
 

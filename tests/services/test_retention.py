@@ -211,6 +211,24 @@ def test_a_file_that_has_got_the_name_since_stays(environments: Environments, du
     assert environments.files()["covers/old.png"] == b"others"
 
 
+def test_a_file_of_a_row_that_went_along_is_not_taken_for_its_roots(environments: Environments, due: None) -> None:
+    environments.put("covers/child.png", b"child", only="default")
+    root = {"name": "covers/root.png", "size": 4, "checksum": "sha256:" + "0" * 64}
+    stored = making.changeset([making.delete(1, files={"cover": {"before": root, "after": None}})], state="applied")
+    stored.changes.update(outcome="applied")
+    KeptRow.objects.create(
+        changeset=stored,
+        number=1,
+        change_number=1,
+        model="testapp.document",
+        row_pk=1,
+        effect="delete",
+        values={"cover": "covers/child.png"},
+    )
+    assert retention.prune(ACTOR).left_files == 1
+    assert environments.files() == {}
+
+
 class Killed(BaseException):
     pass
 
