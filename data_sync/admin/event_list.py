@@ -23,7 +23,7 @@ LONGEST = 200
 
 @admin.register(Event)
 class EventAdmin(TableAdmin):
-    list_display = ("at_words", "about", "number", "action", "actor", "detail_text")
+    list_display = ("at_words", "about", "number_words", "action", "actor", "detail_text")
     list_display_links = None
     list_filter = ("action",)
     search_fields = ("actor", "action", "=chain")
@@ -45,6 +45,10 @@ class EventAdmin(TableAdmin):
             return format_html("<bdi>{}</bdi>", event.chain)
         url = reverse("admin:data_sync_changeset_history", args=(event.changeset_id,))
         return format_html('<a href="{}">{}</a>', url, event.chain)
+
+    @admin.display(description=gettext_lazy("number"), ordering="number")
+    def number_words(self, event: Event) -> int:
+        return event.number
 
     @admin.display(description=gettext_lazy("detail"))
     def detail_text(self, event: Event) -> SafeString:
