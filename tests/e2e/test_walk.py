@@ -1,4 +1,4 @@
-"""From log-in to applied, in a real browser, against a real source; with and without JavaScript."""
+"""From log-in to applied, and back, in a real browser, against a real source; with and without JavaScript."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.testapp.models import Term
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with-script", "without-script"])
-def test_a_person_pulls_reviews_and_applies(arrive, environments, script):
+def test_a_person_pulls_reviews_applies_and_reverts(arrive, environments, script):
     for number in range(3):
         environments.add(Term, word=f"same-{number}", meaning="the same")
     environments.add(Term, word="boots", meaning=("Boots of 2026", "Boots of 2025"))
@@ -64,3 +64,20 @@ def test_a_person_pulls_reviews_and_applies(arrive, environments, script):
     page.get_by_label("Source").select_option("Staging")
     page.get_by_role("button", name="Pull now").click()
     expect(page.locator(".ds-root")).to_contain_text("+1")
+
+    # And it is undone, by a changeset to review; what was added is registered to stay
+    person.visit(f"changeset/{Changeset.objects.get(state='applied').pk}/result/")
+    page.get_by_role("link", name="Revert…").click()
+    page.get_by_role("button", name="Make the revert").click()
+    page.get_by_role("link", name="Review changeset").click()
+    expect(page.locator(".ds-root")).to_contain_text("Revert of changeset")
+    expect(page.get_by_role("article", name="boots").locator("ins")).to_have_text("2025")
+    page.get_by_role("button", name="Accept 1 undecided").click()
+    expect(bar).to_contain_text("1 accepted")
+    page.get_by_role("link", name="Review & apply").click()
+    page.get_by_role("button", name="Approve and apply 1 change").click()
+    expect(page.locator(".ds-title .ds-badge")).to_contain_text("applied")
+    assert dict(Term.objects.exclude(word__startswith="same").values_list("word", "meaning")) == {
+        "boots": "Boots of 2025",
+        "socks": "Warm ones",
+    }
