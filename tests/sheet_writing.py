@@ -13,7 +13,7 @@ from data_sync.orm.schema import Generic, Link, ModelSchema, Value
 from data_sync.orm.values import JSON_NULL
 from data_sync.sources.sheet_columns import Target, headers_of
 
-_EXACT = 1 << 53
+_EXACT = 10**15
 
 
 def header_row(schema: ModelSchema) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +29,10 @@ from .values import JSON_NULL, Codec, Field
 
 _INTEGER = re.compile(r"[+-]?\d{1,100}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,4})?", re.ASCII)
-_EXACT = 1 << 53
-"""Beyond it, a spreadsheet's numbers are no longer every integer."""
+_EXACT = 10**15
+"""From here on a number in a spreadsheet may have lost its last digits: Excel keeps fifteen."""
+_FINER = re.compile(r"\d[.,]\d{6}\d*[1-9]", re.ASCII)
+"""Of a time, more of a second than microseconds."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _MOST_DIGITS = 1000
 
@@ -45,6 +48,8 @@ def plain_of(field: Field, codec: Codec, cell: Any, *, has_types: bool) -> Any:
         return _nothing(field, has_types=has_types)
     if isinstance(cell, str) and "\x00" in cell:
         raise ValueError("holds the character U+0000, which databases cannot store. Remove it.")
+    if not has_types and isinstance(cell, int | float) and not isinstance(field, models.FloatField):
+        _refuse_long(cell)
     if not type(field).__module__.startswith("django.db.models."):
         return _of_project(field, codec, cell, has_types=has_types)
     match field:
@@ -92,6 +97,11 @@ def _nothing(field: Field, *, has_types: bool) -> Any:
     raise ValueError("is empty, and the column takes no null. Fill it in.")
 
 
+def _refuse_long(number: float) -> None:
+    if not -_EXACT < number < _EXACT:
+        raise ValueError(f"is the number {number}, which may have been rounded. Enter it as text.")
+
+
 def _text(cell: Any) -> str:
     match cell:
         case str():
@@ -135,7 +145,9 @@ def integer(cell: Any) -> int:
             return cell
         case float() | Decimal() as number:
             if not -_EXACT < number < _EXACT:
-                raise ValueError(f"is the number {cell}, which may have been rounded. Enter it as text.")
+                raise ValueError(
+                    f"is the number {cell}, which may have been rounded. Write all digits, without a point."
+                )
             if number == int(number):
                 return int(number)
         case str() if _INTEGER.fullmatch(cell.strip()):
@@ -149,11 +161,17 @@ def _float(cell: Any) -> float:
             pass
         case int() | float() | Decimal() as number if -_FLOATS < number < _FLOATS:
             return float(number)
-        case str() if cell.strip() in ("inf", "-inf", "nan") or _NUMBER.fullmatch(cell.strip()):
+        case str() if cell.strip() in ("inf", "-inf", "nan"):
             return float(cell)
+        case str() if _NUMBER.fullmatch(cell.strip()):
+            found = float(cell)
+            if isfinite(found) and (found or not _DIGIT.search(cell.lower().partition("e")[0])):
+                return found
+            raise ValueError(f"is {_shown(cell)}, which no double can hold. Correct it.")
     raise ValueError(f"is {_shown(cell)}, and the column holds numbers. {_POINT}")
 
 
+_DIGIT = re.compile("[1-9]")
 _FLOATS = Decimal("1.7e308")
 _POINT = "Write a point before decimals, and no separators."
 
@@ -252,6 +270,7 @@ def _duration(codec: Codec, cell: Any) -> timedelta:
         case time():  # What a spreadsheet makes of a duration below a day.
             return datetime.combine(date.min, cell) - datetime.min
         case str():
+            _refuse_finer(cell)
             found = _read(codec, cell.strip(), "", python=True)
             if found is not None:
                 return found  # type: ignore[no-any-return]
@@ -270,6 +289,8 @@ def _uuid(cell: Any) -> UUID:
 def _address(field: Field, cell: Any) -> str:
     text = _text(cell).strip()
     try:
+        if "%" in text:
+            raise ValueError("a zone, which no column keeps")
         ip_address(text)
         # An IPv6 address has one form in the database, and many in the world.
         return str(field.to_python(text))
@@ -357,10 +378,17 @@ def _read(codec: Codec, text: str, words: str, *, python: bool = False) -> Any:
 
 
 def _parsed(parse: Callable[[str], Any], text: str, kind: str, example: str) -> Any:
+    _refuse_finer(text)
     try:
         return parse(text.strip())
     except ValueError:
         raise ValueError(f"is {_shown(text)}, which is no {kind}. Write one such as {example}.") from None
+
+
+def _refuse_finer(text: str) -> None:
+    """Python cuts what comes after microseconds."""
+    if _FINER.search(text):
+        raise ValueError(f"is {_shown(text)}, which is finer than a microsecond. Round it as you mean it.")
 
 
 def _shown(cell: Any) -> str:

@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from data_sync.core import canonical
 from data_sync.models import Changeset, KeptRow
+from data_sync.models.fields import as_stored
 from data_sync.orm.batches import batches
 from data_sync.orm.cascades import Reaches, Row
 from data_sync.orm.insertion import insert_plain
@@ -62,3 +63,16 @@ class Keeper:
         text, digest = (None, "") if row.values is None else (canonical.dumps(row.values), kept_digest(self._key, row))
         identity = [self._changeset.pk, self._last, number, row.model, canonical.dumps(row.row_pk)]
         return [*identity, row.effect, row.column, text, digest]
+
+
+def kept_seal(changeset: Changeset) -> str:
+    """Over what is kept of every row, by number: the values by their digests, which stay when they are purged. "" where
+    nothing is kept."""
+    rows = changeset.kept_rows.order_by("number").values_list(
+        "number", "change_number", "model", as_stored("row_pk"), "effect", "column", "digest"
+    )
+    sha, is_any = hashlib.sha256(b"data-sync kept rows 1\n"), False
+    for row in rows.iterator(chunk_size=2000):
+        is_any = True
+        sha.update(canonical.dumps(list(row)).encode() + b"\n")
+    return "sha256:" + sha.hexdigest() if is_any else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 
@@ -11,11 +11,12 @@ from django.db import transaction
 from django.db.models import F
 
 from data_sync import conf
+from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, LeaseLost, TooManyBytes, WrongFile
 from data_sync.core.records import FileValue
 from data_sync.core.source import Outside, RecordSource
 from data_sync.core.states import PullState
-from data_sync.models import DataPull
+from data_sync.models import Change, DataPull
 from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
 from data_sync.orm.staging import is_staged, stage
@@ -143,7 +144,7 @@ def compare_and_store(turn: Turn) -> None:
         # Writes first: it takes SQLite's lock, and shows that the lease is ours and nobody has cancelled the pull.
         move(pull, PullState.COMPARING)
         changeset = store_changeset(pull, agreement, comparison, prepared, None if rows_here is None else rows)
-        supersede(pull, list(agreement.schemas), changeset)
+        supersede(pull, list(agreement.schemas), changeset, _has_seen(agreement, rows_here))
         # Last, in the order in which an apply locks these tables.
         both.baselines.store()
         finish(
@@ -157,6 +158,17 @@ def compare_and_store(turn: Turn) -> None:
             files_fetched=F("files_fetched") + turn.fetched,
             report={"schema": agreement.report(), "models": prepared.models, **origin.report()},
         )
+
+
+def _has_seen(agreement: Agreement, rows: Mapping[str, Collection[str]] | None) -> Callable[[Change], bool]:
+    """Whether a change of an older pull is about rows and fields that this one has compared."""
+
+    def has_seen(change: Change) -> bool:
+        before, after, fields = change.before or {}, change.after or {}, agreement.schemas[change.model].field_names
+        is_row = rows is None or canonical.dumps(change.key) in rows[change.model]
+        return is_row and all(name in fields or (name in before and before[name] == after[name]) for name in after)
+
+    return has_seen
 
 
 def _outside(source: RecordSource, agreement: Agreement) -> Outside:

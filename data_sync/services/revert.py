@@ -72,14 +72,18 @@ def _check(changeset: Changeset, numbers: Collection[int]) -> None:
     for batch in batches(numbers):
         rows = changeset.changes.filter(number__in=batch).values_list("number", "outcome", "reverted_by")
         known |= {number: (outcome, by) for number, outcome, by in rows}
+    unknown = [number for number in numbers if number not in known]
+    if unknown:
+        raise InvalidInput(f"Changeset {changeset.pk} has no change {_some(unknown)}. Its result has their numbers.")
     reasons = {
-        "are not changes of it": [number for number in numbers if number not in known],
-        "were not applied": [number for number, (outcome, _) in known.items() if outcome != Outcome.APPLIED],
-        "are reverted already": [number for number, (_, by) in known.items() if by is not None],
+        "not applied": [number for number, (outcome, _) in known.items() if outcome != Outcome.APPLIED],
+        "reverted already": [number for number, (_, by) in known.items() if by is not None],
     }
     for words, which in reasons.items():
         if which:
-            raise InvalidInput(f"Of changeset {changeset.pk}, {_some(which)} {words}.")
+            raise InvalidInput(
+                f"Nothing can be undone of what was {words}: {_some(which)} of changeset {changeset.pk}. Leave it out."
+            )
 
 
 def _some(numbers: Iterable[int]) -> str:

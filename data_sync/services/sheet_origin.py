@@ -36,8 +36,9 @@ class SheetOrigin(Origin):
             raise InvalidTransition(f"{label or 'No model'} is not registered here. Known: {', '.join(schemas())}.")
         form = format_of(str(pull.options.get("format") or ""), pull.upload_name)
         with stored_uploads.opened(pull) as file:
-            super().__init__(pull, SheetSource(file, form, schema))
-        self.finds_renames = bool(pull.options.get("deletes"))
+            has_all = bool(pull.options.get("deletes"))
+            super().__init__(pull, SheetSource(file, form, schema, has_all=has_all))
+        self.finds_renames = has_all
 
     def agree(self, here: Manifest, there: Manifest) -> Agreement:
         """What the sheet has. Its other columns are left out, which is no difference of schemas: it holds nothing."""

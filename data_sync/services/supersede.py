@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.db.models import Count, Q
 
 from data_sync.core.errors import Busy
 from data_sync.core.states import ChangesetState, Operation, PullKind, PullState
-from data_sync.models import Changeset, DataPull
+from data_sync.models import Change, Changeset, DataPull
 
 from . import audit
 from .actors import Actor
@@ -24,17 +24,25 @@ LOOKED_BACK = 20
 """So many of a source's latest changesets may be ones that an apply has given up."""
 
 
-def supersede(pull: DataPull, labels: Collection[str], changeset: Changeset | None) -> None:
+def supersede(
+    pull: DataPull,
+    labels: Collection[str],
+    changeset: Changeset | None,
+    has_seen: Callable[[Change], bool] = lambda change: True,
+) -> None:
     """Retires open changesets of the same origin whose models this complete pull has covered.
 
-    Their decisions, comments and ticks stand in the new changeset where a change is the same: key, operation, before-
-    and after-digest, and what it takes along. So do those of changesets whose apply wrote nothing. What was decided
-    later counts, and nothing that was decided before a changeset of the same models was applied or rejected, or both
-    sides were found equal. To be called in the transaction that stores the new changeset.
+    `has_seen`: whether the pull has looked at all that a change of these models is about, where it has not looked at
+    every row and column. Their decisions, comments and ticks stand in the new changeset where a change is the same:
+    key, operation, before- and after-digest, and what it takes along. So do those of changesets whose apply wrote
+    nothing. What was decided later counts, and nothing that was decided before a changeset of the same models was
+    applied or rejected, or both sides were found equal. To be called in the transaction that stores the new changeset.
     """
     covered = set(labels)
     actor = Actor(label=pull.actor, user=pull.requested_by)
-    retired = [old for old in _open(pull, changeset) if _covers(pull, old, covered) and _retire(old, pull, changeset)]
+    retired = [
+        old for old in _open(pull, changeset) if _covers(pull, old, covered, has_seen) and _retire(old, pull, changeset)
+    ]
     for old in retired:
         audit.record(old.pk, actor, "superseded", {"by": changeset.pk if changeset else None, "pull": pull.pk})
     if changeset is None:
@@ -73,8 +81,11 @@ def _same_origin(pull: DataPull) -> Q:
     return Q(source=None, kind=pull.kind, source_name=pull.source_name, reverts=pull.reverts_id)
 
 
-def _covers(pull: DataPull, old: Changeset, covered: set[str]) -> bool:
+def _covers(pull: DataPull, old: Changeset, covered: set[str], has_seen: Callable[[Change], bool]) -> bool:
     """Whether a pull has looked at all that an older changeset is about."""
+    if pull.kind == PullKind.SHEET:
+        changes = old.changes.only("model", "key", "before", "after").iterator(chunk_size=500)
+        return set(old.model_labels) <= covered and all(map(has_seen, changes))
     if pull.kind != PullKind.REVERT:
         return set(old.model_labels) <= covered
     numbers = pull.options.get("numbers")

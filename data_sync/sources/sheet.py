@@ -15,11 +15,12 @@ from data_sync.core.source import Handle, Request
 from data_sync.core.wire import write_stream
 from data_sync.orm.schema import ModelSchema
 
-from .sheet_columns import CellRefused, Columns, Target, columns_of
+from .sheet_columns import CellRefused, Columns, Target, columns_of, headers_of
 from .sheet_resources import Resource, resource_of
 from .sheet_rows import Format, Row, read_rows
 
 MOST_ERRORS = 20
+_UNSAID = "cannot be used; why is not said, because it may quote a redacted value."
 
 
 class SheetSource:
@@ -29,9 +30,11 @@ class SheetSource:
     members of the model's records that the sheet has no column for; files always are.
     """
 
-    def __init__(self, file: IO[bytes], form: Format, schema: ModelSchema) -> None:
-        """Reads all of it. Raises `MalformedSheet`, which names up to twenty cells; then nothing is kept."""
+    def __init__(self, file: IO[bytes], form: Format, schema: ModelSchema, *, has_all: bool = False) -> None:
+        """Reads all of it. `has_all`: rows that it lacks are to be deleted. Raises `MalformedSheet`, which names up to
+        twenty cells; then nothing is kept."""
         self.schema = schema
+        self._has_all = has_all
         self.key_rows: dict[str, int] = {}
         self._spool: IO[bytes] = tempfile.TemporaryFile(dir=conf.spool_dir(), prefix="data_sync_")
         self._errors: list[str] = []
@@ -81,7 +84,7 @@ class SheetSource:
     # Reading
 
     def _read(self, rows: Iterator[Row], form: Format, resource: Resource) -> Columns:
-        columns = _columns(rows, form, self.schema, resource)
+        columns = _columns(rows, form, self.schema, resource, self._has_all)
         width = len(columns.headers)
         for row in rows:
             cells = row.cells
@@ -94,7 +97,7 @@ class SheetSource:
             try:
                 cells = resource.prepared(columns.headers, cells, row.number)
             except ValueError as error:
-                self._refuse(row.number, "", str(error))
+                self._refuse(row.number, "", _UNSAID if self.schema.redacted else str(error))
                 continue
             self._keep(columns, cells, row.number)
         return columns
@@ -147,13 +150,9 @@ class SheetSource:
         try:
             into[member.name] = read(member, cells)
         except CellRefused as refused:
-            is_redacted = member.name in self.schema.redacted
-            why = (
-                "cannot be used; why is not said, because it may quote a redacted value."
-                if is_redacted
-                else str(refused)
-            )
-            self._refuse(number, columns.name(refused.index), why)
+            # What a resource of the project's own says may quote any cell of the row.
+            may_quote = member.name in self.schema.redacted or (self.schema.redacted and member.name in columns.cleans)
+            self._refuse(number, columns.name(refused.index), _UNSAID if may_quote else str(refused))
 
     def _refuse(self, number: int, header: str, reason: str) -> None:
         where = f"{self._word} {number}, column “{header}”" if header else f"{self._word} {number}"
@@ -162,18 +161,18 @@ class SheetSource:
             raise MalformedSheet(_listed(self._errors, "; there may be more"))
 
 
-def check_headers(file: IO[bytes], form: Format, schema: ModelSchema) -> None:
+def check_headers(file: IO[bytes], form: Format, schema: ModelSchema, *, has_all: bool) -> None:
     """Raises `MalformedSheet` for what can be seen without reading every row: another format, columns of another
-    model."""
+    model, too few to delete rows by."""
     with closing(read_rows(file, form)) as rows:
-        _columns(rows, form, schema, resource_of(schema))
+        _columns(rows, form, schema, resource_of(schema), has_all)
 
 
-def _columns(rows: Iterator[Row], form: Format, schema: ModelSchema, resource: Resource) -> Columns:
+def _columns(rows: Iterator[Row], form: Format, schema: ModelSchema, resource: Resource, has_all: bool) -> Columns:
     header = next(rows, None)
     if header is None:
         raise MalformedSheet("It is empty. Give it a header row, and a row for each record.")
-    return columns_of(
+    columns = columns_of(
         schema,
         header.cells,
         has_types=form.has_types,
@@ -181,6 +180,19 @@ def _columns(rows: Iterator[Row], form: Format, schema: ModelSchema, resource: R
         ignored=resource.ignored,
         cleans=resource.cleans,
     )
+    if has_all:
+        _refuse_absent(columns)
+    return columns
+
+
+def _refuse_absent(columns: Columns) -> None:
+    """A column that is not compared is not shown of a row that is to go, and an edit of it would go unseen."""
+    lacking = [name for name, of in headers_of(columns.schema).items() if of.member not in columns.members]
+    if lacking:
+        raise MalformedSheet(
+            f"It is to delete the rows that it lacks, and lacks the column {', '.join(lacking)}, so that those rows "
+            "could not be reviewed. Add it, or do not ask for deletes."
+        )
 
 
 def _listed(errors: Sequence[str], more: str = "") -> str:

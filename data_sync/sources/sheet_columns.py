@@ -61,8 +61,9 @@ class Columns:
         clean = self.cleans.get(value.name)
         if clean is None:
             return self._plain(value, cells, index)
+        self._cell(cells, index)  # Refused, if it has no value.
         try:
-            cleaned = clean(dict(zip(self.headers, cells, strict=False)))
+            cleaned = clean({name: self._given(cell) for name, cell in zip(self.headers, cells, strict=False)})
         except Exception as error:
             raise CellRefused(index, f"is refused by the resource: {str(error)[:200]}") from error
         try:
@@ -112,6 +113,8 @@ class Columns:
         index = self.places[Target(generic.name)]
         cell = self._cell(cells, index)
         if cell is None:
+            if not generic.null:
+                raise CellRefused(index, "is empty, and every row refers to one. Fill it in.")
             return None
         match self._list(cell, index, 'a JSON list such as ["shop.product", ["SKU-1"]]'):
             case [str(label), list(key)]:
@@ -192,6 +195,12 @@ class Columns:
         cell = cells[index] if index < len(cells) else None
         if isinstance(cell, Unusable):
             raise CellRefused(index, cell.reason)
+        return self._given(cell)
+
+    def _given(self, cell: Any) -> Any:
+        """A cell without its mark; None where it has no value."""
+        if isinstance(cell, Unusable):
+            return None
         return meant(cell) if isinstance(cell, str) and not self.has_types else cell
 
 
@@ -299,7 +308,8 @@ def _refuse_parts(columns: Columns) -> None:
     lacking = [".".join(part.path) for part in schema.key if not _has_key_part(columns, part)]
     if lacking:
         raise MalformedSheet(
-            f"It lacks the column {', '.join(lacking)}, without which no row of {schema.label} is known. Add it."
+            f"It lacks {', '.join(lacking)}: no row of {schema.label} is known without all columns of its natural key. "
+            "Add what is lacking."
         )
 
 

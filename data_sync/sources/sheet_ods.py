@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from data_sync.core.errors import MalformedSheet
 
-from .sheet_rows import MAX_COLUMNS, MAX_ROWS, Row, column_letters, error_cell
+from .sheet_rows import MAX_COLUMNS, MAX_ROWS, Row, Unusable, column_letters, error_cell
 from .sheet_zip import blocks, open_zip
 
 _CONTENT = "content.xml"
@@ -18,7 +18,7 @@ _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _CALC = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}"
 _CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
-_DURATION = re.compile(r"(-?)P(?:(\d{1,9})D)?T?(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:[.,](\d{1,6})\d*)?S)?")
+_DURATION = re.compile(r"(-?)P(?:(\d{1,9})D)?T?(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:[.,](\d{1,30}))?S)?")
 _INTEGER = re.compile(r"-?\d{1,18}")
 _ERRORS = ("#N/A", "#VALUE!", "#REF!", "#NAME?", "#DIV/0!", "#NUM!", "Err:")
 _MAX_TEXT = 10 * 10**6
@@ -139,38 +139,50 @@ class _Reader:
         is_error = attributes.get(f"{_CALC}value-type") == "error"
         if is_error or (f"{_TABLE}formula" in attributes and text.startswith(_ERRORS)):
             return error_cell(text)
-        number = attributes.get(f"{_OFFICE}value", "")
-        match attributes.get(f"{_OFFICE}value-type"):
-            case "float" | "percentage" | "currency":
-                return int(number) if _INTEGER.fullmatch(number) else float(number)
-            case "boolean":
-                return attributes.get(f"{_OFFICE}boolean-value") == "true"
-            case "date":
-                moment = attributes.get(f"{_OFFICE}date-value", "")
-                return datetime.fromisoformat(moment) if "T" in moment else date.fromisoformat(moment)
-            case "time":
-                return _time(attributes.get(f"{_OFFICE}time-value", ""))
-            case _:
-                return attributes.get(f"{_OFFICE}string-value", text) or None
+        kind = attributes.get(f"{_OFFICE}value-type", "")
+        try:
+            match kind:
+                case "float" | "percentage" | "currency":
+                    number = attributes.get(f"{_OFFICE}value", "")
+                    return int(number) if _INTEGER.fullmatch(number) else float(number)
+                case "boolean":
+                    return attributes.get(f"{_OFFICE}boolean-value") == "true"
+                case "date":
+                    moment = attributes.get(f"{_OFFICE}date-value", "")
+                    return _moment(moment) if "T" in moment else date.fromisoformat(moment)
+                case "time":
+                    return _time(attributes.get(f"{_OFFICE}time-value", ""))
+        except (ValueError, OverflowError):
+            return Unusable(f"is said to be a {kind}, and is none. Enter it again.")
+        return attributes.get(f"{_OFFICE}string-value", text) or None
 
 
 def _count(text: str | None) -> int:
     return max(1, int(text)) if text is not None and len(text) < 10 else 1 if text is None else MAX_ROWS + 2
 
 
+def _moment(text: str) -> datetime:
+    """What comes after microseconds is what the program's double has more, so that it is rounded, and not cut."""
+    whole, _, fraction = text.replace(",", ".").partition(".")
+    return datetime.fromisoformat(whole) + _microseconds(fraction)
+
+
+def _microseconds(fraction: str) -> timedelta:
+    return timedelta(microseconds=round(float(f"0.{fraction}") * 10**6)) if fraction else timedelta()
+
+
 def _time(text: str) -> Any:
-    """The time of day that a cell shows; a duration where it is none."""
+    """The time of day that a cell shows; a duration where it is none. Raises `ValueError`."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise MalformedSheet(f"A cell holds the time {text[:40]!r}, which is none.")
+        raise ValueError(f"{text[:40]!r} is no time")
     sign, days, hours, minutes, seconds, fraction = match.groups()
     duration = timedelta(
         days=int(days or 0),
         hours=int(hours or 0),
         minutes=int(minutes or 0),
         seconds=int(seconds or 0),
-        microseconds=int((fraction or "0").ljust(6, "0")),
-    )
+    ) + _microseconds(fraction or "")
     if sign or duration >= timedelta(days=1):
         return -duration if sign else duration
     return (datetime.min + duration).time()

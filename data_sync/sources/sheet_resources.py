@@ -49,10 +49,11 @@ def resource_of(schema: ModelSchema) -> Resource:
     aliases: dict[str, str] = {}
     ignored: set[str] = set()
     cleans: dict[str, Any] = {}
+    key = {".".join(part.path) for part in schema.key}  # Read all the same: it says which row is meant.
     columns = {value.name for value in (*schema.values, *schema.carried)}
     for name, one in given.fields.items():
         header, attribute = str(one.column_name or name), str(one.attribute or name)
-        if one.readonly:
+        if one.readonly and attribute.replace("__", ".") not in key:
             ignored.add(header)
             continue
         aliases[header] = attribute.replace("__", ".")

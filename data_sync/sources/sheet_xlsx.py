@@ -19,14 +19,14 @@ _MERGED = re.compile(rb"<(?:[\w.-]{1,40}:)?mergeCell[\s/>]")
 _FORMULA = re.compile(rb"<(?:[\w.-]{1,40}:)?f[\s/>]")
 _MAX_ROW = 4 * 2**20
 """Bytes of one row, which is held as a whole. Its texts stand elsewhere."""
+_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+"""How Excel writes a character that XML would alter (ECMA-376, ST_Xstring): a carriage return is _x000D_."""
 _OVERLAP = 64
 _ROW_TAG = 5
 
 
 def xlsx_rows(file: IO[bytes]) -> Iterator[Row]:
     """Rows of the one sheet of a workbook that has something in it."""
-    import openpyxl
-
     with open_zip(file, _SHEETS) as archive:
         has_formulas = _look(archive)
         if has_formulas:
@@ -34,11 +34,33 @@ def xlsx_rows(file: IO[bytes]) -> Iterator[Row]:
     file.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions, which no row is made of.
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        book = _book(file)
         try:
             yield from _rows(_only_sheet(book))
         finally:
             book.close()
+
+
+def _book(file: IO[bytes]) -> Any:
+    """As `openpyxl.load_workbook` reads it, but for shared texts, of which that takes out every "x005F_"."""
+    from defusedxml.ElementTree import iterparse
+    from openpyxl.cell.text import Text
+    from openpyxl.reader.excel import SHARED_STRINGS, ExcelReader
+
+    class Reader(ExcelReader):  # type: ignore[misc]
+        def read_strings(self) -> None:
+            part = self.package.find(SHARED_STRINGS)
+            if part is None:
+                return
+            with self.archive.open(part.PartName[1:]) as xml:
+                for _, element in iterparse(xml):
+                    if element.tag.rpartition("}")[2] == "si":
+                        self.shared_strings.append(Text.from_tree(element).content)
+                        element.clear()
+
+    reader = Reader(file, read_only=True, data_only=True, keep_links=False)
+    reader.read()
+    return reader.wb
 
 
 def _only_sheet(book: Any) -> Any:
@@ -68,7 +90,10 @@ def _rows(sheet: Any, *, look: bool = False) -> Iterator[Row]:
 def _value(cell: Any) -> Any:
     if cell.data_type == "e":
         return error_cell(str(cell.value))
-    return None if cell.value == "" else cell.value
+    value = cell.value
+    if isinstance(value, str) and "_x" in value:
+        value = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), value)
+    return None if value == "" else value
 
 
 def _look(archive: zipfile.ZipFile) -> bool:

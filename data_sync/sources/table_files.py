@@ -29,6 +29,8 @@ MOST_CHARACTERS = 32_767
 _CUT = "… (cut)"
 # What XML 1.0 cannot hold.
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+# What XML would alter in XLSX, and what looks as if it stood for that there (ECMA-376, ST_Xstring).
+_ESCAPED = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 # What YAML wants escaped, or folds.
 _NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -37,9 +39,9 @@ def write_table(form: str, headers: Sequence[str], rows: Iterable[Sequence[Any]]
     """Writes a table to a file. Cells are JSON-plain; what no cell of the format can hold is refused or marked:
 
     in JSON and YAML every value is as it is. Elsewhere lists and objects are JSON, booleans true and false, null is an
-    empty cell, and texts that a program would calculate are marked (`core.cells`). Texts that are too long for XLSX end
-    with "… (cut)", and characters that XML cannot hold are U+FFFD there and in ODS. Raises `InvalidInput` for more rows
-    than the format holds.
+    empty cell, and texts that a program would calculate are marked (`core.cells`); numbers that a program would round
+    are texts in XLSX and ODS. Texts that are too long for XLSX end with "… (cut)", and characters that XML cannot hold
+    are U+FFFD in ODS. Raises `InvalidInput` for more rows than the format holds.
     """
     match form:
         case "csv" | "tsv":
@@ -97,10 +99,9 @@ def _cell(cell: Any) -> Any:
 
 def _cell_xml(cell: Any) -> Any:
     value = _cell(cell)
-    if not isinstance(value, str):
-        # A spreadsheet's numbers are doubles.
-        return str(value) if isinstance(value, int) and abs(value) > 1 << 53 else value
-    return _NO_XML.sub("\ufffd", value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and float(f"{value:.15g}") != value:
+        return repr(value)  # Spreadsheets keep fifteen digits.
+    return value
 
 
 def _write_xlsx(headers: Sequence[str], rows: Iterable[Sequence[Any]], file: IO[bytes]) -> None:
@@ -118,7 +119,9 @@ def _write_xlsx(headers: Sequence[str], rows: Iterable[Sequence[Any]], file: IO[
             return plain
         if len(plain) > MOST_CHARACTERS:
             plain = plain[: MOST_CHARACTERS - len(_CUT)] + _CUT
-        cell = WriteOnlyCell(sheet, plain)
+        cell = WriteOnlyCell(sheet, "")
+        # Not by the constructor, which takes no control characters, even escaped ones of a text beginning with "=".
+        cell._value = _ESCAPED.sub(lambda found: f"_x{ord(found[0]):04X}_", plain)
         cell.data_type = "s"  # Never a formula, an error or a date, whatever it looks like.
         cell.number_format = "@"
         return cell
@@ -131,14 +134,37 @@ def _write_xlsx(headers: Sequence[str], rows: Iterable[Sequence[Any]], file: IO[
 
 
 def _write_ods(headers: Sequence[str], rows: Iterable[Sequence[Any]], file: IO[bytes]) -> None:
-    import tablib
-    from import_export.formats.base_formats import ODS
+    # Not by tablib, whose texts lose line ends, tabs and repeated spaces: those are elements (ODF 1.3, 6.1).
+    from odf.opendocument import OpenDocumentSpreadsheet
+    from odf.table import Table, TableCell, TableRow
+    from odf.teletype import addTextToElement
+    from odf.text import P
 
-    data = tablib.Dataset(headers=list(headers), title="data")
+    def add(cells: Iterable[Any]) -> None:
+        row = TableRow()
+        for cell in cells:
+            match cell:
+                case None:
+                    one = TableCell()
+                case bool():
+                    one = TableCell(valuetype="boolean", booleanvalue="true" if cell else "false")
+                case int() | float():
+                    one = TableCell(valuetype="float", value=repr(cell))
+                case _:
+                    one = TableCell(valuetype="string")
+                    paragraph = P()
+                    addTextToElement(paragraph, _NO_XML.sub("\ufffd", cell))
+                    one.addElement(paragraph)
+            row.addElement(one)
+        table.addElement(row)
+
+    book, table = OpenDocumentSpreadsheet(), Table(name="data")
+    add(headers)
     for number, row in enumerate(rows, 1):
         if number > MOST_ODS:
             raise InvalidInput(
                 f"ODS is made as a whole, of no more than {MOST_ODS:,} rows. Choose CSV, XLSX or JSON, or fewer rows."
             )
-        data.append([_cell_xml(cell) for cell in row])
-    file.write(ODS().export_data(data))
+        add(_cell_xml(cell) for cell in row)
+    book.spreadsheet.addElement(table)
+    book.write(file)

@@ -234,7 +234,7 @@ def test_parts_and_then_the_rest(environments: Environments) -> None:
     made = reverted(environments, changeset, first)
     assert changeset.state == ChangesetState.APPLIED
     assert changeset.events.get(action="partly_reverted").detail == {"by": made.pk, "changes": 1}
-    with pytest.raises(DataSyncError, match=f"#{first} are reverted already"):
+    with pytest.raises(DataSyncError, match=f"reverted already: #{first}"):
         revert.request_revert(changeset, [first], environments.actor)
     rest = reverted(environments, changeset)
     assert rest.changes.count() == 2

@@ -6,6 +6,7 @@ import dataclasses
 import io
 from typing import Any
 
+import openpyxl
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -123,6 +124,19 @@ def test_absent_columns_and_absent_rows_stay_as_they_are(environments: Environme
     assert Product.objects.get(sku="d").created is not None
 
 
+def test_a_later_sheet_takes_the_place_of_one_only_if_it_has_its_rows_and_columns(environments: Environments) -> None:
+    for sku in "ab":
+        Product.objects.create(sku=sku, name=f"Old {sku}")
+    first = changeset(environments, "product", "sku,name\na,New\n")
+    for content in ("sku,name\nb,New\n", "sku,name\nb,Old b\n", "sku,category\na,\n"):
+        assert upload(environments, "product", content).state == PullState.DONE
+        first.refresh_from_db()
+        assert first.state == "pending"
+    upload(environments, "product", "sku,name\na,Newer\nb,Old b\n")
+    first.refresh_from_db()
+    assert first.state == "superseded"
+
+
 def test_only_if_asked_rows_that_a_sheet_lacks_are_deletes_under_the_guards(environments: Environments) -> None:
     for word in "abcd":
         Slot.objects.create(name=word, place=ord(word))
@@ -134,6 +148,8 @@ def test_only_if_asked_rows_that_a_sheet_lacks_are_deletes_under_the_guards(envi
     }  # fmt: skip
     assert found.state == "blocked" and "too_many_deletes_percent" in found.guards[0]["code"]
     assert not changeset(environments, "slot", "name,place\nf,97\n", deletes=False).deletes
+    with pytest.raises(DataSyncError, match="lacks the column name, category"):
+        upload(environments, "product", "sku\na\n", deletes=True)
 
 
 def test_a_column_that_new_rows_need_is_named_on_each_of_them(environments: Environments) -> None:
@@ -202,6 +218,23 @@ def test_a_resource_of_the_project_names_columns_and_cleans_cells(
     assert changes(found) == [("create", ["hallo"], {"word": "hallo", "meaning": "hello"})]
     done = upload(environments, "term", "Wort,Bedeutung\nx,bad\n")
     assert "Row 2, column “Bedeutung” is refused by the resource: no such meaning" in done.error
+    found = changeset(environments, "term", "Wort,Bedeutung\nx,'=SUM\n")
+    assert changes(found) == [("create", ["x"], {"word": "x", "meaning": "=sum"})]
+    file = io.BytesIO()
+    write_table("xlsx", ["Wort", "Bedeutung"], [["x", None]], file)
+    book = openpyxl.load_workbook(file)
+    book.active["B2"] = "#DIV/0!"
+    book.save(file := io.BytesIO())
+    done = upload(environments, "term", file.getvalue(), "xlsx")
+    assert "Row 2, column “Bedeutung” holds the error #DIV/0!" in done.error
+
+
+def test_what_a_resource_says_is_not_told_where_it_may_quote_what_is_redacted(
+    environments: Environments, term_resource: None
+) -> None:
+    registry._registrations[Term] = dataclasses.replace(registry._registrations[Term], redact=("meaning",))
+    done = upload(environments, "term", "Wort,Bedeutung\nrefused,hunter2\nx,bad\n")
+    assert done.error.count("why is not said") == 2 and "hunter2" not in done.error
 
 
 @pytest.mark.parametrize("path", ["tests.testapp.resources.Nothing", "tests.testapp.models.Term", "x"])

@@ -83,7 +83,7 @@ HARD = {
     "email_or_null": None,
     "path": "/a b",
     "path_or_null": "'",
-    "number": 0.1,
+    "number": 0.1 + 0.2,
     "number_or_null": None,
     "address": "2001:db8::1",
     "address_or_null": None,
@@ -101,7 +101,7 @@ HARD = {
     "slug_or_null": "NO",
     "small": -1,
     "small_or_null": None,
-    "text": 'two\nlines, "quotes"; \ttab 日本 \U0001f600',
+    "text": '  two\nlines _x000D_ax005F_, "quotes"; \ttab 日本 \U0001f600',
     "text_or_null": "1e3",
     "time": "12:00:00.000001",
     "time_or_null": None,
@@ -200,6 +200,14 @@ def test_what_a_cell_of_a_spreadsheet_means(column: str, cell: Any, plain: Any) 
         ("json", "NaN", "JSON"),
         ("number", "1,5", "Write a point"),
         ("char", "#DIV/0!", "the error"),
+        ("big", 4111111111111110, "rounded"),
+        ("json", 4111111111111110, "rounded"),
+        ("number", "1e400", "no double"),
+        ("number", "-1e-400", "no double"),
+        ("time", "10:00:00.1234567", "finer than a microsecond"),
+        ("moment", "2026-07-01T12:00:00.0000001Z", "finer than a microsecond"),
+        ("duration", "00:00:00.0000001", "finer than a microsecond"),
+        ("address", "fe80::1%eth0", "IP address"),
     ],
 )
 def test_a_cell_that_may_mean_something_else_is_refused_by_row_and_column(column: str, cell: Any, reason: str) -> None:
@@ -237,7 +245,7 @@ def test_plain_words_of_yaml_are_texts_and_what_multiplies_is_refused() -> None:
         ("country", "code,code", "give the same"),
         ("country", "code,", ""),
         ("country", "name", "no column “name”"),
-        ("language", "code", "lacks the column country.code"),
+        ("language", "code", "lacks country.code"),
         ("copy", "language.code,key", "needs all parts of its key. Add the column language.country.code"),
         ("copy", "language,language.code,language.country.code,key", "Keep one form"),
         ("copy", "language,key,thumbnail", "files do not travel in sheets"),
@@ -269,6 +277,11 @@ def test_a_reference_takes_the_paths_of_its_key_with_dots_or_underscores_or_one_
         "Row 3, column “language.country.code” is empty, and every row refers to one. Fill it in.",
         "Row 5, column “key” is empty, and is part of the natural key. Fill it in; ' stands for an empty text.",
     ]
+
+
+def test_a_generic_key_that_every_row_has_cannot_be_empty() -> None:
+    with pytest.raises(MalformedSheet, match="column “marked” is empty, and every row refers to one"):
+        SheetSource(io.BytesIO(b"code,marked\nx,\n"), FORMATS["csv"], schemas()["hard.mark"])
 
 
 def test_all_errors_of_a_sheet_are_told_at_once_and_two_rows_of_one_key_by_both_numbers() -> None:
@@ -303,6 +316,34 @@ def test_a_workbook_has_one_sheet_with_content_and_no_merged_or_uncalculated_cel
     ]
 
 
+def test_what_excel_writes_for_characters_that_xml_alters_is_read_as_they_are() -> None:
+    shared = "a_x000D_\nb _x005F_x000D_ cx005F_"
+    data, out = io.BytesIO(workbook(("word", "meaning"), ("x", "here"))), io.BytesIO()
+    namespace = "http://schemas.openxmlformats.org"
+    with zipfile.ZipFile(data) as source, zipfile.ZipFile(out, "w") as archive:
+        for name in source.namelist():
+            text = source.read(name).decode()
+            text = text.replace('t="inlineStr"><is><t>here</t></is>', 't="s"><v>0</v>')
+            text = text.replace(
+                "</Types>",
+                '<Override PartName="/xl/sharedStrings.xml" ContentType="application/vnd.openxmlformats-officedocument.'
+                'spreadsheetml.sharedStrings+xml"/></Types>',
+            )
+            archive.writestr(name, text)
+        strings = f'<sst xmlns="{namespace}/spreadsheetml/2006/main"><si><t>{shared}</t></si></sst>'
+        archive.writestr("xl/sharedStrings.xml", strings)
+    [record] = records("term", out.getvalue(), "xlsx")
+    assert record.fields["meaning"] == "a\r\nb _x000D_ cx005F_"
+    [record] = records("term", table("xlsx", ["word", "meaning"], ["x", "=\r_x0041_\x01"]), "xlsx")
+    assert record.fields["meaning"] == "=\r_x0041_\x01"
+
+
+def test_white_space_of_an_ods_file_is_in_elements_so_that_programs_keep_it() -> None:
+    with zipfile.ZipFile(io.BytesIO(table("ods", ["word"], ["x\ny  z\tq"]))) as archive:
+        content = archive.read("content.xml").decode()
+    assert all(f"<text:{name}" in content for name in ("line-break", "s", "tab"))
+
+
 def test_repeated_cells_and_rows_of_libreoffice_stay_in_their_columns() -> None:
     cell = '<table:table-cell office:value-type="string"{}><text:p>{}</text:p></table:table-cell>'
     empty = '<table:table-cell table:number-columns-repeated="{}"/>'
@@ -318,6 +359,18 @@ def test_repeated_cells_and_rows_of_libreoffice_stay_in_their_columns() -> None:
         (("A",), "", [["x"], ["y"]]),
         (("B",), "B", []),
     ]
+    head = "".join(cell.format("", name) for name in ("sku", "created"))
+    moment = '<table:table-cell office:value-type="date" office:date-value="{}"/>'
+    for given, said in (
+        ("2026-01-31T10:00:00.9999999995", ["2026-01-31T16:00:01+00:00"]),
+        ("31.1.2026", "Row 2, column “created” is said to be a date, and is none."),
+    ):
+        body_of = f"<table:table-row>{head}</table:table-row><table:table-row>{cell.format('', 'A')}"
+        data = _ods(f"{body_of}{moment.format(given)}</table:table-row>")
+        if isinstance(said, list):
+            assert [one.carried["created"] for one in records("product", data, "ods")] == said
+        else:
+            assert said in refusal("product", data, "ods")
     twice = body + f'<table:table-row table:number-rows-repeated="2">{cell.format("", "C")}</table:table-row>'
     assert "Row 14 has the natural key" in refusal("product", _ods(twice), "ods")
 

@@ -17,7 +17,7 @@ class LowerCase(widgets.CharWidget):
 
 
 class TermResource(resources.ModelResource):
-    word = fields.Field(attribute="word", column_name="Wort")
+    word = fields.Field(attribute="word", column_name="Wort", readonly=True)
     meaning = fields.Field(attribute="meaning", column_name="Bedeutung", widget=LowerCase())
     length = fields.Field(column_name="Länge", readonly=True)
 
@@ -27,4 +27,6 @@ class TermResource(resources.ModelResource):
         import_id_fields = ("word",)
 
     def before_import_row(self, row: Any, **options: Any) -> None:
+        if row["Wort"] == "refused":
+            raise ValueError(f"nothing means {row['Bedeutung']}")
         row["Wort"] = row["Wort"].strip()
