@@ -211,15 +211,13 @@ class Restoration:
             groups.setdefault((row.model, field), []).append((row, value))
         for (model, field), waiting in groups.items():
             wanted = {self.moved.get((model, row.pk), row.pk): value for row, value in waiting}
-            present = self._refer(model, field, wanted)
-            left = {value for value in wanted.values() if self._moved_value(field, value) not in present}
-            taken = self._find_taken(table_of(field), left) if left else ()
+            astray = self._astray(field, set(wanted.values()))
+            self._refer(model, field, {pk: value for pk, value in wanted.items() if value not in astray})
             for row, value in waiting:
-                if value in taken:
+                if value in astray:
                     self._fail(row.number, _needs(row, field, value))
 
-    def _refer(self, model: Model, field: Field, wanted: Mapping[Any, Any]) -> set[Any]:
-        """Sets a reference of some rows, by primary key, where it leads to a row. Gives the values that do."""
+    def _refer(self, model: Model, field: Field, wanted: Mapping[Any, Any]) -> None:
         values = {pk: self._moved_value(field, value) for pk, value in wanted.items()}
         present = self._present(field, values.values())
         groups: dict[Any, list[Any]] = {}
@@ -229,7 +227,6 @@ class Restoration:
         for value, pks in groups.items():
             for batch in batches(pks):
                 table(model, self._using).filter(pk__in=batch).update(**{field.attname: value})
-        return present
 
     def _follow(self, fields: Iterable[Field], pairs: Sequence[tuple[Kept, Values]]) -> set[int]:
         """Makes references lead to where rows are now. Gives the places of those that cannot be: `fail` knows."""
@@ -240,9 +237,10 @@ class Restoration:
             column: Any = field
             numbered = ((place, row, values) for place, (row, values) in enumerate(pairs))
             held = [(place, row, values) for place, row, values in numbered if values.get(field.name) is not None]
+            astray = self._astray(field, {values[field.name] for _, _, values in held})
             for _, _, values in held:
                 values[field.name] = self._moved_value(field, values[field.name])
-            present = self._present(field, [values[field.name] for _, _, values in held])
+            present = self._present(field, [values[field.name] for _, _, values in held]) - astray
             own = {row.pk for row, _ in pairs} if table_of(field) in {table_of_row(row) for row, _ in pairs} else set()
             for place, row, values in held:
                 value = values[field.name]
@@ -271,6 +269,13 @@ class Restoration:
                 new = self._moved_texts.get((target and target._meta.concrete_model, str(values[fk])))
                 if new is not None:
                     values[fk] = _field(row.model, fk).to_python(new)
+
+    def _astray(self, field: Any, values: Collection[Any]) -> set[Any]:
+        """Those of the old keys that a reference had whose rows could still come back, but are not here. Who has such a
+        key now is another row."""
+        part = table_of(field)
+        asked = [value for value in values if (part, value) not in self._restored]
+        return set(self._find_taken(part, asked)) if asked and field.target_field.primary_key else set()
 
     def _moved_value(self, field: Any, value: Any) -> Any:
         return self.moved.get((table_of(field), value), value) if field.target_field.primary_key else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from data_sync.core.states import Operation, RenameChoice
 from data_sync.models import Change, Changeset, KeptRow
+from data_sync.orm.batches import batches
 from data_sync.orm.cascades import STAYING
 from data_sync.orm.limits import Problem, problem
 from data_sync.orm.remains import ROOT
@@ -61,6 +62,13 @@ class Restores:
         for change in changes:
             if change.undoes in deletes:
                 self._add(change, kept.get(change.undoes, []), deletes[change.undoes])
+
+    def along(self, numbers: Collection[int]) -> Iterator[tuple[int, str]]:
+        """Those of these changes with which rows went along, or lost a reference; each with its model."""
+        for batch in batches(sorted(numbers)):
+            rows = self._original.kept_rows.filter(change_number__in=batch).exclude(effect=ROOT)
+            found = set(rows.values_list("change_number", flat=True).distinct())
+            yield from self._original.changes.filter(number__in=found).values_list("number", "model")
 
     def _add(self, change: Change, rows: Sequence[KeptRow], cascades: Sequence[Mapping[str, Any]]) -> None:
         labels = {(one["model"], one["pk"]): one["label"] for one in cascades}

@@ -36,6 +36,7 @@ class Restoring:
         self._restoration = Restoration(DEFAULT_DB_ALIAS, fail, self._taken, is_silent=is_rehearsal)
         self._roots: dict[int, Kept] = {}
         self._numbers: list[int] = []
+        self._labels: list[str] | None = None
         original = plan.changeset.reverts
         self._key = b"" if original is None else bytes(original.leaf_key)
 
@@ -90,12 +91,14 @@ class Restoring:
         original = self._plan.changeset.reverts_id
         undone = Change.objects.filter(changeset=original, number=OuterRef("change_number"), reverted_by__isnull=False)
         rows = KeptRow.objects.filter(~Exists(undone), changeset=original).exclude(effect__in=STAYING)
+        if self._labels is None:
+            self._labels = list(filter(is_installed, rows.values_list("model", flat=True).distinct()))
+        labels = [label for label in self._labels if table in tables_of(apps.get_model(label))]
         plain = {pk if isinstance(pk, int) else str(pk): pk for pk in pks}
         found = set()
-        for batch in batches(plain):
-            for label, pk in rows.filter(row_pk__in=batch).values_list("model", "row_pk"):
-                if is_installed(label) and table in tables_of(apps.get_model(label)):
-                    found.add(plain[pk])
+        for batch in batches(plain) if labels else ():
+            among = rows.filter(model__in=labels, row_pk__in=batch)
+            found |= {plain[pk] for pk in among.values_list("row_pk", flat=True)}
         return found
 
     def _batches(self, numbers: Sequence[int]) -> Iterator[dict[int, Change]]:

@@ -95,7 +95,8 @@ def settle(revert: Changeset, actor: Actor) -> None:
     """Notes at the changeset that a revert is of what has been undone; all of it: that one is reverted.
 
     To be called in the apply's transaction, once outcomes are stored. Changes of which the reviewer kept fields, or
-    rejected one of the two that undo them, are not undone; those whose rows were as before already are.
+    rejected one of the two that undo them, are not undone; those whose rows were as before already are, unless
+    something went along with them.
     """
     original = revert.reverts
     assert original is not None
@@ -104,6 +105,12 @@ def settle(revert: Changeset, actor: Actor) -> None:
         {number for number in changes.values_list("undoes", flat=True) if number is not None}
         for changes in (revert.changes.filter(**whole), revert.changes.exclude(**whole))
     )
+    there_again = revert.changes.filter(outcome=Outcome.UNCHANGED.value).exclude(restores=[])
+    left |= {
+        number
+        for number, restores in there_again.values_list("undoes", "restores").iterator(chunk_size=200)
+        if number is not None and any(row["column"] for row in restores)
+    }
     nothing: list[int] = [] if revert.pull is None else revert.pull.report.get("nothing", [])
     count = 0
     for numbers in batches(sorted((written - left).union(nothing))):

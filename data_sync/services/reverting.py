@@ -209,9 +209,16 @@ class RevertOrigin(Origin):
             change.has_problems = bool(change.problems)
 
     def report(self) -> dict[str, Any]:
-        """`nothing`: the changes whose rows are as they were already."""
-        chosen = set(self._here.values())
-        return {"nothing": sorted(chosen - self._undone), "staying": self._staying}
+        """`nothing`: the changes whose rows are as they were already, with nothing that went along with them."""
+        nothing = set(self._here.values()) - self._undone
+        for number, label in self._restores.along(nothing):
+            if number in nothing:
+                nothing.remove(number)
+                words = (
+                    f"#{number} deleted a row that is here again by now; what went along with it is not brought back"
+                )
+                self._staying.append({"model": label, "field": "", "difference": words})
+        return {"nothing": sorted(nothing), "staying": self._staying}
 
     def close(self) -> None:
         self._inverse.close()

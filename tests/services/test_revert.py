@@ -438,6 +438,53 @@ def test_a_reference_to_what_another_change_took_is_not_lost(environments: Envir
     assert tables(environments) == before
 
 
+def test_who_has_the_primary_key_of_a_row_that_is_still_gone_is_another(environments: Environments) -> None:
+    seat = hard.Seat.objects.create(name="s", place=1)
+    member, other = (environments.add(hard.Member, name=name)[1] for name in "mo")
+    desk = hard.Desk.objects.create(name="d", sitter=member)
+    hard.Sticker.objects.create(seat=seat, desk=desk)
+    changeset = environments.sync("hard.seat", "hard.desk", "hard.member")
+    hard.Desk.objects.create(pk=desk.pk, name="another", sitter=other)
+    one = changeset.changes.get(model="hard.seat").number
+    made = environments.let_through(revert_of(environments, changeset, one))
+    accept_all(environments, made)
+    assert environments.apply(environments.approve(made)).state == "failed"
+    reverted(environments, changeset)
+    assert hard.Sticker.objects.get().desk.name == "d"
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_row_that_is_there_again_without_what_went_along_is_not_undone(
+    environments: Environments, is_late: bool
+) -> None:
+    product = environments.add(Product, sku="p", name="P", only="default")[1]
+    Comment.objects.create(product=product)
+    environments.add(Tag, name="new", only="source")
+    changeset = environments.sync()
+    if not is_late:
+        Product.objects.create(sku="p", name="P")
+    made = environments.let_through(revert_of(environments, changeset))
+    accept_all(environments, made)
+    environments.approve(made)
+    if is_late:
+        Product.objects.create(sku="p", name="P")
+    assert environments.apply(made).state == "applied"
+    changeset.refresh_from_db()
+    assert changeset.state == "applied" and not Tag.objects.exists() and not Comment.objects.exists()
+    assert list(changeset.changes.filter(reverted_by=None).values_list("model", flat=True)) == ["testapp.product"]
+    assert is_late or "is here again" in made.pull.report["staying"][0]["difference"]
+
+
+def test_generic_keys_lead_to_where_the_row_is(environments: Environments) -> None:
+    node = hard.Node.objects.create(slug="n", title="N")
+    hard.Remark.objects.create(about=node)
+    environments.add(Tag, name="else")
+    changeset = environments.sync("hard.node", "testapp.tag")
+    hard.Node.objects.create(pk=node.pk, slug="other")
+    reverted(environments, changeset)
+    assert hard.Remark.objects.get().about.slug == "n"
+
+
 def test_redacted_values_come_back_unseen(environments: Environments) -> None:
     environments.add(Customer, name="a", city=("x", "y"), account=("new", "old"))
     environments.add(Customer, name="b", city="z", account="secret of b", only="default")
