@@ -29,7 +29,9 @@ What to click first, at production
      Accept or reject, each or many at once.
   4. Because of those rows a guard holds the changeset back: Let it through…, and say why.
      Review & apply…, and confirm. Then pull again: nothing differs, or only what you rejected.
-  5. Edit anything at staging, and begin again.
+  5. Changed your mind? Revert…, on the changeset's result, makes another one that undoes it. Verify, on its
+     History, says whether anybody has altered the record.
+  6. Edit anything at staging, and begin again.
 
 docs/tutorial/first-sync.md goes through it step by step. The two sites are in different time zones, staging
 in {zones[staging]} and production in {zones[production]}: times look different and are the same.

@@ -61,6 +61,10 @@ class Environment:
         return self.directory / "secret-key"
 
     @property
+    def audit_key(self) -> Path:
+        return self.directory / "audit-key"
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -82,11 +86,12 @@ class Environment:
         }
 
     def make(self) -> None:
-        """Makes the directory, and a secret key of its own that stays with the database."""
+        """Makes the directory, and keys of its own that stay with the database."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        if not self.secret_key.exists():
-            self.secret_key.write_text(token_urlsafe(50))
-            self.secret_key.chmod(0o600)
+        for key in (self.secret_key, self.audit_key):
+            if not key.exists():
+                key.write_text(token_urlsafe(50))
+                key.chmod(0o600)
 
 
 def pair(state: Path, staging_port: int, production_port: int) -> tuple[Environment, Environment]:

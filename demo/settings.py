@@ -102,3 +102,5 @@ USE_TZ = True
 LANGUAGE_CODE = "en"
 
 DATA_SYNC_STAGING_STORAGE = "data_sync_staging"
+# With a key, an export proves where it was made, and the trail that nothing was cut off its end.
+DATA_SYNC_AUDIT_KEYS = [ENVIRONMENT.audit_key.read_text()] if ENVIRONMENT.audit_key.exists() else []

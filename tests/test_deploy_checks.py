@@ -83,6 +83,14 @@ def cache(backend: str) -> dict[str, Any]:
 
 SETTINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # id, settings with which it is said, settings with which it is not
+    ("E050", {"DATA_SYNC_MAIL_APPROVERS": ["editors"]}, {"DATA_SYNC_MAIL_APPROVERS": ["editors@example.com"]}),
+    ("E050", {"DATA_SYNC_MAIL_APPROVERS": "perhaps"}, {"DATA_SYNC_MAIL_APPROVERS": True}),
+    (
+        "E051",
+        {"DATA_SYNC_WEBHOOK_URL": "http://hooks.example.com/a", "DATA_SYNC_WEBHOOK_SECRET": STRONG},
+        {"DATA_SYNC_WEBHOOK_URL": "https://hooks.example.com/a", "DATA_SYNC_WEBHOOK_SECRET": STRONG},
+    ),
+    ("E051", {"DATA_SYNC_WEBHOOK_URL": "https://hooks.example.com/a"}, {"DATA_SYNC_WEBHOOK_SECRET": "short"}),
     ("W010", {"DATA_SYNC_FOUR_EYE": True}, {"DATA_SYNC_FOUR_EYES": True}),
     ("W010", {"DATA_SYNC_QUITE_ANOTHER_THING": 1}, {"DATASYNC_FOUR_EYE": True}),
     ("W011", {"DATA_SYNC_ALLOWED_HOSTS": ["https://staging.internal"]}, {"DATA_SYNC_ALLOWED_HOSTS": ["a.internal"]}),

@@ -99,7 +99,7 @@ class ChangesetAdmin(TableAdmin):
     date_hierarchy = "created_at"
     search_fields = ("=id", "source_name", "actor")
     show_full_result_count = False
-    actions = ("export_rows", "export_json")
+    actions = (*TableAdmin.actions, "export_json")
     change_list_template = "admin/data_sync/changesets.html"
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
@@ -150,9 +150,6 @@ class ChangesetAdmin(TableAdmin):
         """The way to a page of a changeset."""
         own = Crumb(_("Changeset %(number)s") % {"number": changeset.pk}, self.url("change", changeset.pk))
         return (own, *(Crumb(page) for page in pages))
-
-    def has_export_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(PERMISSIONS["may_export"])
 
     @admin.action(description=gettext_lazy("Export the chosen changesets as JSON"), permissions=["export"])
     def export_json(self, request: HttpRequest, queryset: QuerySet[Changeset]) -> HttpResponseBase:

@@ -29,9 +29,11 @@ def model_names(label: str, count: int) -> str:
 
 
 def origin_words(row: DataPull | Changeset) -> str:
-    """Where it comes from: a source by its name; a file by its own, and what it is."""
+    """Where it comes from: a source by its name; a file by its own, and what it is; a revert by what it undoes."""
     if row.kind == PullKind.SOURCE:
         return row.source_name
+    if row.reverts_id is not None:
+        return _("Revert of changeset %(n)s") % {"n": row.reverts_id}
     return _("%(name)s (%(kind)s)") % {"name": row.source_name, "kind": row.get_kind_display()}
 
 

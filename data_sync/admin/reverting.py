@@ -19,6 +19,7 @@ from data_sync.core.states import ChangesetState
 from data_sync.models import Changeset
 from data_sync.services import revert
 from data_sync.services.reverting import undoable
+from data_sync.services.supersede import OPEN
 
 from .markup import COLUMNS, operation_words
 from .names import model_name
@@ -97,9 +98,21 @@ def ask(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpResponse:
             "This makes a new changeset that puts back what this one has altered. It is reviewed and applied like any "
             "other; until then, nothing is written. Rows that were edited since are conflicts there."
         ),
+        caution=_open_revert(changeset),
         submit=_("Make the revert"),
         cancel=admin.url("result", pk),
     )
+
+
+def _open_revert(changeset: Changeset) -> str:
+    """What whoever asks once more is told first; empty where there is nothing to tell."""
+    still = changeset.reverting.filter(state__in=OPEN).order_by("-pk").first()
+    if still is None:
+        return ""
+    words = _(
+        "Changeset %(number)s, a revert of this one, is still open. A new one that covers its models takes its place."
+    )
+    return words % {"number": still.pk}
 
 
 def _choices(left: Any) -> list[tuple[str, str]]:

@@ -65,7 +65,7 @@ def _answer(label: str, text: str, query: Mapping[str, str]) -> dict[str, object
         return {"error": str(error)}
     if found.key is None:
         links = [(other, "?" + urlencode({"model": label, "q": other})) for other in found.suggestions]
-        return {"suggestions": links}
+        return {"suggestions": links, "has_more": found.has_more}
     changes = _beyond(row_history.changes_of(label, row_history.spans_of(label, found.key)), query.get("before", ""))
     rows = list(changes[: PAGE + 1])
     shape = shape_of(label, shapes())

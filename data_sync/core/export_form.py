@@ -61,9 +61,11 @@ def check_version(file: IO[bytes]) -> None:
     file.seek(max(0, size - _TAIL))
     *_, last = file.read(_TAIL).strip().split(b"\n") or [b""]
     file.seek(0)
-    begin = file.read(1)
+    begin = file.read(4)
     file.seek(0)
-    if size == 0 or (begin != b"{" and not last.startswith(b"],")):
+    if begin == b"PK\x03\x04":
+        raise InvalidInput("This is a zip file. Unpack it, and verify each of the exports in it by itself.")
+    if size == 0 or (begin[:1] != b"{" and not last.startswith(b"],")):
         raise InvalidInput("This is no exported changeset: neither its beginning nor its end is one's.")
     try:
         members = json.loads(b"{" + last.removeprefix(b"],"))

@@ -58,6 +58,20 @@ def approval_seal_of_lines(seal: str, lines: Iterable[bytes]) -> str:
     return "sha256:" + sha.hexdigest()
 
 
+class RemainsDigest:
+    """Over the canonical text of each change as it is exported once its values are purged, in number order."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256(b"data-sync remains 1\n")
+
+    def add(self, text: str) -> None:
+        self._sha.update(text.encode() + b"\n")
+
+    @property
+    def digest(self) -> str:
+        return "sha256:" + self._sha.hexdigest()
+
+
 def event_hash(previous: str, event: Mapping[str, Any]) -> str:
     """A link of the audit chain: over the hash before it and the event (a JSON-plain mapping)."""
     return canonical.digest(canonical.dumps([previous, event]))

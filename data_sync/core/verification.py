@@ -18,11 +18,17 @@ from .errors import DataSyncError, InvalidInput
 from .event_states import possible_states
 from .export_form import DocumentReader, Proof
 from .macs import Keyring, MacKey, same
-from .seal import Decided, approval_seal_of_lines, content_seal_of_digests, event_hash, proof_digest
+from .seal import Decided, RemainsDigest, approval_seal_of_lines, content_seal_of_digests, event_hash, proof_digest
 from .states import ChangesetState, Decision
 
 MOST_FAULTS = 20
+UNCODED = (
+    "Some events have no code under a key: they are from before DATA_SYNC_AUDIT_KEYS was set, or somebody has made "
+    "them anew without it."
+)
 _BLOCK = 1 << 16
+_PULLED = ("compared", "conflicts", "guards", "omitted", "requested_by", "reverts", "source")
+"""Members of the changeset of which the first event says the same; its actor is who asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +122,7 @@ class _Verification:
         self._keyring = keyring
         self._decisions: IO[bytes] = tempfile.TemporaryFile(dir=folder)
         self._digests: IO[bytes] = tempfile.TemporaryFile(dir=folder)
+        self._remains = RemainsDigest()
         self._counts: dict[str, Counter[Any]] = {
             name: Counter() for name in ("operation", "decision", "outcome", "conflict", "purged")
         }
@@ -146,6 +153,8 @@ class _Verification:
                 "added or removed, or they are in another order.",
             )
         is_purged = "purged" in change
+        if is_purged:
+            self._remains.add(canonical.dumps(change))
         for side in ("before", "after"):
             self._check_record(change, side, number, is_purged=is_purged)
         if is_purged:
@@ -271,7 +280,7 @@ class _Verification:
         self._previous = event["hash"]
         self._states = possible_states(tuple(self._states), event["action"])
         if self._first is None:
-            self._first = event["action"], event["detail"]
+            self._first = event["action"], {"requested_by": event["actor"], **event["detail"]}
         if event["action"] in ("approved", "applied", "purged"):
             self._latest[event["action"]] = event["detail"]
 
@@ -307,6 +316,8 @@ class _Verification:
         else:
             for fault in self._cross_checks(head):
                 verdict.blame(*fault)
+        if self._keyring and verdict.events and not self._is_keyed:
+            verdict.leave_unchecked(UNCODED)
         if proof_digest(proof.before, proof.key, proof.mac) != proof.digest:
             verdict.blame("document", None, "proof", "The file is not the one that was exported: its digest differs.")
         if proof.key is None or proof.mac is None:
@@ -335,6 +346,10 @@ class _Verification:
             yield "event", 1, "content_seal", "The changes were sealed otherwise when they were pulled."
         elif detail.get("counts") != head["counts"]:
             yield "event", 1, "counts", "Other changes were counted when they were pulled."
+        else:
+            for member in _PULLED:
+                if member in head and member in detail and head[member] != detail[member]:
+                    yield "changeset", None, member, f"Its “{member}” is not what the first event says."
         state = head["state"]
         if self.verdict.events and state not in self._states:
             yield "changeset", None, "state", f"It is {state}, and its events say otherwise."
@@ -354,8 +369,13 @@ class _Verification:
             stated = approved.get("counts")
             if not isinstance(stated, dict) or any(stated.get(name.value, 0) != n for name, n in decisions.items()):
                 yield "changeset", None, "decision", "Other decisions were counted at the approval."
-        if self.verdict.purged and "purged" not in self._latest:
-            yield "changeset", None, "purged_at", "Its values are gone, and no event says that they were purged."
+        if self.verdict.purged:
+            purged = self._latest.get("purged")
+            if purged is None:
+                yield "changeset", None, "purged_at", "Its values are gone, and no event says that they were purged."
+            elif purged.get("remains") != self._remains.digest:
+                words = "What is left of its changes is not what was left of them when they were purged."
+                yield "changeset", None, "purged_at", words
 
 
 def record_digest(change: Mapping[str, Any], side: str) -> str:

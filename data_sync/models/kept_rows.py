@@ -15,7 +15,7 @@ class KeptRow(models.Model):
     the label of any model, also of the row of a many-to-many table. `effect` is "root" for the deleted row, else that
     of `Change.cascades`; `column` is the reference by which it was reached, "" for a root. `values` has the row's
     concrete columns by name (of one that stayed, just `column`), null for a sensitive row and once purged; `digest` is
-    the `sha256:<hex>` of their canonical text.
+    the `hmac-sha256:<hex>` of all that, under the `leaf_key` of the changeset.
     """
 
     changeset = models.ForeignKey(Changeset, on_delete=models.PROTECT, related_name="kept_rows")

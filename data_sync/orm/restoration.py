@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ from .writes import Bare, columns_of
 
 Model = type[models.Model]
 Fail = Callable[[int, str], None]
+FindTaken = Callable[[Model, Collection[Any]], Collection[Any]]
+"""Gives those of some primary keys in a table whose rows went by the same changeset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +54,19 @@ class Restoration:
 
     Rows that come back may have other primary keys than before: `moved` has them, by table and old key, and what is
     brought back refers to those. A reference to a row that is not there is null for now, if it may be; `finish` fills
-    it in where the row has come back since.
+    it in where the row has come back since, and refuses one to a row that still could, as `find_taken` says. Others
+    stay null.
     """
 
-    def __init__(self, using: str, fail: Fail, *, is_silent: bool = False) -> None:
+    def __init__(self, using: str, fail: Fail, find_taken: FindTaken, *, is_silent: bool = False) -> None:
         self._using = using
         self._fail = fail
+        self._find_taken = find_taken
         self._is_silent = is_silent
         self.moved: dict[tuple[Model, Any], Any] = {}
+        self._moved_texts: dict[tuple[Model | None, str], Any] = {}
         self._restored: set[tuple[Model, Any]] = set()
-        self._later: list[tuple[Model, Any, Field, Any]] = []
+        self._later: list[tuple[Kept, Field, Any]] = []
 
     # Deleted rows, which the writer creates
 
@@ -90,6 +95,7 @@ class Restoration:
         self._restored.add((part, old))
         if new != old:
             self.moved[part, old] = new
+            self._moved_texts[part, str(old)] = new
 
     # Rows that went along
 
@@ -156,7 +162,8 @@ class Restoration:
         for _, values in pairs:
             bare = Bare(values[pk.name])
             for field in fields:
-                setattr(bare, field.attname, values.get(field.name))
+                # A column that has been added since is filled as in any new row.
+                setattr(bare, field.attname, values[field.name] if field.name in values else field.get_default())
             made.append(bare)
         keyed: list[Any] = [bare for bare in made if bare.pk is not None]
         unkeyed = [bare for bare in made if bare.pk is None]
@@ -197,14 +204,22 @@ class Restoration:
         self._refer(model, field, wanted)
 
     def finish(self) -> None:
-        """Fills in references that had to wait."""
-        groups: dict[tuple[Model, Field], dict[Any, Any]] = {}
-        for model, pk, field, value in self._later:
-            groups.setdefault((model, field), {})[self.moved.get((model, pk), pk)] = value
-        for (model, field), wanted in groups.items():
-            self._refer(model, field, wanted)
+        """Fills in references that had to wait. Those to rows that could still come back are refused: were they null
+        now, nothing would know of them any more."""
+        groups: dict[tuple[Model, Field], list[tuple[Kept, Any]]] = {}
+        for row, field, value in self._later:
+            groups.setdefault((row.model, field), []).append((row, value))
+        for (model, field), waiting in groups.items():
+            wanted = {self.moved.get((model, row.pk), row.pk): value for row, value in waiting}
+            present = self._refer(model, field, wanted)
+            left = {value for value in wanted.values() if self._moved_value(field, value) not in present}
+            taken = self._find_taken(table_of(field), left) if left else ()
+            for row, value in waiting:
+                if value in taken:
+                    self._fail(row.number, _needs(row, field, value))
 
-    def _refer(self, model: Model, field: Field, wanted: Mapping[Any, Any]) -> None:
+    def _refer(self, model: Model, field: Field, wanted: Mapping[Any, Any]) -> set[Any]:
+        """Sets a reference of some rows, by primary key, where it leads to a row. Gives the values that do."""
         values = {pk: self._moved_value(field, value) for pk, value in wanted.items()}
         present = self._present(field, values.values())
         groups: dict[Any, list[Any]] = {}
@@ -214,6 +229,7 @@ class Restoration:
         for value, pks in groups.items():
             for batch in batches(pks):
                 table(model, self._using).filter(pk__in=batch).update(**{field.attname: value})
+        return present
 
     def _follow(self, fields: Iterable[Field], pairs: Sequence[tuple[Kept, Values]]) -> set[int]:
         """Makes references lead to where rows are now. Gives the places of those that cannot be: `fail` knows."""
@@ -233,18 +249,13 @@ class Restoration:
                 if value in present or not column.db_constraint:
                     continue
                 if field.null:
-                    self._later.append((row.model, row.pk, field, value))
+                    self._later.append((row, field, value))
                     values[field.name] = None
                 elif row.effect == "unlink":
                     refused.add(place)  # The other row is gone by now, and with it there is nothing to link.
                 elif value not in own:
                     refused.add(place)
-                    target = field.remote_field.model._meta.label_lower
-                    self._fail(
-                        row.number,
-                        f"{row.name} cannot be brought back: it refers by {field.name} to a row of {target} "
-                        f"({value!r}) that is not here any more. Bring that back first.",
-                    )
+                    self._fail(row.number, _needs(row, field, value))
         self._follow_generic(pairs)
         return refused
 
@@ -257,10 +268,9 @@ class Restoration:
                 from django.contrib.contenttypes.models import ContentType
 
                 target = ContentType.objects.db_manager(self._using).get_for_id(values[ct]).model_class()
-                if target is not None:
-                    for (part, old), new in self.moved.items():
-                        if part is target._meta.concrete_model and str(old) == str(values[fk]):
-                            values[fk] = _field(row.model, fk).to_python(new)
+                new = self._moved_texts.get((target and target._meta.concrete_model, str(values[fk])))
+                if new is not None:
+                    values[fk] = _field(row.model, fk).to_python(new)
 
     def _moved_value(self, field: Any, value: Any) -> Any:
         return self.moved.get((table_of(field), value), value) if field.target_field.primary_key else value
@@ -283,6 +293,14 @@ class Restoration:
 
 def table_of_row(row: Kept) -> Model:
     return row.model._meta.concrete_model or row.model
+
+
+def _needs(row: Kept, field: Any, value: Any) -> str:
+    return (
+        f"{row.name} cannot be brought back: it refers by {field.name} to a row of "
+        f"{field.remote_field.model._meta.label_lower} ({value!r}) that is not here any more. Bring that back, too, or "
+        "first."
+    )
 
 
 def _is_key(field: Any) -> bool:

@@ -35,6 +35,7 @@ from .due import WAITING_APPLY
 from .execution import write_rows
 from .expiry import refuse_expired
 from .history import record_history
+from .kept_rows import kept_seal
 from .leases import Lease
 from .outcomes import store_reasons, store_success
 from .plan import Plan
@@ -182,11 +183,13 @@ def _write(changeset: Changeset, lease: Lease, actor: Actor, files: dict[tuple[i
         if changeset.reverts_id is not None:
             settle(changeset, actor)
         counts = {**plan.counts(), "skipped": left_out}
+        kept = kept_seal(changeset)
         audit.record(
             changeset.pk,
             actor,
             "applied",
-            {"attempt": changeset.attempt, "approval_seal": changeset.approval_seal, "outcomes": counts},
+            {"attempt": changeset.attempt, "approval_seal": changeset.approval_seal, "outcomes": counts}
+            | ({"kept_rows": kept} if kept else {}),
         )
         if not holds.update(state=ChangesetState.APPLIED.value, applied_at=UtcNow()):
             raise LeaseLost(f"Another worker has taken over changeset {changeset.pk}.")

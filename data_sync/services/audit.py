@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from data_sync.core.seal import event_hash
@@ -26,9 +26,13 @@ def record(changeset_id: int, actor: Actor, action: str, detail: dict[str, Any])
     The changeset's row is locked first, so that two writers cannot both follow the same event. Signals that follow from
     the event are sent after the commit.
     """
+    chain = f"changeset:{changeset_id}"
     with transaction.atomic():
-        Changeset.objects.select_for_update().filter(pk=changeset_id).values_list("pk").first()
-        event = _append(f"changeset:{changeset_id}", changeset_id, actor, action, detail)
+        if connection.features.has_select_for_update:
+            Changeset.objects.select_for_update().filter(pk=changeset_id).values_list("pk").first()
+        else:
+            _begin_by_writing(chain)
+        event = _append(chain, changeset_id, actor, action, detail)
         announce(event)
         return event
 
@@ -44,12 +48,16 @@ def record_of(chain: str, actor: Actor, action: str, detail: dict[str, Any]) -> 
         attempts += 1
         try:
             with transaction.atomic():
-                # SQLite refuses to write at once, without waiting, in a transaction that began by reading.
-                Event._base_manager.filter(chain=chain, number=0).update(number=0)
+                _begin_by_writing(chain)
                 return _append(chain, None, actor, action, detail)
         except IntegrityError:  # Somebody else has added the event of this number.
             if attempts == _ATTEMPTS:
                 raise
+
+
+def _begin_by_writing(chain: str) -> None:
+    """SQLite refuses to write at once, without waiting, in a transaction that began by reading."""
+    Event._base_manager.filter(chain=chain, number=0).update(number=0)
 
 
 def _append(chain: str, changeset_id: int | None, actor: Actor, action: str, detail: dict[str, Any]) -> Event:

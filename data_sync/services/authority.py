@@ -49,8 +49,8 @@ def require_authority(changeset: Changeset, actor: Actor) -> None:
     """Raises `NotPermitted`, naming the permission, unless the actor may apply the accepted changes.
 
     That takes `apply_changeset`; each model's own add, change or delete permission (add and delete for a rename that
-    replaces its row); and for rows that deletes take along, the delete permission of their models (change, where a
-    column is only set).
+    replaces its row); for rows that deletes take along, the delete permission of their models, and for rows that come
+    back with others, the add permission of theirs (change, where a column is only set).
     """
     if actor.unrestricted:
         return
@@ -73,6 +73,10 @@ def _permissions(changeset: Changeset) -> Iterator[str]:
         for label, effect in {(cascade["model"], cascade["effect"]) for cascade in cascades}:
             if effect in _OF_EFFECT:
                 yield permission_of(_OF_EFFECT[effect], label)
+    for restores in accepted.exclude(restores=[]).values_list("restores", flat=True).iterator(chunk_size=100):
+        for label, effect in {(row["model"], row["effect"]) for row in restores if row["column"]}:
+            if _owner(label) is None:
+                yield permission_of("add" if effect == "create" else "change", label)
 
 
 def _actions(operation: Operation, choice: RenameChoice) -> tuple[str, ...]:
@@ -92,9 +96,15 @@ def _actions(operation: Operation, choice: RenameChoice) -> tuple[str, ...]:
 def permission_of(action: str, label: str) -> str:
     """The permission for an action on a model. The links of a plain many-to-many relation have none of their own: they
     are part of the row that declares it, as in the admin."""
+    owner = _owner(label)
+    if owner is not None:
+        label, action = owner._meta.label_lower, "change"
     app_label, name = label.split(".")
-    with suppress(LookupError):
-        owner: Any = apps.get_model(label)._meta.auto_created
-        if owner:
-            app_label, action, name = owner._meta.app_label, "change", owner._meta.model_name
     return f"{app_label}.{action}_{name}"
+
+
+def _owner(label: str) -> Any | None:
+    """The model that declares a plain many-to-many relation, of whose table this is the label; else None."""
+    with suppress(LookupError):
+        return apps.get_model(label)._meta.auto_created or None
+    return None

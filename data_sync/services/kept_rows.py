@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from data_sync.core import canonical
 from data_sync.models import Changeset, KeptRow
+from data_sync.models.fields import as_stored
 from data_sync.orm.batches import batches
 from data_sync.orm.cascades import Reaches, Row
 from data_sync.orm.insertion import insert_plain
@@ -16,6 +19,16 @@ from data_sync.orm.remains import Remains, remains_of
 
 _NAMES = ("changeset", "number", "change_number", "model", "row_pk", "effect", "column", "values", "digest")
 _COLUMNS: list[Any] = [KeptRow._meta.get_field(name) for name in _NAMES]
+
+
+def kept_digest(key: bytes, row: KeptRow) -> str:
+    """`hmac-sha256:<hex>` over a kept row: which it is, how it went, and what it held.
+
+    `key` is the `leaf_key` of its changeset. Exports of a revert have the digest, and it outlives the values; these may
+    be redacted, or of columns that are shown nowhere, and could be guessed from a plain digest.
+    """
+    content = [row.model, row.row_pk, row.effect, row.column, row.values]
+    return f"hmac-sha256:{hmac.new(key, canonical.dumps(content).encode(), hashlib.sha256).hexdigest()}"
 
 
 class Keeper:
@@ -26,6 +39,7 @@ class Keeper:
 
     def __init__(self, changeset: Changeset, number_of: Callable[[Row, int], int]) -> None:
         self._changeset = changeset
+        self._key = bytes(changeset.leaf_key)
         self._number_of = number_of
         self._last = 0
 
@@ -39,9 +53,26 @@ class Keeper:
 
     def _row(self, remains: Remains, number: int) -> list[Any]:
         self._last += 1
-        pk = remains.pk if isinstance(remains.pk, int) else str(remains.pk)
-        text = None if remains.values is None else canonical.dumps(remains.values)
-        digest = "" if text is None else canonical.digest(text)
-        label = remains.model._meta.label_lower
-        identity = [self._changeset.pk, self._last, number, label, canonical.dumps(pk)]
-        return [*identity, remains.effect, remains.column, text, digest]
+        row = KeptRow(
+            model=remains.model._meta.label_lower,
+            row_pk=remains.pk if isinstance(remains.pk, int) else str(remains.pk),
+            effect=remains.effect,
+            column=remains.column,
+            values=remains.values,
+        )
+        text, digest = (None, "") if row.values is None else (canonical.dumps(row.values), kept_digest(self._key, row))
+        identity = [self._changeset.pk, self._last, number, row.model, canonical.dumps(row.row_pk)]
+        return [*identity, row.effect, row.column, text, digest]
+
+
+def kept_seal(changeset: Changeset) -> str:
+    """Over what is kept of every row, by number: the values by their digests, which stay when they are purged. "" where
+    nothing is kept."""
+    rows = changeset.kept_rows.order_by("number").values_list(
+        "number", "change_number", "model", as_stored("row_pk"), "effect", "column", "digest"
+    )
+    sha, is_any = hashlib.sha256(b"data-sync kept rows 1\n"), False
+    for row in rows.iterator(chunk_size=2000):
+        is_any = True
+        sha.update(canonical.dumps(list(row)).encode() + b"\n")
+    return "sha256:" + sha.hexdigest() if is_any else ""

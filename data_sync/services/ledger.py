@@ -57,17 +57,23 @@ def complete(limit: int) -> int:
 def mark(chain: str) -> bool:
     """Marks the head of a chain; whether it was not marked yet.
 
-    Raises `DataSyncError` where the events since its last mark do not follow it, or were not made with a key that is
-    known: what somebody has put there must not be vouched for.
+    Raises `DataSyncError` where the events since its last mark do not follow it, or, once the ledger has codes, were
+    not made with a key that is known: what somebody has put there must not be vouched for.
     """
     last = ChainMark.objects.filter(chain=chain).order_by("-sequence").first()
     number, previous = (0, "") if last is None else (last.number, last.hash)
     head = None
     keys = keyring()
+    needs_code = bool(keys) and _is_keyed()
     for head in Event.objects.filter(chain=chain, number__gt=number).order_by("number").iterator(chunk_size=500):
         number += 1
         if wrong := event_problem(head, number, previous, keys):
             raise DataSyncError(f"{wrong} Find out who altered it: data_sync verify --all.")
+        if needs_code and keys.get(head.mac_key) is None:
+            raise DataSyncError(
+                f"Event {number} of {chain} has no code under a key of DATA_SYNC_AUDIT_KEYS, and the ledger vouches "
+                "for none without. Put its key back into the list, or find out who made it."
+            )
         previous = head.hash
     if head is None:
         return False
@@ -80,6 +86,12 @@ def mark(chain: str) -> bool:
             if attempt == _ATTEMPTS - 1:
                 raise
     return False
+
+
+def _is_keyed() -> bool:
+    """Whether the ledger has codes already. Until then it takes what was there before there were keys."""
+    last = ChainMark.objects.order_by("-sequence").values_list("mac_key", flat=True).first()
+    return bool(last)
 
 
 def _append(chain: str, head: Event, keys: Keyring) -> None:

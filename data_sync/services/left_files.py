@@ -94,7 +94,8 @@ def discard_left() -> int:
     """Removes what purged changesets have left behind, and the notes of it; how many files.
 
     Only what no row of any model and no changeset that has its values refers to, and whose bytes are still those that
-    were replaced. What a storage refuses is logged, and tried again the next time.
+    were replaced, where they are known: of rows that went along with others they are not. What a storage refuses is
+    logged, and tried again the next time.
     """
     notes = PromotedFile.objects.filter(changeset__purged_at__isnull=False)
     names = set(notes.values_list("name", flat=True))
@@ -107,7 +108,7 @@ def discard_left() -> int:
         for note in some:
             try:
                 if note.name not in used:
-                    count += _discard(note, checksums.get((note.changeset_id, note.change_number)))
+                    count += _discard(note, checksums.get((note.changeset_id, note.change_number, note.model)))
             except Exception:  # the storage is the project's own
                 logger.exception("%s, left behind by changeset %s, was not removed.", note.name, note.changeset_id)
             else:
@@ -132,15 +133,18 @@ def _discard(note: PromotedFile, files: dict[str, Any] | None) -> bool:
     return True
 
 
-def _checksums(notes: Iterable[PromotedFile]) -> dict[tuple[int, int], dict[str, Any]]:
-    """The files of changes that notes are about, by changeset and number."""
+def _checksums(notes: Iterable[PromotedFile]) -> dict[tuple[int, int, str], dict[str, Any]]:
+    """The files of changes that notes are about, by changeset, number and model: a row that went along with another may
+    be of a model that has a field of the same name."""
     numbers: dict[int, list[int]] = {}
     for note in notes:
         numbers.setdefault(note.changeset_id, []).append(note.change_number)
     return {
-        (changeset, number): files
+        (changeset, number, model): files
         for changeset, some in numbers.items()
-        for number, files in Change.objects.filter(changeset=changeset, number__in=some).values_list("number", "files")
+        for number, model, files in Change.objects.filter(changeset=changeset, number__in=some).values_list(
+            "number", "model", "files"
+        )
     }
 
 

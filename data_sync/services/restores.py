@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
+from django.db.models import Q
 
-from data_sync.core.states import Operation
+from data_sync.core.states import Operation, RenameChoice
 from data_sync.models import Change, Changeset, KeptRow
 from data_sync.orm.cascades import STAYING
 from data_sync.orm.limits import Problem, problem
@@ -23,6 +24,22 @@ def place_of(row: KeptRow) -> Place:
     return row.model, str(row.row_pk), "set" if row.effect in STAYING else "create", row.column
 
 
+def is_installed(label: str) -> bool:
+    """Whether there is still such a model."""
+    try:
+        apps.get_model(label)
+    except LookupError:
+        return False
+    return True
+
+
+def gone(label: str) -> str:
+    return (
+        f"There is no model {label} here any more, so that rows of it cannot be brought back. Reject this, and take "
+        "what is needed of them from a backup."
+    )
+
+
 class Restores:
     """Looks up what was kept of the deletes of a changeset."""
 
@@ -30,9 +47,12 @@ class Restores:
         self._original = original
 
     def add(self, changes: Sequence[Change]) -> None:
-        """Says of changes that undo a delete what comes back besides, and what forbids it."""
+        """Says of changes that undo a delete, or a rename that replaced its row, what comes back besides, and what
+        forbids it."""
         undone = self._original.changes.filter(
-            number__in=[change.undoes for change in changes], operation=Operation.DELETE.value
+            Q(operation=Operation.DELETE.value)
+            | Q(operation=Operation.RENAME.value, rename_choice=RenameChoice.REPLACE.value),
+            number__in=[change.undoes for change in changes],
         )
         deletes = dict(undone.values_list("number", "cascades"))
         kept: dict[int, list[KeptRow]] = {}
@@ -77,7 +97,10 @@ def _is_settled(found: Problem, label: str, known: Mapping[str, Any], back: Sequ
     table = column.remote_field.model._meta.concrete_model
     referred = str(known[found["field"]])
     return any(
-        str(row.row_pk) == referred and row.effect == "delete" and table in tables_of(apps.get_model(row.model))
+        str(row.row_pk) == referred
+        and row.effect == "delete"
+        and is_installed(row.model)
+        and table in tables_of(apps.get_model(row.model))
         for row in back
     )
 
@@ -93,6 +116,8 @@ def _problems(rows: Sequence[KeptRow], is_lost: bool) -> list[Problem]:
             "they cannot be brought back. Add them by hand, or register the model with allow_sensitive beforehand."
         )
         found.append(problem("sensitive", "", words))
+    for label in dict.fromkeys(row.model for row in rows if not is_installed(row.model)):
+        found.append(problem("no_model", "", gone(label)))
     for label in dict.fromkeys(row.model for row in rows if row.values is None and row.digest):
         words = f"What was kept of rows of {label} has been purged since, so that they cannot be brought back."
         found.append(problem("purged", "", words))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Exists, OuterRef
 
-from data_sync.core import canonical
 from data_sync.models import Change, KeptRow
 from data_sync.orm.batches import batches
 from data_sync.orm.cascades import STAYING
@@ -19,8 +19,9 @@ from data_sync.orm.schema import ModelSchema
 from data_sync.orm.writes import Write
 from data_sync.registry.inheritance import tables_of
 
+from .kept_rows import kept_digest
 from .plan import Plan
-from .restores import Place, place_of
+from .restores import Place, gone, is_installed, place_of
 
 
 class Restoring:
@@ -32,9 +33,11 @@ class Restoring:
     def __init__(self, plan: Plan, fail: Callable[[int, str], None], *, is_rehearsal: bool) -> None:
         self._plan = plan
         self._fail = fail
-        self._restoration = Restoration(DEFAULT_DB_ALIAS, fail, is_silent=is_rehearsal)
+        self._restoration = Restoration(DEFAULT_DB_ALIAS, fail, self._taken, is_silent=is_rehearsal)
         self._roots: dict[int, Kept] = {}
         self._numbers: list[int] = []
+        original = plan.changeset.reverts
+        self._key = b"" if original is None else bytes(original.leaf_key)
 
     def equip(self, schema: ModelSchema, writes: Sequence[Write]) -> None:
         """Adds to new rows what is in no record of theirs."""
@@ -81,6 +84,20 @@ class Restoring:
                 self._restoration.set_back(group)
         return True
 
+    def _taken(self, table: Any, pks: Collection[Any]) -> set[Any]:
+        """Those of some primary keys in a table whose rows went by changes of the reverted changeset that no revert has
+        undone."""
+        original = self._plan.changeset.reverts_id
+        undone = Change.objects.filter(changeset=original, number=OuterRef("change_number"), reverted_by__isnull=False)
+        rows = KeptRow.objects.filter(~Exists(undone), changeset=original).exclude(effect__in=STAYING)
+        plain = {pk if isinstance(pk, int) else str(pk): pk for pk in pks}
+        found = set()
+        for batch in batches(plain):
+            for label, pk in rows.filter(row_pk__in=batch).values_list("model", "row_pk"):
+                if is_installed(label) and table in tables_of(apps.get_model(label)):
+                    found.add(plain[pk])
+        return found
+
     def _batches(self, numbers: Sequence[int]) -> Iterator[dict[int, Change]]:
         for batch in batches(numbers):
             yield self._changes(batch)
@@ -106,11 +123,15 @@ class Restoring:
             if number in self._plan.dropped:
                 continue
             if row.effect == ROOT and place not in told[number]:
-                yield _read(row, number)  # The row was there again: only where it was is of interest.
+                if row.values is None or kept_digest(self._key, row) == row.digest:
+                    yield _read(row, number)  # The row was there again: only where it was is of interest.
                 continue
-            is_intact = row.values is not None and canonical.digest(canonical.dumps(row.values)) == row.digest
+            is_intact = row.values is not None and kept_digest(self._key, row) == row.digest
             if not is_intact or told[number].get(place) != row.digest:
                 self._fail(number, _altered(row.model))
+                continue
+            if not is_installed(row.model):
+                self._fail(number, gone(row.model))
                 continue
             yield _read(row, number)
         for number, places in missing.items():

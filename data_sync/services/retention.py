@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from data_sync import conf
 from data_sync.core.redaction import new_key
+from data_sync.core.seal import RemainsDigest
 from data_sync.core.states import ChangesetState, PullState
 from data_sync.models import Change, Changeset, DataPull, Event, KeptRow
 from data_sync.models.time import UtcNow
@@ -25,6 +26,7 @@ from data_sync.orm.batches import batches
 
 from . import audit, left_files
 from .actors import Actor
+from .document_changes import exported_changes
 
 logger = logging.getLogger("data_sync")
 
@@ -171,10 +173,19 @@ def purge(changeset_id: int, actor: Actor) -> dict[str, int] | None:
             }
             left_files.forget_names(changeset)
             DataPull.objects.filter(changeset=changeset).update(upload_name="")
-            audit.record(changeset_id, actor, "purged", detail | {"days": conf.retention_days()})
+            # The digests of their contents no longer tell whether somebody alters what is left.
+            told = {"days": conf.retention_days(), "remains": _remains(changeset)}
+            audit.record(changeset_id, actor, "purged", detail | told)
     except _BeingReverted:
         return None
     return detail
+
+
+def _remains(changeset: Changeset) -> str:
+    remains = RemainsDigest()
+    for text in exported_changes(changeset):
+        remains.add(text)
+    return remains.digest
 
 
 def _is_being_reverted(changeset_id: int) -> bool:

@@ -16,7 +16,7 @@ from . import audit
 from .actors import Actor
 from .pull import give_up_abandoned
 from .pull_states import ACTIVE, record_request
-from .reverting import undoable
+from .reverting import undoable, undoable_parts
 from .transitions import refusal
 
 SOME = 5
@@ -50,7 +50,7 @@ def request_revert(changeset: Changeset, numbers: Collection[int] | None, actor:
                 f"Pull {running.pk}, which makes a revert of changeset {changeset.pk}, is {running.state}; wait for "
                 f"it, or cancel it (data_sync cancel {running.pk})."
             )
-        if not undoable(changeset, chosen).exists():
+        if not any(part.exists() for part in undoable_parts(changeset, chosen)):
             raise InvalidTransition(f"Nothing of changeset {changeset.pk} is left to be reverted.")
         pull = DataPull.objects.create(
             kind=PullKind.REVERT.value,
@@ -72,14 +72,18 @@ def _check(changeset: Changeset, numbers: Collection[int]) -> None:
     for batch in batches(numbers):
         rows = changeset.changes.filter(number__in=batch).values_list("number", "outcome", "reverted_by")
         known |= {number: (outcome, by) for number, outcome, by in rows}
+    unknown = [number for number in numbers if number not in known]
+    if unknown:
+        raise InvalidInput(f"Changeset {changeset.pk} has no change {_some(unknown)}. Its result has their numbers.")
     reasons = {
-        "are not changes of it": [number for number in numbers if number not in known],
-        "were not applied": [number for number, (outcome, _) in known.items() if outcome != Outcome.APPLIED],
-        "are reverted already": [number for number, (_, by) in known.items() if by is not None],
+        "not applied": [number for number, (outcome, _) in known.items() if outcome != Outcome.APPLIED],
+        "reverted already": [number for number, (_, by) in known.items() if by is not None],
     }
     for words, which in reasons.items():
         if which:
-            raise InvalidInput(f"Of changeset {changeset.pk}, {_some(which)} {words}.")
+            raise InvalidInput(
+                f"Nothing can be undone of what was {words}: {_some(which)} of changeset {changeset.pk}. Leave it out."
+            )
 
 
 def _some(numbers: Iterable[int]) -> str:
@@ -90,15 +94,19 @@ def _some(numbers: Iterable[int]) -> str:
 def settle(revert: Changeset, actor: Actor) -> None:
     """Notes at the changeset that a revert is of what has been undone; all of it: that one is reverted.
 
-    To be called in the apply's transaction, once outcomes are stored. Changes of which the reviewer kept fields are not
-    undone; those whose rows were as before already are.
+    To be called in the apply's transaction, once outcomes are stored. Changes of which the reviewer kept fields, or
+    rejected one of the two that undo them, are not undone; those whose rows were as before already are.
     """
     original = revert.reverts
     assert original is not None
-    accepted = revert.changes.filter(decision=Decision.ACCEPTED.value, kept={}, undoes__isnull=False)
-    nothing = [] if revert.pull is None else revert.pull.report.get("nothing", [])
+    whole = {"decision": Decision.ACCEPTED.value, "kept": {}}
+    written, left = (
+        {number for number in changes.values_list("undoes", flat=True) if number is not None}
+        for changes in (revert.changes.filter(**whole), revert.changes.exclude(**whole))
+    )
+    nothing: list[int] = [] if revert.pull is None else revert.pull.report.get("nothing", [])
     count = 0
-    for numbers in batches([*accepted.order_by("number").values_list("undoes", flat=True), *nothing]):
+    for numbers in batches(sorted((written - left).union(nothing))):
         count += undoable(original, numbers).update(reverted_by=revert.pk)
     detail = {"by": revert.pk, "changes": count}
     if undoable(original).exists():

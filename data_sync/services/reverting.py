@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import IO, Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -18,7 +19,7 @@ from data_sync.core.listing import key_hash
 from data_sync.core.manifest import Manifest
 from data_sync.core.records import FileValue, Key, Record, differing
 from data_sync.core.source import Handle, Outside, Request
-from data_sync.core.states import ChangesetState, Operation, Outcome
+from data_sync.core.states import ChangesetState, Operation, Outcome, RenameChoice
 from data_sync.core.wire import write_stream
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.orm.batches import batches
@@ -46,12 +47,25 @@ def undoable(changeset: Changeset, numbers: Collection[int] | None = None) -> Qu
     return changes if numbers is None else changes.filter(number__in=numbers)
 
 
+def undoable_parts(changeset: Changeset, numbers: Collection[int] | None) -> list[QuerySet[Change]]:
+    """The same in number order, in parts: a statement takes so many numbers only."""
+    return (
+        [undoable(changeset)] if numbers is None else [undoable(changeset, some) for some in batches(sorted(numbers))]
+    )
+
+
 def open_revert(pull: DataPull) -> RevertOrigin:
     """Raises `InvalidTransition` where there is nothing left to undo."""
     changeset = pull.reverts
     if changeset is None or changeset.state != ChangesetState.APPLIED or changeset.purged_at is not None:
         raise InvalidTransition(f"Pull {pull.pk} is of a changeset that cannot be reverted any more.")
     return RevertOrigin(pull, changeset)
+
+
+def is_replaced(change: Change) -> bool:
+    """Whether a rename has deleted its row and added a new one. It is undone in the same way: what no record tells of
+    went with the old row."""
+    return change.operation == Operation.RENAME and change.rename_choice == RenameChoice.REPLACE
 
 
 class RevertOrigin(Origin):
@@ -65,9 +79,8 @@ class RevertOrigin(Origin):
 
     def __init__(self, pull: DataPull, changeset: Changeset) -> None:
         self._changeset = changeset
-        self._changes = undoable(changeset, pull.options.get("numbers"))
-        labels = set(self._changes.order_by().values_list("model", flat=True).distinct())
-        self._inverse = Inverse(labels)
+        self._parts = undoable_parts(changeset, pull.options.get("numbers"))
+        self._inverse = Inverse(self._labels())
         super().__init__(pull, self._inverse)
         self._left = Left()
         self._pairs: dict[Renamed, Key] = {}
@@ -78,10 +91,13 @@ class RevertOrigin(Origin):
         self._staying: list[dict[str, str]] = []
         self._restores = Restores(changeset)
 
+    def _labels(self) -> set[str]:
+        return {label for part in self._parts for label in part.order_by().values_list("model", flat=True).distinct()}
+
     def agree(self, here: Manifest, there: Manifest) -> Agreement:
         """The models of the changes, as they were compared then. Raises `InvalidTransition` for one that is another by
         now."""
-        labels = set(self._changes.order_by().values_list("model", flat=True).distinct())
+        labels = self._labels()
         known = compared_schemas(self._changeset)
         for label in sorted(labels):
             self._refuse_outdated(label, known)
@@ -97,7 +113,7 @@ class RevertOrigin(Origin):
             raise InvalidTransition(
                 f"{label} is no longer registered here: its changes cannot be reverted. Register it, or choose others."
             )
-        change = self._changes.filter(model=label)[0]
+        change = next(change for part in self._parts for change in part.filter(model=label)[:1])
         record: Mapping[str, Any] = change.before if change.after is None else change.after
         unlike = sorted(
             (record.keys() ^ set(known[label].field_names))
@@ -129,17 +145,18 @@ class RevertOrigin(Origin):
 
     def _prepare(self, agreement: Agreement) -> None:
         """Makes the inverse records. Before the source is read, which is done by a thread without database."""
-        names = _Names(self._changeset, self._changes, list(agreement.schemas))
-        self._pairs = names.pairs
+        names = _Names(self._changeset, self._parts)
+        self._pairs = {row: key for row, key in names.pairs.items() if row not in names.replaced}
         self._later = _renamed_later(self._changeset)
         for label, schema in agreement.schemas.items():
             reader = RowReader(schema, DEFAULT_DB_ALIAS)
-            changes = self._changes.filter(model=label).iterator(chunk_size=400)
-            for batch in batches(changes):
+            found = (part.filter(model=label).iterator(chunk_size=400) for part in self._parts)
+            for batch in batches(chain.from_iterable(found)):
                 self._add(schema, batch, names, _now(schema, reader, [names.here(change) for change in batch]))
 
     def _add(self, schema: ModelSchema, batch: Sequence[Change], names: _Names, now: Mapping[str, Record]) -> None:
         label, never = schema.label, schema.registration.deletes == "never"
+        taken = _taken(schema, [names.former(change) for change in batch if change.operation == Operation.RENAME])
         for change in batch:
             text = names.here(change)
             if change.operation == Operation.CREATE and never:
@@ -152,6 +169,14 @@ class RevertOrigin(Origin):
                 words = f"#{change.number} is about a row that was renamed since, to {moved.text}; undo that first"
                 self._staying.append({"model": label, "field": "", "difference": words})
                 continue
+            is_renamed = change.operation == Operation.RENAME and text in now
+            if is_renamed and (former := names.former(change)) in taken:
+                # To delete the one row and write its values into the other would be no way back.
+                words = f"#{change.number} has renamed a row whose former key {former} is another row's by now"
+                self._staying.append(
+                    {"model": label, "field": "", "difference": f"{words}; rename or delete that first"}
+                )
+                continue
             record = _inverse(change, names, now.get(text))
             self._here[label, text] = change.number
             is_delete = change.operation == Operation.DELETE
@@ -163,7 +188,7 @@ class RevertOrigin(Origin):
                 self._inverse.add(record)
                 self._there[label, record.key_text] = change.number
                 if record.key_text != text:
-                    self._left.add(label, record.key_text, left)
+                    self._left.add(label, record.key_text, GONE if is_replaced(change) else left)
                 self._inverse.add_files(schema, record)
 
     # Afterwards
@@ -198,12 +223,14 @@ class _Names:
     """Which keys rows have by now, and are to have: what the changeset renamed, what has been undone of that, and what
     is to be. Rows that were renamed otherwise since are not found."""
 
-    def __init__(self, changeset: Changeset, chosen: QuerySet[Change], labels: Sequence[str]) -> None:
+    def __init__(self, changeset: Changeset, chosen: Sequence[QuerySet[Change]]) -> None:
         everything = changeset.changes.filter(operation=Operation.RENAME.value, outcome=Outcome.APPLIED.value)
         order = {label: place for place, label in enumerate(schemas())}
+        replaced = set(everything.filter(rename_choice=RenameChoice.REPLACE.value).values_list("number", flat=True))
         rows = list(everything.values_list("number", "model", "previous_key", "key", "reverted_by"))
         rows.sort(key=lambda row: (order.get(row[1], 0), row[0]))
-        numbers = set(chosen.filter(operation=Operation.RENAME.value).values_list("number", flat=True))
+        renames = (part.filter(operation=Operation.RENAME.value) for part in chosen)
+        numbers = {number for part in renames for number in part.values_list("number", flat=True)}
         self._forward = Rekeying(schemas(), {(row[1], canonical.dumps(row[2])): tuple(row[3]) for row in rows})
         undone: dict[Renamed, Key] = {}
         for _, label, previous, key, by in rows:
@@ -212,11 +239,14 @@ class _Names:
                 undone[label, canonical.dumps(key)] = tuple(Rekeying(schemas(), undone).key(label, old).key)
         self._back = Rekeying(schemas(), undone)
         self.pairs: dict[Renamed, Key] = {}
+        self.replaced: set[Renamed] = set()
         for number, label, previous, key, _ in rows:
             if number in numbers:
                 now = self._back.key(label, canonical.dumps(key)).text
                 old = self._former(label, previous)
                 self.pairs[label, now] = tuple(Rekeying(schemas(), self.pairs).key(label, old).key)
+                if number in replaced:
+                    self.replaced.add((label, now))
         self._further = Rekeying(schemas(), self.pairs)
 
     def _former(self, label: str, previous: Any) -> str:
@@ -229,6 +259,10 @@ class _Names:
         if change.operation == Operation.DELETE:
             text = self._forward.key(change.model, text).text
         return self._back.key(change.model, text).text
+
+    def former(self, change: Change) -> str:
+        """The key that the row of a chosen rename gets back."""
+        return canonical.dumps(list(self.pairs[change.model, self.here(change)]))
 
     def in_force(self, record: Record) -> Record:
         """A record of the changeset, as it reads by now."""
@@ -254,9 +288,16 @@ def _renamed_later(changeset: Changeset) -> Rekeying:
     later = later.filter(changeset__applied_at__gt=changeset.applied_at).exclude(changeset=changeset)
     rows = later.order_by("changeset__applied_at", "number").values_list("model", "previous_key", "key")
     known = schemas()
-    renamed: dict[Renamed, Key] = {
-        (label, canonical.dumps(previous)): tuple(key) for label, previous, key in rows if label in known
-    }
+    renamed: dict[Renamed, Key] = {}
+    first: dict[Renamed, Renamed] = {}
+    for label, previous, key in rows:
+        if label in known:
+            # A row that was renamed several times is known by its first key; one that has that again never was.
+            old, new = (label, canonical.dumps(previous)), (label, canonical.dumps(key))
+            origin = first.pop(old, old)
+            renamed.pop(origin, None)
+            if origin != new:
+                first[new], renamed[origin] = origin, tuple(key)
     return Rekeying(known, renamed)
 
 
@@ -292,6 +333,13 @@ def _now(schema: ModelSchema, reader: RowReader, texts: Sequence[str]) -> dict[s
     pks = [pk for text in texts for pk in keys.all(text)]
     reader.refresh_checksums(pks)
     return {record.key_text: record for text in reader.by_pk(pks).values() for record in [text.record()]}
+
+
+def _taken(schema: ModelSchema, texts: Sequence[str]) -> set[str]:
+    """Those of these keys that rows have, in scope or not."""
+    keys = RowsOfKeys(schema, "pk", DEFAULT_DB_ALIAS)
+    keys.load(texts)
+    return {text for text in texts if keys.count(text)}
 
 
 def _digest(record: Record) -> bytes:

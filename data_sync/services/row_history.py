@@ -39,6 +39,7 @@ class Found:
 
     key: Key | None
     suggestions: tuple[str, ...] = ()
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +95,14 @@ def find_key(label: str, words: Sequence[str]) -> Found:
 
 def _by_beginning(label: str, text: str, readings: Mapping[str, Key]) -> Found:
     rows = Change.objects.filter(model=label, key_text__istartswith=text).order_by("key_text")
-    texts = list(rows.values_list("key_text", flat=True).distinct()[:SUGGESTED])
+    texts = list(rows.values_list("key_text", flat=True).distinct()[: SUGGESTED + 1])
     if len(texts) == 1:
         key = rows.values_list("key", flat=True)[:1].get()
         return Found(key=tuple(key))
     if not texts:
         # A row that was renamed before anything else is known of it is found by its old key alone.
         return Found(key=next(iter(readings.values()), None))
-    return Found(key=None, suggestions=tuple(texts))
+    return Found(key=None, suggestions=tuple(texts[:SUGGESTED]), has_more=len(texts) > SUGGESTED)
 
 
 def _readings(words: Sequence[str]) -> Iterator[Key]:

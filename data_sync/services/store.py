@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS
 from data_sync import conf
 from data_sync.core import canonical
 from data_sync.core.distinct import Distinct
+from data_sync.core.redaction import new_key
 from data_sync.core.seal import content_digest, content_seal_of_digests
 from data_sync.core.source import Outside
 from data_sync.core.states import AutoApply, ChangesetState, Operation
@@ -227,7 +228,7 @@ def store_changeset(
         conflicts=prepared.total("conflicts"),
         omitted=agreement.omitted(),
         redacted=dict(comparison.redaction.names),
-        leaf_key=comparison.redaction.key,
+        leaf_key=comparison.redaction.key or new_key(),
         shapes=agreement.shapes(),
         summary=prepared.models,
         guards=guards,

@@ -89,7 +89,7 @@ def _covers(pull: DataPull, old: Changeset, covered: set[str], has_seen: Callabl
     if pull.kind != PullKind.REVERT:
         return set(old.model_labels) <= covered
     numbers = pull.options.get("numbers")
-    return numbers is None or not old.changes.exclude(undoes__in=numbers).exists()
+    return numbers is None or set(old.changes.order_by().values_list("undoes", flat=True)) <= set(numbers)
 
 
 def _retire(old: Changeset, pull: DataPull, changeset: Changeset | None) -> bool:

@@ -76,15 +76,13 @@ def _checked(kind: PullKind, file: IO[bytes], name: str, options: Mapping[str, A
     if kind is PullKind.BUNDLE:
         if options:
             raise InvalidInput(
-                f"{', '.join(sorted(options))}: only a spreadsheet is given that, and this is a bundle, which says "
-                "itself what is in it. Leave it away."
+                f"{', '.join(sorted(options))}: that is for spreadsheets, and this is a bundle, which says itself what "
+                "is in it. Leave it out."
             )
         BundleSource(file).close()
         return []
     if not options.get("model"):
-        raise InvalidInput(
-            f"The file is no bundle. {NOT_OURS}. Of a spreadsheet, say which model's rows it has (--model)."
-        )
+        raise InvalidInput(f"The file is no bundle. {NOT_OURS}.")
     schema = schemas().get(options["model"])
     if schema is None:
         raise InvalidInput(f"{options['model']} is not registered here. Known: {', '.join(sorted(schemas()))}.")

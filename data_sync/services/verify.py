@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import IO, Any
 
 from django.db import DEFAULT_DB_ALIAS
@@ -15,11 +16,12 @@ from django.db.models import OuterRef, Subquery
 
 from data_sync import conf
 from data_sync.core import canonical
-from data_sync.core.errors import InvalidInput
+from data_sync.core.errors import DataSyncError, InvalidInput
 from data_sync.core.export_form import check_version, lines_of
 from data_sync.core.macs import Keyring, same
+from data_sync.core.records import key_text
 from data_sync.core.seal import mark_digest
-from data_sync.core.verification import MOST_FAULTS, Fault, Verdict, missing_key, verify_document
+from data_sync.core.verification import MOST_FAULTS, UNCODED, Fault, Verdict, missing_key, verify_document
 from data_sync.models import ChainMark, Changeset, Event
 from data_sync.orm.snapshot import snapshot
 
@@ -27,6 +29,7 @@ from .actors import Actor
 from .audit_keys import keyring
 from .content import key_digest
 from .document import document_lines
+from .kept_rows import kept_digest, kept_seal
 from .ledger import event_problem, mark_content, unmarked_chains
 from .seals import current_content_seal
 from .verify_files import file_faults
@@ -47,7 +50,7 @@ class Head:
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What came out of all that is stored; `faults` has the first `MOST_FAULTS`."""
+    """What came out of all that is stored; `faults` has the first `MOST_FAULTS`. `place` is what was looked at last."""
 
     changesets: int = 0
     events: int = 0
@@ -55,6 +58,7 @@ class Findings:
     files: int = 0
     keyed: int = 0
     head: Head | None = None
+    place: str = ""
     faults: list[Fault] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
@@ -113,26 +117,42 @@ def verify_all(
         for fault in verdict.faults:
             findings.blame(replace(fault, chain=f"{_CHANGESET}{pk}"))
         for what in verdict.unchecked:
-            findings.leave_unchecked(what)
+            if what != UNCODED or numbers is not None:  # The ledger vouches for them, or is said to have no codes.
+                findings.leave_unchecked(what)
     if read_files:
         for fault in file_faults(chosen, findings.note_file):
             findings.blame(fault)
     if numbers is None:
         with snapshot(DEFAULT_DB_ALIAS):
-            _check_chains(findings, keys)
-            _check_ledger(findings, keys, noted)
+            for check in (_check_chains, partial(_check_ledger, noted=noted)):
+                try:
+                    check(findings, keys)
+                except _UNREADABLE as error:
+                    part = "mark" if isinstance(check, partial) else "event"
+                    findings.blame(Fault(part=part, member=findings.place, message=_unreadable(error)))
     return findings
 
 
 # A changeset
 
+_UNREADABLE = (DataSyncError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading raises where somebody has stored another kind of value than belongs there."""
+
+
+def _unreadable(error: Exception) -> str:
+    return f"Something stored there cannot be read, so nothing after it was looked at ({type(error).__name__})."
+
 
 def _stored(pk: int, keys: Keyring) -> Verdict:
     with snapshot(DEFAULT_DB_ALIAS):
-        changeset = Changeset.objects.get(pk=pk)
-        verdict = verify_document(document_lines(changeset), keys, folder=conf.spool_dir())
-        for fault in _beside(changeset):
-            verdict.blame(fault.part, fault.number, fault.member, fault.message)
+        verdict = Verdict(number=pk)
+        try:
+            changeset = Changeset.objects.get(pk=pk)
+            verdict = verify_document(document_lines(changeset), keys, folder=conf.spool_dir())
+            for fault in _beside(changeset):
+                verdict.blame(fault.part, fault.number, fault.member, fault.message)
+        except _UNREADABLE as error:
+            verdict.blame("changeset", None, "", _unreadable(error))
     # Of the document, which nobody has altered on its way.
     verdict.unchecked = [what for what in verdict.unchecked if "the file" not in what]
     return verdict
@@ -142,19 +162,27 @@ def _beside(changeset: Changeset) -> Iterator[Fault]:
     """What no export has."""
     if changeset.redacted and changeset.purged_at is None and current_content_seal(changeset) != changeset.content_seal:
         yield Fault(part="changeset", member="seal", message="The content seal is not that of the stored changes.")
-    columns = ("number", "key", "key_digest", "has_problems", "is_conflict", "has_cascades", "problems", "conflict")
-    for number, key, digest, *flags, problems, conflict in (
+    flags_of = ("problems", "conflict", "cascades")
+    columns = ("number", "key", "key_digest", "key_text", "has_problems", "is_conflict", "has_cascades", *flags_of)
+    for number, key, digest, text, *flags in (
         changeset.changes.order_by("number").values_list(*columns).iterator(chunk_size=500)
     ):
         if key_digest(canonical.dumps(key)) != digest:
             words = f"Change {number} is looked up by another key than it has."
             yield Fault(part="change", number=number, member="key_digest", message=words)
-        if changeset.purged_at is None and flags[:2] != [bool(problems), bool(conflict)]:
-            words = f"Whether change {number} has problems, or is a conflict, was altered."
+        if key_text(tuple(key)) != text:
+            words = f"Change {number} is shown under another key than it has."
+            yield Fault(part="change", number=number, member="key_text", message=words)
+        if changeset.purged_at is None and flags[:3] != list(map(bool, flags[3:])):
+            words = f"Whether change {number} has problems, is a conflict, or takes rows along was altered."
             yield Fault(part="change", number=number, member="has_problems", message=words)
+    applied = changeset.events.filter(action="applied").order_by("-number").first()
+    if applied is not None and applied.detail.get("kept_rows", "") != kept_seal(changeset):
+        words = "What deletes have left for a revert is not what they left: a row was added, removed or altered."
+        yield Fault(part="kept row", message=words)
     rows = changeset.kept_rows.exclude(values=None).exclude(digest="").order_by("number")
     for row in rows.iterator(chunk_size=200):
-        if canonical.digest(canonical.dumps(row.values)) != row.digest:
+        if kept_digest(bytes(changeset.leaf_key), row) != row.digest:
             words = f"What is kept of {row.model} for a revert is not what its digest is of."
             yield Fault(part="kept row", number=row.number, message=words)
 
@@ -165,11 +193,13 @@ def _beside(changeset: Changeset) -> Iterator[Fault]:
 def _check_chains(findings: Findings, keys: Keyring) -> None:
     """Every event's place; of the chains that are no changeset's, what each says, too."""
     chain, number, previous, is_keyed = "", 0, "", False
+    findings.place = "the first"
     known = dict.fromkeys(Changeset.objects.values_list("pk", flat=True))
     for event in Event.objects.order_by("chain", "number").iterator(chunk_size=500):
         if event.chain != chain:
             chain, number, previous, is_keyed = event.chain, 0, "", False
         number += 1
+        findings.place = f"after {event.number} of {chain}"
         if chain.startswith(_CHANGESET):
             if event.changeset_id not in known or chain != f"{_CHANGESET}{event.changeset_id}":
                 words = f"Event {event.number} belongs to another changeset than it says."
@@ -199,6 +229,7 @@ def _check_ledger(findings: Findings, keys: Keyring, noted: Head | None) -> None
     of_event = Event.objects.filter(chain=OuterRef("chain"), number=OuterRef("number")).order_by()
     marks = ChainMark.objects.annotate(found=Subquery(of_event.values("hash")[:1])).order_by("sequence")
     previous, is_keyed, is_noted = "", False, noted is None
+    findings.place = "the first"
     for mark in marks.iterator(chunk_size=500):
         findings.marks += 1
         if wrong := _mark_problem(mark, findings.marks, previous, keys, is_keyed=is_keyed):
@@ -209,8 +240,14 @@ def _check_ledger(findings: Findings, keys: Keyring, noted: Head | None) -> None
                 findings.leave_unchecked(f"The codes of the ledger cannot be checked: {missing_key(mark.mac_key)}")
         is_noted = is_noted or noted == Head(mark.sequence, mark.digest)
         previous = mark.digest
+        findings.place = f"after {mark.sequence}"
         findings.marks = mark.sequence  # What is missing is told once.
         findings.head = Head(mark.sequence, mark.digest)
+    if keys and findings.marks and not is_keyed:
+        findings.leave_unchecked(
+            "The ledger has no code under a key: nothing was recorded since keys were set, or "
+            "somebody has made it anew without them."
+        )
     if not is_noted:
         words = f"The ledger has no mark {noted}, which it had when that was noted: it was cut, or made anew."
         findings.blame(Fault(part="mark", number=None if noted is None else noted.sequence, message=words))

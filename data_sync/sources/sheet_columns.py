@@ -308,7 +308,8 @@ def _refuse_parts(columns: Columns) -> None:
     lacking = [".".join(part.path) for part in schema.key if not _has_key_part(columns, part)]
     if lacking:
         raise MalformedSheet(
-            f"It lacks the column {', '.join(lacking)}, without which no row of {schema.label} is known. Add it."
+            f"It lacks {', '.join(lacking)}: no row of {schema.label} is known without all columns of its natural key. "
+            "Add what is lacking."
         )
 
 

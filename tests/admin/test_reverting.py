@@ -68,7 +68,7 @@ def test_some_kinds_or_single_changes_are_chosen(boss: Client, done: Changeset) 
     assert DataPull.objects.get(kind="revert").options == {"numbers": of_tags}
     boss.post(url("revert", done.pk), {"kinds": ["testapp.tag create"], "numbers": f"#{of_tags[0]}"})
     assert DataPull.objects.filter(kind="revert").first().options == {"numbers": of_tags[:1]}  # type: ignore[union-attr]
-    for numbers, words in (("x", "Write numbers"), ("99", "are not changes of it"), ("", "Choose at least one")):
+    for numbers, words in (("x", "Write numbers"), ("99", "has no change #99"), ("", "Choose at least one")):
         page = boss.post(url("revert", done.pk), {"numbers": numbers})
         assert page.status_code == 200 and words in page.content.decode()
     assert DataPull.objects.filter(kind="revert").count() == 2

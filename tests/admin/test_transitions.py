@@ -167,12 +167,6 @@ def test_times_name_their_zone(client, db, settings):
         assert re.search(r"[ap]\.m\. CES?T", text(client.get(reverse(f"admin:data_sync_{name}_changelist")))), name
 
 
-def test_states_that_cannot_arise_are_no_filter(boss):
-    shown = boss.get(reverse("admin:data_sync_changeset_changelist") + "?state__exact=applied").content.decode()
-
-    assert "state__exact=stale" in shown and "state__exact=reverted" not in shown
-
-
 @pytest.mark.django_db(transaction=True)
 def test_approve_and_apply_writes_the_accepted_changes_and_shows_each_outcome(boss):
     stored = changeset([create(1, "a word", decision="accepted"), create(2)])

@@ -74,7 +74,7 @@ def test_a_sheet_leads_to_the_review_with_the_deletes_that_were_asked_for(puller
     [
         (b"", {}, "The submitted file is empty"),
         (b"name\nnew\n", {}, "is no bundle"),
-        (tags, {"model": TAG}, "only a spreadsheet"),
+        (tags, {"model": TAG}, "for spreadsheets"),
         (bundling.bundle()[:-3], {}, "cut short"),
         (b"name,colour\nnew,red\n", {"model": TAG, "format": "csv"}, "has no column “colour”"),
     ],

@@ -13,7 +13,8 @@ from django.test import Client
 from django.urls import reverse
 
 from data_sync.models import Change, Changeset, Event
-from data_sync.services import actors, audit
+from data_sync.services import audit
+from data_sync.services.actors import Actor
 from tests.core.test_verification import EXPORTED, document, written
 
 from . import making
@@ -33,7 +34,8 @@ def viewer(client: Client) -> Client:
 def stored() -> Changeset:
     changeset = making.changeset([making.update(1)])
     detail = {"content_seal": changeset.content_seal, "counts": {"create": 0, "update": 1, "delete": 0, "rename": 0}}
-    audit.record(changeset.pk, actors.command_line(), "pulled", detail | {"guards": [], "compared": 1, "source": "x"})
+    detail |= {"guards": [], "compared": changeset.compared, "source": changeset.source_name}
+    audit.record(changeset.pk, Actor(label=changeset.actor), "pulled", detail)
     return changeset
 
 

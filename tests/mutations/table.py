@@ -647,4 +647,40 @@ KEEPING = tuple(
     )
 )
 
-MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING, *UPLOADS, *KEEPING)
+REVERTING = tuple(
+    Mutation(
+        guard=f"reverts: {what}",
+        path=f"data_sync/services/{name}",
+        on=on,
+        off=off,
+        tests=("tests/services/test_revert.py",),
+    )
+    for what, name, on, off in (
+        (
+            "what comes back is what the seal says",
+            "restoring.py",
+            "if not is_intact or told[number].get(place) != row.digest:",
+            "if not is_intact:",
+        ),
+        (
+            "what was edited since is a conflict",
+            "reverting.py",
+            "            self._left.add(label, text, left)\n",
+            "",
+        ),
+        (
+            "one at a time",
+            "revert.py",
+            "if (running := active.first()) is not None:",
+            "if (running := active.none().first()) is not None:",
+        ),
+        (
+            "rows renamed since are not taken for gone",
+            "reverting.py",
+            "if text not in now and moved.causes and",
+            "if False and",
+        ),
+    )
+)
+
+MUTATIONS = (*CALLERS, *READING, *DELETING, *PEOPLE, *TRUST, *STANDING, *UPLOADS, *KEEPING, *REVERTING)

@@ -13,7 +13,8 @@ from data_sync.core.errors import DataSyncError
 from data_sync.core.macs import MacKey
 from data_sync.core.seal import event_hash
 from data_sync.models import ChainMark, Changeset, Event
-from data_sync.services import actors, audit
+from data_sync.services import actors, audit, ledger
+from tests.admin import making
 
 pytestmark = pytest.mark.django_db
 
@@ -86,19 +87,26 @@ def test_what_is_no_changeset_has_a_chain_of_its_own(changeset: Changeset) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_many_may_add_to_one_chain_at_a_time() -> None:
-    def add(_: int) -> None:
+    stored = making.changeset([making.update(1)])
+
+    def add(number: int) -> None:
         try:
-            audit.record_of("caller:token", actors.command_line(), "exported", {})
+            if number % 2:
+                audit.record_of("caller:token", actors.command_line(), "exported", {})
+            else:
+                audit.record(stored.pk, actors.command_line(), "exported", {})
         finally:
             connection.close()
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(add, range(24)))
-    previous = ""
-    for number, event in enumerate(Event.objects.filter(chain="caller:token").order_by("number"), start=1):
-        assert (event.number, event.previous) == (number, previous)
-        previous = event.hash
-    assert number == 24
+        list(threads.map(add, range(48)))
+    for chain in ("caller:token", f"changeset:{stored.pk}"):
+        previous, number = "", 0
+        for number, event in enumerate(Event.objects.filter(chain=chain).order_by("number"), start=1):
+            assert (event.number, event.previous) == (number, previous)
+            previous = event.hash
+        assert number == 24
+    assert list(ledger.unmarked_chains()) == []
 
 
 @pytest.mark.django_db(transaction=True)

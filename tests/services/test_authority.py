@@ -73,3 +73,17 @@ def test_links_are_part_of_the_row_that_declares_them() -> None:
         require_authority(changeset, somebody())
     get_user_model().objects.all().delete()
     require_authority(changeset, somebody("hard.change_album"))
+
+
+@pytest.mark.parametrize(("effect", "needed"), [("create", "add"), ("set", "change")])
+def test_what_a_revert_brings_back_along_counts_by_its_model(effect: str, needed: str) -> None:
+    changeset = make("create")
+    decide(changeset, "accepted", 1)
+    along = {"pk": "1", "label": "", "effect": effect, "digest": ""}
+    itself = along | {"model": "testapp.country", "column": "", "effect": "create"}
+    link = along | {"model": "testapp.shelf_products", "column": "product"}
+    Change.objects.update(restores=[itself, link, along | {"model": "testapp.tag", "column": "c"}])
+    with pytest.raises(NotPermitted, match=TAG.format(needed)):
+        require_authority(changeset, somebody(COUNTRY.format("add")))
+    get_user_model().objects.all().delete()
+    require_authority(changeset, somebody(COUNTRY.format("add"), TAG.format(needed)))

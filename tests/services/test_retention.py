@@ -108,7 +108,8 @@ def test_a_purged_changeset_can_be_read_but_neither_decided_on_nor_approved(due:
         with pytest.raises(InvalidTransition, match=f"values of changeset {stored.pk} were purged on .* Pull again"):
             refused()
     for page in ("change", "print", "result", "history", "export"):
-        answer = admin_client.get(reverse(f"admin:data_sync_changeset_{page}", args=(stored.pk,)))
+        ask = admin_client.post if page == "export" else admin_client.get
+        answer = ask(reverse(f"admin:data_sync_changeset_{page}", args=(stored.pk,)))
         assert answer.status_code == 200, page
         text = answer.getvalue().decode()
         assert "purged" in text and "there" not in text.split("word-1")[-1][:200], page
@@ -151,8 +152,17 @@ def test_what_was_purged_still_verifies(environments: Environments, due: None, r
     assert (
         b"secret" not in exported.read_bytes() and exported.read_bytes().count(b'"purged":true') == done.changes.count()
     )
-    done.changes.filter(number=1).update(content_digest="sha256:" + "0" * 64)
-    assert run(*verified).code == 2
+    for alteration in (
+        {"content_digest": "sha256:" + "0" * 64},
+        {"before_digest": "sha256:" + "0" * 64},
+        {"files": {}},
+        {"problems": ["x"]},
+    ):
+        change = done.changes.get(model="testapp.document", operation="update")
+        done.changes.filter(pk=change.pk).update(**alteration)
+        assert run(*verified).code == 2, alteration
+        change.save()
+    assert run(*verified).code == 0
 
 
 # Files
@@ -199,6 +209,24 @@ def test_a_file_that_has_got_the_name_since_stays(environments: Environments, du
     environments.put("covers/old.png", b"others", only="default")
     assert retention.prune(ACTOR).left_files == 1
     assert environments.files()["covers/old.png"] == b"others"
+
+
+def test_a_file_of_a_row_that_went_along_is_not_taken_for_its_roots(environments: Environments, due: None) -> None:
+    environments.put("covers/child.png", b"child", only="default")
+    root = {"name": "covers/root.png", "size": 4, "checksum": "sha256:" + "0" * 64}
+    stored = making.changeset([making.delete(1, files={"cover": {"before": root, "after": None}})], state="applied")
+    stored.changes.update(outcome="applied")
+    KeptRow.objects.create(
+        changeset=stored,
+        number=1,
+        change_number=1,
+        model="testapp.document",
+        row_pk=1,
+        effect="delete",
+        values={"cover": "covers/child.png"},
+    )
+    assert retention.prune(ACTOR).left_files == 1
+    assert environments.files() == {}
 
 
 class Killed(BaseException):

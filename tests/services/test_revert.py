@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 from unittest import mock
 
@@ -9,13 +10,14 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from data_sync.core import canonical
 from data_sync.core.errors import DataSyncError, InvalidTransition
-from data_sync.core.states import ChangesetState, Decision, PullState
+from data_sync.core.states import ChangesetState, Decision, PullState, RenameChoice
 from data_sync.models import Change, Changeset, DataPull, KeptRow
+from data_sync.orm import remains
 from data_sync.services import pull, revert, review
+from data_sync.services.kept_rows import kept_digest
 from data_sync.services.seals import current_content_seal
-from tests.environments import Environments, applied
+from tests.environments import Environments, applied, decide
 from tests.hard import models as hard
 from tests.testapp.models import (
     Category,
@@ -232,7 +234,7 @@ def test_parts_and_then_the_rest(environments: Environments) -> None:
     made = reverted(environments, changeset, first)
     assert changeset.state == ChangesetState.APPLIED
     assert changeset.events.get(action="partly_reverted").detail == {"by": made.pk, "changes": 1}
-    with pytest.raises(DataSyncError, match=f"#{first} are reverted already"):
+    with pytest.raises(DataSyncError, match=f"reverted already: #{first}"):
         revert.request_revert(changeset, [first], environments.actor)
     rest = reverted(environments, changeset)
     assert rest.changes.count() == 2
@@ -251,6 +253,21 @@ def test_a_revert_is_reverted(environments: Environments) -> None:
     made = reverted(environments, changeset)
     again = reverted(environments, made)
     assert (tables(environments), made.state, again.reverts) == (after, "reverted", made)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite is built with such a limit")
+def test_more_changes_can_be_chosen_than_a_statement_takes_values(environments: Environments) -> None:
+    Tag.objects.using("source").bulk_create(Tag(name=f"{number}") for number in range(900))
+    changeset = environments.sync()
+    connection.ensure_connection()
+    known = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 850)
+    try:
+        made = revert_of(environments, changeset, *range(1, 891))
+        again = revert_of(environments, changeset, *range(1, 891))
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, known)
+    made.refresh_from_db()
+    assert (made.deletes, again.deletes, made.state) == (890, 890, "superseded")
 
 
 def test_where_nothing_differs_there_is_no_changeset(environments: Environments) -> None:
@@ -295,6 +312,40 @@ def test_renames_with_what_lies_below(environments: Environments, first: str) ->
     assert (tables(environments), changeset.state) == (before, "reverted")
 
 
+def test_a_row_whose_former_key_is_another_rows_by_now_is_left_alone_and_named(environments: Environments) -> None:
+    environments.add(Category, slug=("renamed", "before"), title="the same")
+    changeset = environments.sync()
+    other = Category.objects.create(slug="before", title="another")
+    before = tables(environments)
+    done = revert_pull(environments, changeset)
+    assert not Changeset.objects.filter(pull=done).exists() and tables(environments) == before
+    assert "another row's" in done.report["staying"][0]["difference"] and done.report["nothing"] == []
+    other.delete()
+    reverted(environments, changeset)
+    assert (Category.objects.get().slug, changeset.state) == ("before", "reverted")
+
+
+@pytest.mark.parametrize("rejected", ["", "create", "delete"])
+def test_a_rename_that_replaced_its_row_is_undone_with_what_no_record_tells_of(
+    environments: Environments, rejected: str
+) -> None:
+    language = environments.add(Language, country=environments.add(Country, code="FR"), code="fr")
+    environments.add(Copy, language=language, key=("new", "old"), value="v", default=("there", "only here"))
+    before = tables(environments)
+    changeset = environments.let_through(environments.changeset())
+    decide(environments, changeset.changes.get(), rename_choice=RenameChoice.REPLACE)
+    changeset = applied(environments, changeset)
+    made = environments.let_through(revert_of(environments, changeset))
+    assert not made.changes.filter(is_conflict=True).exists()
+    assert sorted(made.changes.values_list("operation", "undoes")) == [("create", 1), ("delete", 1)]
+    accept_all(environments, made)
+    if rejected:
+        decide(environments, made.changes.get(operation=rejected), "rejected")
+    applied(environments, made)
+    changeset.refresh_from_db()
+    assert (tables(environments) == before, changeset.state == "reverted") == (not rejected, not rejected)
+
+
 def test_files_come_from_where_they_still_lie(environments: Environments) -> None:
     environments.put("a.txt", b"new", only="source")
     environments.put("a.txt", b"old", only="default")
@@ -331,19 +382,60 @@ def test_sensitive_rows_are_not_kept_and_refuse_the_revert(environments: Environ
     assert problem["code"] == "sensitive" and "hard.localsetnull" in problem["message"]
 
 
-def test_what_was_kept_is_what_was_shown(environments: Environments) -> None:
+@pytest.mark.parametrize("forged", ["values", "effect", "all"])
+def test_what_was_kept_is_what_was_shown(environments: Environments, forged: str) -> None:
     product = environments.add(Product, sku="p", name="P", only="default")[1]
     Comment.objects.create(product=product, text="c")
     changeset = environments.sync()
     made = environments.let_through(revert_of(environments, changeset))
     row = KeptRow.objects.get(model="testapp.comment")
-    row.values["text"] = "forged"
-    row.digest = canonical.digest(canonical.dumps(row.values))
+    assert row.digest == kept_digest(bytes(changeset.leaf_key), row) != kept_digest(b"", row)
+    if forged == "effect":
+        row.effect = "unlink"
+    else:
+        row.values["text"] = "forged"
+    if forged == "all":
+        row.digest = kept_digest(bytes(changeset.leaf_key), row)
     row.save()
     accept_all(environments, made)
     done = environments.apply(environments.approve(made))
     assert done.state == "failed" and "altered" in done.state_reason
     assert not Product.objects.exists() and not Comment.objects.exists()
+
+
+def test_rows_of_a_model_that_is_not_installed_any_more_are_named(environments: Environments) -> None:
+    product = environments.add(Product, sku="p", name="P", only="default")[1]
+    Comment.objects.create(product=product)
+    changeset = environments.sync()
+    KeptRow.objects.filter(model="testapp.comment").update(model="testapp.gone")
+    problem = revert_of(environments, changeset).changes.get().problems[0]
+    assert problem["code"] == "no_model" and "testapp.gone" in problem["message"]
+
+
+def test_a_column_that_was_added_since_gets_its_default(environments: Environments) -> None:
+    product = environments.add(Product, sku="p", name="P", only="default")[1]
+    Comment.objects.create(product=product, text="c")
+    known = remains.own_columns
+    with mock.patch.object(remains, "own_columns", lambda model: [one for one in known(model) if one.name != "text"]):
+        changeset = environments.sync()
+    reverted(environments, changeset)
+    assert Comment.objects.get().text == ""
+
+
+def test_a_reference_to_what_another_change_took_is_not_lost(environments: Environments) -> None:
+    """Nothing would know of it once the one change is undone."""
+    seat = hard.Seat.objects.create(name="s", place=1)
+    desk = hard.Desk.objects.create(name="d", sitter=environments.add(hard.Member, name="m")[1])
+    hard.Sticker.objects.create(seat=seat, desk=desk)
+    before = tables(environments)
+    changeset = environments.sync("hard.seat", "hard.desk", "hard.member")
+    one = changeset.changes.get(model="hard.seat").number
+    made = environments.let_through(revert_of(environments, changeset, one))
+    accept_all(environments, made)
+    done = environments.apply(environments.approve(made))
+    assert done.state == "failed" and "refers by desk to a row of hard.desk" in done.state_reason
+    reverted(environments, changeset)
+    assert tables(environments) == before
 
 
 def test_redacted_values_come_back_unseen(environments: Environments) -> None:
@@ -410,5 +502,10 @@ def test_rows_that_were_renamed_since_are_left_alone_and_named(environments: Env
     assert done.state == "done" and not Changeset.objects.filter(pull=done).exists()
     assert "was renamed since" in done.report["staying"][0]["difference"] and done.report["nothing"] == []
     reverted(environments, renaming)
+    row = Category.objects.get()
+    row.delete()
+    done = revert_pull(environments, changeset)
+    assert (done.report["staying"], done.report["nothing"]) == ([], [1])
+    row.save()
     reverted(environments, changeset)
     assert not Category.objects.exists() and changeset.state == "reverted"

@@ -145,7 +145,7 @@ def test_what_is_wrong_with_a_file_is_said_before_there_is_a_pull(environments: 
         (b"", {}, "is empty"),
         (b"a,b", {}, "is no bundle. Give a file that data_sync bundle has made; for a spreadsheet, name its model"),
         (tag_bundle()[:-1], {}, "cut short"),
-        (tag_bundle(), {"model": TAG}, "model: only a spreadsheet"),
+        (tag_bundle(), {"model": TAG}, "model: that is for spreadsheets"),
     ]
     for content, options, message in refused:
         with pytest.raises(DataSyncError, match=message):

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
+from django.utils import timezone
 
 from data_sync.core.errors import InvalidInput, NotPermitted
 from data_sync.core.seal import event_hash
+from data_sync.core.verification import UNCODED
 from data_sync.models import ChainMark, Changeset, Event
 from data_sync.services import actors, approval, audit, ledger, limits, pull, remarks, sources, verify
-from data_sync.services.document import changeset_document
+from data_sync.services.document import changeset_document, document_lines
 from tests.environments import Environments
 from tests.testapp.models import Article, Category, Copy, Country, Language, Product, Tag
 
@@ -133,6 +135,23 @@ ALTERATIONS: dict[str, tuple[Callable[[Changeset], Any], str]] = {
     "a digest": (lambda c: c.changes.filter(number=2).update(content_digest="x"), "{c}, change 2: content_digest"),
     "a key's digest": (lambda c: c.changes.filter(number=2).update(key_digest="x"), "{c}, change 2: key_digest"),
     "a problem hidden": (lambda c: c.changes.filter(number=2).update(has_problems=True), "{c}, change 2: has_problems"),
+    "a key as it is shown": (lambda c: c.changes.filter(number=2).update(key_text="x"), "{c}, change 2: key_text"),
+    "cascades hidden": (lambda c: c.changes.filter(number=2).update(has_cascades=True), "{c}, change 2: has_problems"),
+    "another source": (lambda c: Changeset.objects.filter(pk=c.pk).update(source_name="x"), "{c}, changeset: source"),
+    "another requester": (
+        lambda c: Changeset.objects.filter(pk=c.pk).update(actor="x"),
+        "{c}, changeset: requested_by",
+    ),
+    "a guard hidden": (lambda c: Changeset.objects.filter(pk=c.pk).update(guards=["x"]), "{c}, changeset: guards"),
+    "what no apply writes": (lambda c: c.changes.filter(number=2).update(kept={"x": 1}), "{c}, changeset"),
+    "what is no JSON": (lambda c: _sql("UPDATE data_sync_event SET detail = '{'"), "event: the first"),
+    "what is no JSON, of a changeset": (
+        lambda c: _sql("UPDATE data_sync_changeset SET guards = '{'"),
+        "{c}, changeset",
+    ),
+    "the model of a kept row": (lambda c: c.kept_rows.filter(number=1).update(model="auth.user"), "{c}, kept row"),
+    "a kept row": (lambda c: c.kept_rows.filter(number=1).update(values={"id": 1}, digest=""), "{c}, kept row"),
+    "all kept rows": (lambda c: c.kept_rows.all().delete(), "{c}, kept row"),
     "a decision": (lambda c: c.changes.filter(number=2).update(decision="rejected"), "{c}, changeset: approval_seal"),
     "an outcome": (lambda c: c.changes.filter(number=2).update(outcome="skipped"), "{c}, changeset: outcome"),
     "a change less": (lambda c: c.changes.filter(number=2).delete(), "{c}, change 2: number"),
@@ -189,6 +208,43 @@ def test_a_chain_made_anew_without_keys_contradicts_the_ledger(environments: Env
     _events(changeset).filter(number=2).update(actor="x")
     _chain_anew(f"changeset:{changeset.pk}")
     assert where(verify.verify_all(ACTOR)) == [f"changeset:{changeset.pk}, mark {ChainMark.objects.count()}"]
+
+
+def _without_codes(changeset: Changeset) -> None:
+    """Somebody without the key makes one chain, and all of the ledger, anew."""
+    _events(changeset).filter(number=2).update(actor="x")
+    Event._base_manager.update(mac="", mac_key="")
+    ChainMark._base_manager.all().delete()
+    for chain in sorted(set(Event.objects.values_list("chain", flat=True))):
+        _chain_anew(chain)
+        ledger.mark(chain)
+
+
+def test_that_all_codes_are_gone_is_said(environments: Environments, settings: Any) -> None:
+    settings.DATA_SYNC_AUDIT_KEYS = KEYS
+    environments.add(Tag, name="new", only="source")
+    changeset = environments.changeset()
+    environments.accept_all(changeset)
+    settings.DATA_SYNC_AUDIT_KEYS = []
+    _without_codes(changeset)
+    assert verify.verify_all(ACTOR).unchecked == []
+    settings.DATA_SYNC_AUDIT_KEYS = KEYS
+    [words] = verify.verify_all(ACTOR).unchecked
+    assert "The ledger has no code under a key" in words
+    assert verify.verify_changeset(changeset, ACTOR).unchecked == [UNCODED]
+    assert UNCODED in verdict("".join(map(bytes.decode, document_lines(changeset))).encode()).unchecked
+
+
+@pytest.mark.parametrize("key", ["", "0123456789abcdef"])
+def test_the_ledger_vouches_for_no_event_that_was_made_without_a_key(settings: Any, key: str) -> None:
+    audit.record_of("source:6", ACTOR, "source_added", {})
+    settings.DATA_SYNC_AUDIT_KEYS = KEYS
+    audit.record_of("source:7", ACTOR, "source_added", {})
+    event = Event(chain="source:8", number=1, at=timezone.now(), actor="x", action="source_added", detail={})
+    event.hash, event.mac_key, event.mac = event_hash("", audit.event_content(event)), key, key
+    event.save()
+    assert ledger.complete(10) == 0
+    assert "not in the ledger yet" in " ".join(verify.verify_all(ACTOR).unchecked)
 
 
 def test_an_end_that_was_noted_elsewhere_tells_that_the_ledger_was_cut(environments: Environments) -> None:

@@ -245,7 +245,7 @@ def test_plain_words_of_yaml_are_texts_and_what_multiplies_is_refused() -> None:
         ("country", "code,code", "give the same"),
         ("country", "code,", ""),
         ("country", "name", "no column “name”"),
-        ("language", "code", "lacks the column country.code"),
+        ("language", "code", "lacks country.code"),
         ("copy", "language.code,key", "needs all parts of its key. Add the column language.country.code"),
         ("copy", "language,language.code,language.country.code,key", "Keep one form"),
         ("copy", "language,key,thumbnail", "files do not travel in sheets"),

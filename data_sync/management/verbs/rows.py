@@ -44,7 +44,8 @@ def show_row(call: Call) -> Answer:
     found = row_history.find_key(label, words)
     if found.key is None:
         meant = "; ".join(line(text) for text in found.suggestions)
-        raise InvalidInput(f"Several rows of {label} begin like that. Which is meant? {meant}")
+        more = "; and more: write more of the key." if found.has_more else ""
+        raise InvalidInput(f"Several rows of {label} begin like that. Which is meant? {meant}{more}")
     changes = list(row_history.changes_of(label, row_history.spans_of(label, found.key)))
     renamed = row_history.renamed_to(label, found.key)
     at = call.options["at"]

@@ -93,7 +93,7 @@ def _answer(document: dict[str, Any], good: str, more: list[str], bad: str, foun
             "faults": [fault.to_plain() for fault in found.faults],
             "unchecked": found.unchecked,
         },
-        text=[*text, *(row for words in found.unchecked for row in wrapped(line(words), "", "  "))],
+        text=[*text, *(row for words in found.unchecked for row in wrapped(line(words), "  "))],
         code=0 if found.matches else FOUND,
     )
 
