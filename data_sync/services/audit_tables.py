@@ -24,7 +24,7 @@ _AT_ONCE = 500
 
 def audit_table(rows: QuerySet[Any], form: str, actor: Actor) -> IO[bytes]:
     """These changesets, changes or events in a temporary file without a name, at its start, in a format of
-    `table_files`. One row is held at a time, but for ODS. That it was made is an event.
+    `table_files`. One row is held at a time. That it was made is an event.
 
     Raises `NotPermitted`, and `InvalidInput` for more rows than the format holds.
     """

@@ -590,6 +590,20 @@ UPLOADS = tuple(
             "tests/services/test_uploads.py",
         ),
         (
+            "a sheet takes the place only of what it has looked at",
+            "services/supersede.py",
+            " and all(map(has_seen, changes))",
+            "",
+            "tests/services/test_sheet_uploads.py",
+        ),
+        (
+            "a sheet that is to delete rows has all columns",
+            "sources/sheet.py",
+            "    if has_all:\n",
+            "    if False:\n",
+            "tests/services/test_sheet_uploads.py",
+        ),
+        (
             "an upload is removed when its pull is over",
             "services/pull_states.py",
             "    stored_uploads.discard_once_over(pull_id)\n",
@@ -665,8 +679,8 @@ REVERTING = tuple(
         (
             "what was edited since is a conflict",
             "reverting.py",
-            "            self._left.add(label, text, left)\n",
-            "",
+            "            if not is_delete_of_part:",
+            "            if False:",
         ),
         (
             "one at a time",

@@ -22,7 +22,7 @@ from data_sync.core.wire import StreamReader
 from data_sync.models import Changeset, DataPull
 from data_sync.orm.read import LocalSource
 from data_sync.orm.resolution import schemas
-from data_sync.services import document, pull, uploads
+from data_sync.services import document, pull, revert, uploads
 from data_sync.sources.sheet_rows import FORMATS
 from data_sync.sources.table_files import write_table
 from tests.environments import Environments
@@ -196,6 +196,21 @@ def test_redacted_values_come_by_sheet_and_are_shown_nowhere(environments: Envir
     found = changeset(environments, "customer", "name,account\nada,new-secret\n")
     assert "secret" not in "".join(document.changeset_document(found, environments.actor))
     assert found.changes.get().after["account"] == "new-secret"
+
+
+def test_a_revert_of_a_row_of_which_a_sheet_had_some_columns_knows_of_no_edit_of_the_others(
+    environments: Environments,
+) -> None:
+    for edit, kind in (({}, None), ({"name": "Edited"}, "changed")):
+        Product.objects.all().delete()
+        found = changeset(environments, "product", "sku,name\nq,Q\n")
+        environments.accept_all(found)
+        done = environments.apply(environments.approve(found))
+        Product.objects.update(**edit, category=Category.objects.get_or_create(slug="later")[0])
+        pull.run_pull(revert.request_revert(done, None, environments.actor).pk)
+        [delete] = Changeset.objects.latest("pk").changes.all()
+        assert (delete.operation, delete.conflict.get("kind")) == ("delete", kind)
+        assert bool(delete.base_digest) == bool(edit)  # Without one, it is of an unknown base.
 
 
 # A resource of the project's own
