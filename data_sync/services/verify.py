@@ -180,6 +180,13 @@ def _beside(changeset: Changeset) -> Iterator[Fault]:
     if applied is not None and applied.detail.get("kept_rows", "") != kept_seal(changeset):
         words = "What deletes have left for a revert is not what they left: a row was added, removed or altered."
         yield Fault(part="kept row", message=words)
+    if changeset.applied_at is not None:
+        # Whom a row's history names.
+        for member, actions in (("approval_actor", ("approved", "auto_approved")), ("apply_actor", ("applied",))):
+            event = changeset.events.filter(action__in=actions).order_by("-number").first()
+            if event is not None and event.actor != getattr(changeset, member):
+                words = f"Who it was is told otherwise by event {event.number}: {event.actor}."
+                yield Fault(part="changeset", member=member, message=words)
     rows = changeset.kept_rows.exclude(values=None).exclude(digest="").order_by("number")
     for row in rows.iterator(chunk_size=200):
         if kept_digest(bytes(changeset.leaf_key), row) != row.digest:

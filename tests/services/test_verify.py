@@ -142,6 +142,14 @@ ALTERATIONS: dict[str, tuple[Callable[[Changeset], Any], str]] = {
         lambda c: Changeset.objects.filter(pk=c.pk).update(actor="x"),
         "{c}, changeset: requested_by",
     ),
+    "another approver": (
+        lambda c: Changeset.objects.filter(pk=c.pk).update(approval_actor="x"),
+        "{c}, changeset: approval_actor",
+    ),
+    "another who applied": (
+        lambda c: Changeset.objects.filter(pk=c.pk).update(apply_actor="x"),
+        "{c}, changeset: apply_actor",
+    ),
     "a guard hidden": (lambda c: Changeset.objects.filter(pk=c.pk).update(guards=["x"]), "{c}, changeset: guards"),
     "what no apply writes": (lambda c: c.changes.filter(number=2).update(kept={"x": 1}), "{c}, changeset"),
     "what is no JSON": (lambda c: _sql("UPDATE data_sync_event SET detail = '{'"), "event: the first"),
