@@ -110,7 +110,7 @@ def _open_revert(changeset: Changeset) -> str:
     if still is None:
         return ""
     words = _(
-        "Changeset %(number)s, a revert of this one, is still open. A new one that covers its models takes its place."
+        "Changeset %(number)s, a revert of this one, is still open. A new one that covers its changes takes its place."
     )
     return words % {"number": still.pk}
 
