@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from data_sync.core.errors import InvalidTransition
+from data_sync.core.errors import InvalidTransition, MalformedSheet
 from data_sync.core.manifest import Manifest
 from data_sync.core.source import Request
 from data_sync.models import DataPull
@@ -39,6 +39,9 @@ class SheetOrigin(Origin):
             has_all = bool(pull.options.get("deletes"))
             super().__init__(pull, SheetSource(file, form, schema, has_all=has_all))
         self.finds_renames = has_all
+        if not (has_all or self.source.key_rows):
+            self.close()
+            raise MalformedSheet(f"{pull.upload_name} has headers, but no rows below them. Add the rows to bring in.")
 
     def agree(self, here: Manifest, there: Manifest) -> Agreement:
         """What the sheet has. Its other columns are left out, which is no difference of schemas: it holds nothing."""

@@ -191,6 +191,11 @@ def test_errors_fail_the_pull_by_row_and_column_and_nothing_is_stored(environmen
     assert DataPull.objects.count() == 1
 
 
+def test_a_sheet_without_rows_is_told_and_finds_nothing_equal(environments: Environments) -> None:
+    done = upload(environments, "term", "word,meaning\n")
+    assert done.state == PullState.FAILED and "sheet.csv has headers, but no rows below them." in done.error
+
+
 def test_redacted_values_come_by_sheet_and_are_shown_nowhere(environments: Environments) -> None:
     Customer.objects.create(name="ada", account="old-secret")
     found = changeset(environments, "customer", "name,account\nada,new-secret\n")
