@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
-from typing import IO, Any
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 
-from data_sync import conf
 from data_sync.core import canonical
-from data_sync.core.errors import InvalidTransition, WrongFile
-from data_sync.core.listing import key_hash
+from data_sync.core.errors import InvalidTransition
 from data_sync.core.manifest import Manifest
-from data_sync.core.records import FileValue, Key, Record, differing
-from data_sync.core.source import Handle, Outside, Request
-from data_sync.core.states import ChangesetState, Operation, Outcome, RenameChoice
-from data_sync.core.wire import write_stream
+from data_sync.core.records import FileValue, Key, Record
+from data_sync.core.source import Outside, Request
+from data_sync.core.states import ChangesetState, Operation, Outcome
 from data_sync.models import Change, Changeset, DataPull
 from data_sync.orm.batches import batches
-from data_sync.orm.files import read_blocks
 from data_sync.orm.limits import problem
 from data_sync.orm.references import RowsOfKeys
-from data_sync.orm.rekeying import Rekeying, Renamed
-from data_sync.orm.resolution import schemas
+from data_sync.orm.rekeying import Renamed
 from data_sync.orm.rows import RowReader
 from data_sync.orm.schema import ModelSchema
 
@@ -35,7 +27,9 @@ from .agreement import Agreement
 from .baselines import Baselines
 from .both_sides import Pairing
 from .conflicts import GONE
-from .content import after_record, before_record, compared_schemas
+from .content import after_record, compared_schemas
+from .inverse import Inverse, Left
+from .names_by_now import Names, inverse_of, is_replaced, renamed_later
 from .origins import Origin
 from .renames import join_renames
 from .restores import Restores
@@ -60,12 +54,6 @@ def open_revert(pull: DataPull) -> RevertOrigin:
     if changeset is None or changeset.state != ChangesetState.APPLIED or changeset.purged_at is not None:
         raise InvalidTransition(f"Pull {pull.pk} is of a changeset that cannot be reverted any more.")
     return RevertOrigin(pull, changeset)
-
-
-def is_replaced(change: Change) -> bool:
-    """Whether a rename has deleted its row and added a new one. It is undone in the same way: what no record tells of
-    went with the old row."""
-    return change.operation == Operation.RENAME and change.rename_choice == RenameChoice.REPLACE
 
 
 class RevertOrigin(Origin):
@@ -145,16 +133,16 @@ class RevertOrigin(Origin):
 
     def _prepare(self, agreement: Agreement) -> None:
         """Makes the inverse records. Before the source is read, which is done by a thread without database."""
-        names = _Names(self._changeset, self._parts)
+        names = Names(self._changeset, self._parts)
         self._pairs = {row: key for row, key in names.pairs.items() if row not in names.replaced}
-        self._later = _renamed_later(self._changeset)
+        self._later = renamed_later(self._changeset)
         for label, schema in agreement.schemas.items():
             reader = RowReader(schema, DEFAULT_DB_ALIAS)
             found = (part.filter(model=label).iterator(chunk_size=400) for part in self._parts)
             for batch in batches(chain.from_iterable(found)):
                 self._add(schema, batch, names, _now(schema, reader, [names.here(change) for change in batch]))
 
-    def _add(self, schema: ModelSchema, batch: Sequence[Change], names: _Names, now: Mapping[str, Record]) -> None:
+    def _add(self, schema: ModelSchema, batch: Sequence[Change], names: Names, now: Mapping[str, Record]) -> None:
         label, never = schema.label, schema.registration.deletes == "never"
         taken = _taken(schema, [names.former(change) for change in batch if change.operation == Operation.RENAME])
         for change in batch:
@@ -177,7 +165,7 @@ class RevertOrigin(Origin):
                     {"model": label, "field": "", "difference": f"{words}; rename or delete that first"}
                 )
                 continue
-            record = _inverse(change, names, now.get(text))
+            record = inverse_of(change, names, now.get(text))
             self._here[label, text] = change.number
             is_delete = change.operation == Operation.DELETE
             left = GONE if is_delete else _digest(names.in_force(after_record(change)))
@@ -226,113 +214,6 @@ class RevertOrigin(Origin):
         self._inverse.close()
 
 
-class _Names:
-    """Which keys rows have by now, and are to have: what the changeset renamed, what has been undone of that, and what
-    is to be. Rows that were renamed otherwise since are not found."""
-
-    def __init__(self, changeset: Changeset, chosen: Sequence[QuerySet[Change]]) -> None:
-        everything = changeset.changes.filter(operation=Operation.RENAME.value, outcome=Outcome.APPLIED.value)
-        order = {label: place for place, label in enumerate(schemas())}
-        replaced = set(everything.filter(rename_choice=RenameChoice.REPLACE.value).values_list("number", flat=True))
-        rows = list(everything.values_list("number", "model", "previous_key", "key", "reverted_by"))
-        rows.sort(key=lambda row: (order.get(row[1], 0), row[0]))
-        renames = (part.filter(operation=Operation.RENAME.value) for part in chosen)
-        numbers = {number for part in renames for number in part.values_list("number", flat=True)}
-        self._forward = Rekeying(schemas(), {(row[1], canonical.dumps(row[2])): tuple(row[3]) for row in rows})
-        undone: dict[Renamed, Key] = {}
-        for _, label, previous, key, by in rows:
-            if by is not None:
-                old = self._forward.key_by_parents(label, canonical.dumps(previous)).text
-                undone[label, canonical.dumps(key)] = tuple(Rekeying(schemas(), undone).key(label, old).key)
-        self._back = Rekeying(schemas(), undone)
-        self.pairs: dict[Renamed, Key] = {}
-        self.replaced: set[Renamed] = set()
-        for number, label, previous, key, _ in rows:
-            if number in numbers:
-                now = self._back.key(label, canonical.dumps(key)).text
-                old = self._former(label, previous)
-                self.pairs[label, now] = tuple(Rekeying(schemas(), self.pairs).key(label, old).key)
-                if number in replaced:
-                    self.replaced.add((label, now))
-        self._further = Rekeying(schemas(), self.pairs)
-
-    def _former(self, label: str, previous: Any) -> str:
-        """The key that a renamed row would have by now, had it not been renamed itself."""
-        return self._back.key(label, self._forward.key_by_parents(label, canonical.dumps(previous)).text).text
-
-    def here(self, change: Change) -> str:
-        """The key that the row has if nobody else has touched it, or would have if it were still here."""
-        text = canonical.dumps(change.key)
-        if change.operation == Operation.DELETE:
-            text = self._forward.key(change.model, text).text
-        return self._back.key(change.model, text).text
-
-    def former(self, change: Change) -> str:
-        """The key that the row of a chosen rename gets back."""
-        return canonical.dumps(list(self.pairs[change.model, self.here(change)]))
-
-    def in_force(self, record: Record) -> Record:
-        """A record of the changeset, as it reads by now."""
-        record = self._back.record(record)
-        own = self._back.key(record.model, record.key_text)
-        return replace(record, key=tuple(own.key)) if own.causes else record
-
-    def of_deleted(self, record: Record) -> Record:
-        return self.in_force(self._forward.record(record))
-
-    def as_before(self, change: Change, record: Record) -> Record:
-        """A record that reads as of now, as it will once the chosen renames are undone."""
-        moved = self._further.record(record)
-        if change.operation != Operation.RENAME:
-            return moved
-        key = self.pairs[change.model, self.here(change)]
-        return replace(moved, key=key)
-
-
-def _renamed_later(changeset: Changeset) -> Rekeying:
-    """The renames that changesets have written after this one."""
-    later = Change.objects.filter(operation=Operation.RENAME.value, outcome=Outcome.APPLIED.value)
-    later = later.filter(changeset__applied_at__gt=changeset.applied_at).exclude(changeset=changeset)
-    rows = later.order_by("changeset__applied_at", "number").values_list("model", "previous_key", "key")
-    known = schemas()
-    renamed: dict[Renamed, Key] = {}
-    first: dict[Renamed, Renamed] = {}
-    for label, previous, key in rows:
-        if label in known:
-            # A row that was renamed several times is known by its first key; one that has that again never was.
-            old, new = (label, canonical.dumps(previous)), (label, canonical.dumps(key))
-            origin = first.pop(old, old)
-            renamed.pop(origin, None)
-            if origin != new:
-                first[new], renamed[origin] = origin, tuple(key)
-    return Rekeying(known, renamed)
-
-
-def _inverse(change: Change, names: _Names, now: Record | None) -> Record | None:
-    """The record that undoes a change; None where that is no row."""
-    match Operation(change.operation):
-        case Operation.CREATE:
-            return None
-        case Operation.DELETE:
-            return names.as_before(change, names.of_deleted(before_record(change)))
-        case Operation.UPDATE | Operation.RENAME:
-            before, after = names.in_force(before_record(change)), names.in_force(after_record(change))
-            if now is None:
-                return names.as_before(change, before)
-            altered = set(differing(before, after))
-            record = replace(
-                now,
-                fields={name: (before if name in altered else now).fields[name] for name in now.fields},
-                files={name: (before if name in altered else now).files[name] for name in now.files},
-                carried={
-                    # Whoever has saved the row since has left another moment there.
-                    name: before.carried.get(name) if value == after.carried.get(name) else value
-                    for name, value in now.carried.items()
-                },
-            )
-            return names.as_before(change, record)
-
-
 def _now(schema: ModelSchema, reader: RowReader, texts: Sequence[str]) -> dict[str, Record]:
     """The rows in scope with these keys, as they are."""
     keys = RowsOfKeys(schema, "pk", DEFAULT_DB_ALIAS)
@@ -351,92 +232,3 @@ def _taken(schema: ModelSchema, texts: Sequence[str]) -> set[str]:
 
 def _digest(record: Record) -> bytes:
     return bytes.fromhex(record.digest().removeprefix("sha256:"))[: len(GONE)]
-
-
-class Inverse:
-    """The inverse records as a source: streamed whole, from a file. Its files lie where rows had them."""
-
-    def __init__(self, labels: Collection[str]) -> None:
-        self._labels = labels
-        self._lines: dict[str, IO[bytes]] = {}
-        self._files: dict[str, list[tuple[Any, str]]] = {}
-
-    def add(self, record: Record) -> None:
-        if record.model not in self._lines:
-            self._lines[record.model] = tempfile.TemporaryFile(dir=conf.spool_dir())
-        self._lines[record.model].write(record.line().encode() + b"\n")
-
-    def add_files(self, schema: ModelSchema, record: Record) -> None:
-        for file in schema.files:
-            value = record.files.get(file.name)
-            if value is not None:
-                self._files.setdefault(value.checksum, []).append((file.field.storage, value.name))
-
-    def close(self) -> None:
-        for file in self._lines.values():
-            file.close()
-
-    def manifest(self) -> Manifest:
-        """Of the models of the changes; how they are compared, the changeset says."""
-        known = {label: schema for label, schema in schemas().items() if label in self._labels}
-        return Manifest(models={label: schema.manifest(0) for label, schema in known.items()})
-
-    @contextmanager
-    def stream(self, request: Request) -> Iterator[Iterator[bytes]]:
-        yield write_stream(request.models, ((label, self._of(label)) for label in request.models))
-
-    def _of(self, label: str) -> Iterator[str]:
-        if (file := self._lines.get(label)) is not None:
-            file.seek(0)
-            yield from (line[:-1].decode() for line in file)
-
-    @contextmanager
-    def digests(self, request: Request) -> Iterator[Iterator[bytes]]:
-        raise NotImplementedError
-        yield
-
-    @contextmanager
-    def records(self, request: Request, handles: Sequence[Handle]) -> Iterator[Iterator[bytes]]:
-        raise NotImplementedError
-        yield
-
-    def outside(self, label: str, key_texts: Collection[str]) -> set[str]:
-        return set()
-
-    @contextmanager
-    def open_file(self, checksum: str) -> Iterator[Iterator[bytes]]:
-        for storage, name in self._files.get(checksum, ()):
-            try:
-                stored = storage.open(name)
-            except FileNotFoundError:
-                continue
-            with stored:
-                yield read_blocks(stored)
-            return
-        raise WrongFile(f"No storage has the file with the checksum {checksum} any more.")
-
-
-class Left:
-    """What a changeset has left behind, in place of baselines: rows are no conflict as long as they are that."""
-
-    def __init__(self) -> None:
-        self._entries: dict[tuple[str, int], dict[bytes, bytes]] = {}
-
-    def add(self, label: str, key_text: str, digest: bytes) -> None:
-        key = key_hash(key_text.encode())
-        self._entries.setdefault((label, key[0]), {})[key] = digest
-
-    def has(self, label: str) -> bool:
-        return True
-
-    def knows(self, label: str) -> bool:
-        return True
-
-    def bucket(self, label: str, index: int) -> Mapping[bytes, bytes]:
-        return self._entries.get((label, index), {})
-
-    def agree(self, label: str, index: int, entries: Mapping[bytes, bytes]) -> None:
-        """Nothing is agreed on with anybody."""
-
-    def store(self) -> None:
-        """A revert stores no baselines."""
