@@ -9,7 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from data_sync.models import Change, Changeset
-from data_sync.services import actors, audit
+from data_sync.services import audit
+from data_sync.services.actors import Actor
 from tests.admin.making import changeset, create, delete, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +21,7 @@ def stored() -> Changeset:
     made = changeset([update(1), create(2), delete(3)])
     counts = {"create": 1, "update": 1, "delete": 1, "rename": 0}
     told = {"source": "Staging", "compared": 100, "guards": [], "counts": counts, "content_seal": made.content_seal}
-    audit.record(made.pk, actors.command_line(), "pulled", told)
+    audit.record(made.pk, Actor(label=made.actor), "pulled", told)
     return made
 
 
