@@ -16,7 +16,8 @@ from data_sync.core.redaction import Redaction
 from data_sync.core.seal import content_digest, content_seal_of_digests
 from data_sync.core.states import Operation
 from data_sync.models import Change, Changeset, DataPull, DataSource
-from data_sync.services import callers
+from data_sync.services import audit, callers
+from data_sync.services.actors import Actor
 from data_sync.services.content import after_record, before_record, change_content
 
 MODEL = "testapp.term"
@@ -129,6 +130,19 @@ def changeset(changes: Iterable[Change] = (), **values: Any) -> Changeset:
         row.changeset = stored
     Change.objects.bulk_create(rows)
     return stored
+
+
+def pulled(changeset: Changeset) -> Changeset:
+    """The same, with the event of its pull."""
+    counts = {
+        "create": changeset.creates,
+        "update": changeset.updates,
+        "delete": changeset.deletes,
+        "rename": changeset.renames,
+    }
+    told = {"content_seal": changeset.content_seal, "counts": counts, "guards": [], "compared": changeset.compared}
+    audit.record(changeset.pk, Actor(label=changeset.actor), "pulled", told | {"source": changeset.source_name})
+    return changeset
 
 
 def _summary(label: str, rows: list[Change]) -> dict[str, Any]:

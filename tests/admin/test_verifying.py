@@ -13,8 +13,6 @@ from django.test import Client
 from django.urls import reverse
 
 from data_sync.models import Change, Changeset, Event
-from data_sync.services import audit
-from data_sync.services.actors import Actor
 from tests.core.test_verification import EXPORTED, document, written
 
 from . import making
@@ -32,11 +30,7 @@ def viewer(client: Client) -> Client:
 
 @pytest.fixture
 def stored() -> Changeset:
-    changeset = making.changeset([making.update(1)])
-    detail = {"content_seal": changeset.content_seal, "counts": {"create": 0, "update": 1, "delete": 0, "rename": 0}}
-    detail |= {"guards": [], "compared": changeset.compared, "source": changeset.source_name}
-    audit.record(changeset.pk, Actor(label=changeset.actor), "pulled", detail)
-    return changeset
+    return making.pulled(making.changeset([making.update(1)]))
 
 
 def told(answer: Any) -> str:

@@ -9,20 +9,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from data_sync.models import Change, Changeset
-from data_sync.services import audit
-from data_sync.services.actors import Actor
-from tests.admin.making import changeset, create, delete, update
+from tests.admin.making import changeset, create, delete, pulled, update
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def stored() -> Changeset:
-    made = changeset([update(1), create(2), delete(3)])
-    counts = {"create": 1, "update": 1, "delete": 1, "rename": 0}
-    told = {"source": "Staging", "compared": 100, "guards": [], "counts": counts, "content_seal": made.content_seal}
-    audit.record(made.pk, Actor(label=made.actor), "pulled", told)
-    return made
+    return pulled(changeset([update(1), create(2), delete(3)]))
 
 
 def violations(page: Page) -> list[str]:

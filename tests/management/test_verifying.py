@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from data_sync.models import Change
-from data_sync.services import actors, audit
 from tests.admin import making
 from tests.core.test_verification import EXPORTED, document, written
 
@@ -56,9 +55,7 @@ def test_what_cannot_be_verified_is_an_error(run: Run, tmp_path: Path, words: li
 
 
 def test_what_is_stored_matches_until_it_is_altered(run: Run) -> None:
-    changeset = making.changeset([making.update(1)])
-    detail = {"content_seal": changeset.content_seal, "counts": {"create": 0, "update": 1, "delete": 0, "rename": 0}}
-    audit.record(changeset.pk, actors.command_line(), "pulled", detail)
+    changeset = making.pulled(making.changeset([making.update(1)]))
     ran = run("verify", "--all", "--json")
     assert ran.code == 0, ran.document
     assert ran.document["changesets"] == 1 and ran.document["head"].startswith("1:sha256:")

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from jsonschema import Draft202012Validator
 
 from data_sync.core import export_members
 from data_sync.models import Changeset
-from data_sync.services import actors, audit, verify
+from data_sync.services import actors, retention, verify
 from data_sync.services.document import changeset_document
 from tests.admin import making
 from tests.core.test_verification import EXPORTED
@@ -103,14 +102,8 @@ def test_a_purged_export_fits_it_and_verifies(environments: Environments) -> Non
     environments.add(Customer, name="ada", account=("theirs", "ours"))
     environments.add(Language, country=environments.add(Country, code="FR"), code="fr", only="source")
     changeset = environments.sync()
-    nothing = {"before": None, "after": None, "base": None, "outcome_reason": ""}
-    lists = {name: [] for name in ("diff", "cascades", "problems", "warnings", "restores")}
-    changeset.changes.update(**nothing, **lists, **{name: {} for name in ("carried", "conflict", "seen")})
-    Changeset.objects.filter(pk=changeset.pk).update(purged_at=timezone.now(), leaf_key=b"")
-    assert where(verify.verify_changeset(changeset, ACTOR)) == [
-        "changeset: purged_at"  # No event says so.
-    ]
-    audit.record(changeset.pk, ACTOR, "purged", {})
+    retention.purge(changeset.pk, ACTOR)
+    changeset.refresh_from_db()
     found = exported(changeset)
     assert faults(found) == []
     assert all(change["purged"] and change["content_digest"] for change in found["changes"])
