@@ -18,7 +18,7 @@ from data_sync.services.plan import Plan
 from data_sync.services.staleness import stale_rows
 
 from .agreement import disagreements_of
-from .effects import effects_of
+from .effects import effects_of, restored
 from .markup import COLUMNS
 from .names import model_name
 from .pages import actor_of, get_row, render
@@ -63,7 +63,7 @@ def confirm(admin: ChangesetAdmin, request: HttpRequest, pk: int) -> HttpRespons
             for label, counts in sorted(found.models.items(), key=lambda item: _place(changeset, item[0]))
         ],
         totals=[(operation.value, found.total(operation)) for operation in COLUMNS],
-        effects=effects_of(found.cascades),
+        effects=[*effects_of(found.cascades), *restored(found.restores)],
         accepted_kept=_accepted(changeset, "kept"),
         accepted_edited=_accepted(changeset, "edited"),
         accepted_conflicts=_accepted(changeset, "conflicts"),

@@ -21,10 +21,11 @@ __all__ = ["Consequences", "closure", "consequences", "unmet_requirements"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consequences:
     """What applying the accepted changes would do. `models` maps labels to counts per operation; `cascades`
-    has the stored cascades, each with its `change` number; sizes are in bytes."""
+    has the stored cascades, each with its `change` number, and `restores` what comes back along; sizes are in bytes."""
 
     models: dict[str, dict[str, int]] = field(default_factory=dict)
     cascades: list[dict[str, Any]] = field(default_factory=list)
+    restores: list[dict[str, Any]] = field(default_factory=list)
     files: int = 0
     file_bytes: int = 0
     unmet: dict[int, list[int]] = field(default_factory=dict)
@@ -51,10 +52,12 @@ def consequences(changeset: Changeset) -> Consequences:
         for number, of_change in taking_along.values_list("number", "cascades")
         for cascade in of_change
     ]
+    bringing_back = accepted.exclude(restores=[]).order_by("number").values_list("restores", flat=True)
     files = list(file_sizes(accepted))
     return Consequences(
         models=per_model,
         cascades=cascades,
+        restores=[row for of_change in bringing_back for row in of_change],
         files=len(files),
         file_bytes=sum(files),
         unmet=unmet_requirements(changeset),

@@ -51,6 +51,7 @@ def test_a_revert_is_asked_for_followed_and_reviewed(boss: Client, done: Changes
     assert "Puts product back in 1 row of" in card
     environments.let_through(made)
     environments.accept_all(made)
+    assert "Also brings back 1 row of" in boss.get(url("confirm", made.pk)).content.decode()
     environments.apply(environments.approve(made))
     page = boss.get(url("result", done.pk)).content.decode()
     assert f"Its revert: changeset {made.pk}" in page and url("revert", done.pk) not in page
