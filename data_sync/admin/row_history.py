@@ -20,6 +20,7 @@ from data_sync.models import Change
 from data_sync.registry import registrations
 from data_sync.services import row_history
 from data_sync.services.row_history import FieldChange
+from data_sync.services.typed_keys import find_key
 
 from .cells import ABSENT, REDACTED, Cell, FilePlace, file_cell, plain_cell
 from .names import model_name
@@ -60,7 +61,7 @@ def lookup(admin: ChangesetAdmin, request: HttpRequest) -> HttpResponse:
 
 def _answer(label: str, text: str, query: Mapping[str, str]) -> dict[str, object]:
     try:
-        found = row_history.find_key(label, [text])
+        found = find_key(label, [text])
     except InvalidInput as error:
         return {"error": str(error)}
     if found.key is None:

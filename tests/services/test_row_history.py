@@ -14,6 +14,7 @@ from django.utils import timezone
 from data_sync.core.errors import InvalidInput
 from data_sync.models import Change, Changeset
 from data_sync.services import actors, retention, row_history
+from data_sync.services.typed_keys import find_key
 from tests.admin import making
 from tests.environments import Environments
 from tests.management.conftest import Run, run
@@ -68,15 +69,15 @@ def test_keys_are_found_however_they_are_written() -> None:
     )
     copy = ("FR", "fr", "title")
     for words in (copy, ["FR · fr · title"], ["FR·fr·title"], ['["FR","fr","title"]']):
-        assert row_history.find_key("testapp.copy", list(words)).key == copy
-    assert row_history.find_key("testapp.copy", ["FR"]).suggestions == ("FR · fr · title", "FR · fr · titles")
-    assert row_history.find_key("testapp.copy", ["fr · fr · titles"]).key == ("FR", "fr", "titles")
-    assert row_history.find_key("testapp.price", ["sku", "978"]).key == ("sku", 978)
-    assert row_history.find_key(LABEL, ["a · b"]).key == ("a · b",)
-    assert row_history.find_key(LABEL, ["7"]).key == ("7",)
+        assert find_key("testapp.copy", list(words)).key == copy
+    assert find_key("testapp.copy", ["FR"]).suggestions == ("FR · fr · title", "FR · fr · titles")
+    assert find_key("testapp.copy", ["fr · fr · titles"]).key == ("FR", "fr", "titles")
+    assert find_key("testapp.price", ["sku", "978"]).key == ("sku", 978)
+    assert find_key(LABEL, ["a · b"]).key == ("a · b",)
+    assert find_key(LABEL, ["7"]).key == ("7",)
     for label, words in ((LABEL, [" "]), ("testapp.nothing", ["a"])):
         with pytest.raises(InvalidInput):
-            row_history.find_key(label, words)
+            find_key(label, words)
 
 
 def test_renames_are_followed_of_the_row_and_of_what_its_key_names(environments: Environments) -> None:

@@ -16,6 +16,7 @@ from data_sync.core.records import key_text
 from data_sync.models import Change
 from data_sync.services import row_history
 from data_sync.services.row_history import FieldChange, RowAt
+from data_sync.services.typed_keys import find_key
 
 from ..text.words import bounded, count, line, moment
 from .call import Answer, Call
@@ -41,7 +42,7 @@ def show_row(call: Call) -> Answer:
         raise InvalidInput("--key is about a row in all changesets: leave the changeset's number out.")
     label, *words = call.options["key"]
     label = label.strip().lower()
-    found = row_history.find_key(label, words)
+    found = find_key(label, words)
     if found.key is None:
         meant = "; ".join(line(text) for text in found.suggestions)
         more = "; and more: write more of the key." if found.has_more else ""
