@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
@@ -22,9 +22,11 @@ from data_sync.services import row_history
 from data_sync.services.row_history import FieldChange
 from data_sync.services.typed_keys import find_key
 
-from .cells import ABSENT, REDACTED, Cell, FilePlace, file_cell, plain_cell
+from .cells import ABSENT, REDACTED, Cell, FilePlace, Patience, file_cell, links_cell, text_cells
 from .names import model_name
 from .pages import render
+from .presentation import FieldShape
+from .rows import as_texts, value_cell
 from .shapes import shape_of, shapes
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def _answer(label: str, text: str, query: Mapping[str, str]) -> dict[str, object
         return {"suggestions": links, "has_more": found.has_more}
     changes = _beyond(row_history.changes_of(label, row_history.spans_of(label, found.key)), query.get("before", ""))
     rows = list(changes[: PAGE + 1])
-    shape = shape_of(label, shapes())
+    shape, patience = shape_of(label, shapes()), Patience()
     shown = rows[:PAGE]
     is_first = "before" not in query
     return {
@@ -79,7 +81,10 @@ def _answer(label: str, text: str, query: Mapping[str, str]) -> dict[str, object
             Entry(
                 change=change,
                 previous_key=key_text(tuple(change.previous_key)) if change.previous_key is not None else "",
-                rows=[(shape.field(one.name).label, *_cells(change, one)) for one in row_history.fields_of(change)],
+                rows=[
+                    (shape.field(one.name).label, *_cells(change, one, shape.field(one.name), patience))
+                    for one in row_history.fields_of(change)
+                ],
             )
             for change in shown
         ],
@@ -110,12 +115,36 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _cells(change: Change, one: FieldChange) -> tuple[Cell, Cell]:
+def _cells(change: Change, one: FieldChange, shape: FieldShape, patience: Patience) -> tuple[Cell, Cell]:
+    """Both sides of a field, marked as in a review."""
     if one.is_redacted:
         return REDACTED, REDACTED
+    has_both = change.before is not None and change.after is not None
+    if has_both and not one.is_file:
+        if shape.kind == "links":
+            before, after = one.before or [], one.after or []
+            kept = [key for key in before if key in after]
+            gone, new = ([key for key in side if key not in kept] for side in (before, after))
+            return (
+                links_cell(gone, kept, Mark.REMOVED, _nobody, words=True),
+                links_cell(new, kept, Mark.ADDED, _nobody, words=True, names_kept=False),
+            )
+        texts = as_texts(one.before, one.after) if shape.kind in ("value", "json") else None
+        if texts is not None:
+            left, right, _diff = text_cells(*texts, patience)
+            is_code = not isinstance(one.before, str)
+            return replace(left, is_code=is_code), replace(right, is_code=is_code)
     sides = ((change.before is None, one.before, Mark.REMOVED), (change.after is None, one.after, Mark.ADDED))
-    before, after = (
-        ABSENT if is_absent else file_cell(value, FilePlace(), mark) if one.is_file else plain_cell(value, mark=mark)
+    here, then = (
+        ABSENT
+        if is_absent
+        else file_cell(value, FilePlace(), mark)
+        if one.is_file
+        else value_cell(shape, value, mark, _nobody, words=has_both)
         for is_absent, value, mark in sides
     )
-    return before, after
+    return here, then
+
+
+def _nobody(*row: Any) -> None:
+    """No change of this page creates what a value refers to."""

@@ -147,7 +147,7 @@ class RowsOfChange:
         result = Row(label=shape.label, name=name, path=path_text(row["path"][1:]))
         left, right = row.get("before"), row.get("after")
         if "before" in row and "after" in row:
-            texts = _as_texts(left, right)
+            texts = as_texts(left, right)
             if texts is not None:
                 here, incoming, diff = text_cells(*texts, self._room.patience)
                 if isinstance(left, dict | list):
@@ -191,21 +191,10 @@ class RowsOfChange:
     def _value(self, shape: FieldShape, value: Any, mark: Mark, *, words: bool = False, refers: bool = True) -> Cell:
         """A whole field of one side. `refers`: what it refers to may be created by another change."""
 
-        def created_by(key: Any, target: str = shape.target) -> int | None:
+        def created_by(target: str, key: Any) -> int | None:
             return self._created_by(target, key) if refers and mark is not Mark.REMOVED else None
 
-        match shape.kind:
-            case "reference":
-                return reference_cell(value, created_by(value), mark, words=words)
-            case "generic" if isinstance(value, list) and len(value) == 2:
-                created = created_by(value[1], value[0])
-                return reference_cell(value[1], created, mark, words=words, model=model_name(value[0]))
-            case "links":
-                return links_cell(value or [], [], mark, created_by, words=words)
-            case "json":
-                return plain_cell(value, mark=mark, is_json=True, words=words)
-            case _:
-                return plain_cell(value, mark=mark, words=words)
+        return value_cell(shape, value, mark, created_by, words=words)
 
     def _created_by(self, target: str, key: Any) -> int | None:
         number = self._created.get((target, canonical.dumps(key)))
@@ -226,13 +215,32 @@ class RowsOfChange:
         )
 
 
+def value_cell(
+    shape: FieldShape, value: Any, mark: Mark, created_by: Callable[[str, Any], int | None], *, words: bool = False
+) -> Cell:
+    """A whole field of one side. `created_by` gives the change that creates a row, by model and key, if one does."""
+    match shape.kind:
+        case "reference":
+            return reference_cell(value, created_by(shape.target, value), mark, words=words)
+        case "generic" if isinstance(value, list) and len(value) == 2:
+            created = created_by(value[0], value[1])
+            return reference_cell(value[1], created, mark, words=words, model=model_name(value[0]))
+        case "links":
+            return links_cell(value or [], [], mark, lambda key: created_by(shape.target, key), words=words)
+        case "json":
+            return plain_cell(value, mark=mark, is_json=True, words=words)
+        case _:
+            return plain_cell(value, mark=mark, words=words)
+
+
 def _differ(sides: Mapping[str, Any]) -> bool:
     """Files count by size and checksum; a storage may have renamed them."""
     described = [sides.get("before"), sides.get("after")]
     return len({None if side is None else (side["size"], side["checksum"]) for side in described}) > 1
 
 
-def _as_texts(left: Any, right: Any) -> tuple[str, str] | None:
+def as_texts(left: Any, right: Any) -> tuple[str, str] | None:
+    """Two texts, or two JSON documents as texts, whose words can be compared; None for other values."""
     match left, right:
         case str(), str():
             return left, right

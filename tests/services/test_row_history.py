@@ -126,6 +126,7 @@ def test_the_page_takes_a_few_queries_however_many_changes_there_are(admin_clien
     assert len(captured) - empty <= 5
     first = admin_client.get(page)
     assert "m59" in first.text and "m60" in first.text and "m1 " not in first.text
+    assert first.text.count("<del") == first.text.count("<ins") == 50, "words are marked as in a review"
     older = first.context["older"]
     assert "m1" in admin_client.get(url + older).text
     assert "word-2" in admin_client.get(f"{url}?model={LABEL}&q=word").text, "what it may be"
