@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, transaction
@@ -43,10 +44,8 @@ def _mark_quietly(chain: str) -> None:
 
 def complete(limit: int) -> int:
     """Marks the heads that were not, of at most so many chains; gives how many."""
-    marked = ChainMark.objects.filter(chain=OuterRef("chain"), number__gte=OuterRef("number"))
-    unmarked = Event.objects.filter(~Exists(marked)).order_by("chain").values_list("chain", flat=True).distinct()
     found = 0
-    for chain in list(unmarked[:limit]):
+    for chain in list(islice(unmarked_chains(), limit)):
         try:
             found += mark(chain)
         except DataSyncError as error:
@@ -155,4 +154,5 @@ def event_problem(event: Event, number: int, previous: str, keys: Keyring) -> st
 def unmarked_chains() -> Iterator[str]:
     """Chains whose head is not marked."""
     marked = ChainMark.objects.filter(chain=OuterRef("chain"), number__gte=OuterRef("number"))
-    yield from Event.objects.filter(~Exists(marked)).order_by().values_list("chain", flat=True).distinct().iterator()
+    unmarked = Event.objects.filter(~Exists(marked)).order_by("chain")
+    yield from unmarked.values_list("chain", flat=True).distinct().iterator()
