@@ -11,7 +11,7 @@ from tests.testapp.models import Country, Tag
 
 from .conftest import Run
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture

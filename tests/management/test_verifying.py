@@ -13,7 +13,7 @@ from tests.core.test_verification import EXPORTED, document, written
 
 from .conftest import Run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 def test_a_file_that_matches_and_one_that_does_not(run: Run, tmp_path: Path) -> None:
