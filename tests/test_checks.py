@@ -403,7 +403,7 @@ def test_every_kind_of_registration_error_has_its_check() -> None:
     """And the other way round: no check is left of an error that is no more."""
     codes = {
         argument.value
-        for folder in ("orm", "registry")
+        for folder in ("orm", "registry", "sources")
         for path in (PACKAGE / folder).glob("*.py")
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "RegistrationError"
